@@ -1,0 +1,59 @@
+# Needs Python >= 3.11 and make. Everything else is installed into .venv, from pinned and hashed requirements.
+.DEFAULT_GOAL := help
+.PHONY: help up test check bench prove lock clean
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# The newest Python that can make an environment with pip in it; `make PYTHON=/path/to/python` names another.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+up: $(READY) ## run all of tailrace here; Ctrl-C stops it (UP="--data DIR" for its options)
+	@exec $(BIN)/tailrace up $(UP)
+
+test: $(READY) system ## run the checks and the tests, with coverage (TESTS="tests/wire -k cursor" for some of them)
+	@$(MAKE) --no-print-directory check
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(TESTS); status=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report --format=total | sed 's/^/coverage: /; s/$$/ %/'; exit $$status
+
+check: $(READY) ## lint, formatting, types, rules of architecture, dependencies
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+bench: $(READY) ## measure against the goals; prints what it measured
+	@if [ -e tests/benchmarks/__main__.py ]; then $(BIN)/python -m tests.benchmarks $(BENCH); \
+	else echo 'There are no benchmarks yet.'; fi
+
+prove: $(READY) system ## run the long tier of the tests
+	$(BIN)/pytest -m prove $(TESTS); status=$$?; \
+	if [ $$status = 5 ]; then echo 'There are no long tests yet.'; else exit $$status; fi
+
+lock: $(READY) ## pin the newest allowed versions anew in requirements/
+	@requirements/lock
+
+clean: ## remove all that was made here, .venv included
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .*_cache
+	find services workers shared tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml requirements/dev.txt
+	@test -n "$(PYTHON)" || { echo 'No Python >= 3.11 with venv and pip found (Debian: apt-get install python3-venv).' >&2; exit 1; }
+	@test -x $(BIN)/python || { echo 'Making $(VENV) with $(PYTHON)'; $(PYTHON) -m venv $(VENV); }
+	@echo 'Installing pinned requirements'
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# What some tests want from Debian. Without it they are skipped, and say why.
+.PHONY: system
+system:
+	@requirements/system

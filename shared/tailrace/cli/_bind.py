@@ -1,0 +1,38 @@
+"""Listening sockets whose failure names the setting to change."""
+
+import errno
+import socket
+
+from tailrace.cli._settings import SettingsError
+
+_BACKLOG = 4096  # a reconnect storm arrives at once; the kernel caps this at somaxconn
+
+
+def bind(host: str, port: int, flag: str = "--port") -> socket.socket:
+    """Listen on an address; port 0 takes a free one (`socket.getsockname()[1]` tells which).
+
+    Raises:
+        SettingsError: the port is taken, or the address isn't this machine's; the message names the flag to change.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise SettingsError(f"--host: can't listen on {host}: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(_reason(error, host, port, flag)) from error
+    listener.settimeout(0)
+    return listener
+
+
+def _reason(error: OSError, host: str, port: int, flag: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"{flag}: port {port} on {host} is taken; choose another with {flag} (0 takes a free one)"
+    return f"{flag}: can't listen on {host}:{port}: {error.strerror}"

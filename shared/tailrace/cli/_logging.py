@@ -1,0 +1,59 @@
+"""What a process says: one line on stdout when it is ready, and its log on stderr, with secrets taken out."""
+
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+
+import msgspec
+
+_PASSWORD = re.compile(r"(?<=://)[^\s/@]*@")
+_SECRET_PARAMETER = re.compile(r"(?<=[?&])((?:password|token|ticket|secret|client_id)=)[^&\s\"']*", re.IGNORECASE)
+
+
+class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a service's log where stderr isn't a terminal."""
+
+    time: str
+    level: str
+    logger: str
+    message: str
+    error: str = ""
+
+
+def redact(text: str) -> str:
+    """Take passwords, tokens and client ids out of the URLs in a text."""
+    return _SECRET_PARAMETER.sub(r"\1***", _PASSWORD.sub("***@", text))
+
+
+def announce(service: str, host: str = "", port: int = 0) -> None:
+    """Print the one line that says a service is ready, with its address if it listens on one."""
+    address = f" on http://{f'[{host}]' if ':' in host else host}:{port}" if host else ""
+    print(f"tailrace {service} ready{address}", flush=True)
+
+
+def configure_logging(level: str = "info") -> None:
+    """Send the log to stderr: readable on a terminal, one JSON object a line otherwise."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Readable() if sys.stderr.isatty() else _Json())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = LogLine(
+            time=datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            level=record.levelname.lower(),
+            logger=record.name,
+            message=redact(record.getMessage()),
+            error=redact(self.formatException(record.exc_info)) if record.exc_info else "",
+        )
+        return msgspec.json.encode(line).decode()
+
+
+class _Readable(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))

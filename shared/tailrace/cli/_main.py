@@ -1,0 +1,84 @@
+"""`tailrace`: finds a command by its entry point, so that no service is imported but the one that is asked for."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points, version
+
+from tailrace.cli._command import Command
+from tailrace.cli._settings import SettingsError
+
+_GROUP = "tailrace.commands"
+_USAGE_STATUS = 2
+_HEAD = """usage: tailrace COMMAND [OPTIONS]
+
+Push events from back ends to browsers over Server-Sent Events.
+"""
+_TAIL = """
+  tailrace COMMAND --help      what a command takes, with examples
+  tailrace --version
+
+examples:
+  tailrace up
+  tailrace push --to all --event message '{"hello": "world"}'
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 it failed, 2 it was asked for wrongly."""
+    name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    commands = {point.name: point for point in entry_points(group=_GROUP)}
+    if name in ("-h", "--help", "help"):
+        print(_overview(commands), end="")
+        return 0
+    if name in ("-V", "--version"):
+        print(f"tailrace {version('tailrace')}")
+        return 0
+    if name not in commands:
+        return _refuse("tailrace", f"no command {name!r}; there are: {', '.join(sorted(commands))}")
+    return _run(commands[name], rest)
+
+
+def _run(point: EntryPoint, arguments: list[str]) -> int:
+    prog = f"tailrace {point.name}"
+    try:
+        command: Command = point.load()
+        parser = argparse.ArgumentParser(
+            prog=prog,
+            description=command.summary,
+            epilog=command.epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.configure(parser)
+        return command.run(parser.parse_args(arguments))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "tailrace":
+            raise  # ours, so a fault of ours and not a missing extra
+        return _refuse(prog, f"needs {error.name}, which isn't installed: {_cure(point)}")
+    except SettingsError as error:
+        return _refuse(prog, str(error))
+    except KeyboardInterrupt:
+        return 0
+
+
+def _overview(commands: dict[str, EntryPoint]) -> str:
+    lines = [f"  {name:<10} {_summary(point)}" for name, point in sorted(commands.items())]
+    return "\n".join([_HEAD, "commands:", *lines, _TAIL])
+
+
+def _summary(point: EntryPoint) -> str:
+    try:
+        command: Command = point.load()
+    except ModuleNotFoundError:
+        return f"(not installed: {_cure(point)})"
+    return command.summary
+
+
+def _cure(point: EntryPoint) -> str:
+    package = point.module.split(".")[1]
+    return f"pip install 'tailrace[{'all' if package == 'cli' else package}]'"
+
+
+def _refuse(prog: str, message: str) -> int:
+    print(f"{prog}: {message}", file=sys.stderr)
+    return _USAGE_STATUS

@@ -1,0 +1,80 @@
+"""Connections to Redis, and what has to be true of it before anything starts."""
+
+import socket
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+
+from tailrace.wire import Keys, SetupError
+
+OLDEST_REDIS, OLDEST_VALKEY = (7, 0), (8, 0)
+MAX_SHARDS = 8
+_KEEPALIVE = {
+    getattr(socket, name): value for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3)) if hasattr(socket, name)
+}
+
+
+def connect(url: str, *, timeout_s: float | None = 5, connections: int = 50) -> Redis:
+    """Make a client whose commands answer bytes; nothing is sent yet.
+
+    `timeout_s` bounds each command; a connection that blocks longer on purpose needs a longer one.
+    Raises SetupError: the URL can't be read.
+    """
+    options = {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE} if not url.startswith("unix") else {}
+    try:
+        return Redis.from_url(
+            url, socket_timeout=timeout_s, socket_connect_timeout=5, max_connections=connections, health_check_interval=0, **options
+        )
+    except ValueError as error:
+        message = f"bad Redis URL {redact(url)!r}: {error}"
+        raise SetupError(message) from None
+
+
+def connect_reader(url: str, *, block_s: float) -> Redis:
+    """Make a client of one connection for `follow`, whose answers are left as they come (twice as fast as redis-py's own form).
+
+    Raises SetupError: the URL can't be read.
+    """
+    redis = connect(url, timeout_s=block_s + 3, connections=2)
+    redis.set_response_callback("XREAD", lambda reply, **_: reply)
+    return redis
+
+
+def redact(url: str) -> str:
+    """Return a URL that can be printed: without its password."""
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password else url
+
+
+async def check_redis(redis: Redis) -> None:
+    """See that this Redis can carry tailrace.
+
+    Raises SetupError: it is too old, or its `maxmemory-policy` evicts keys.
+    """
+    info = await redis.info()
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = str(info.get("valkey_version") or info["redis_version"])
+    oldest = OLDEST_VALKEY if name == "Valkey" else OLDEST_REDIS
+    if tuple(map(int, version.split(".")[:2])) < oldest:
+        message = f"{name} {version} is too old: {'.'.join(map(str, oldest))} or later is needed"
+        raise SetupError(message)
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy.startswith("allkeys") or policy.startswith("volatile"):
+        message = f"Redis' maxmemory-policy is {policy!r}, which deletes events silently: set it to 'noeviction'"
+        raise SetupError(message)
+
+
+async def check_layout(redis: Redis, keys: Keys, shards: int) -> None:
+    """See that all processes agree on the number of shards; the first one writes it.
+
+    Raises SetupError: Redis says another number.
+    """
+    if not 1 <= shards <= MAX_SHARDS:
+        message = f"`shards` is {shards}; 1 to {MAX_SHARDS} are possible"
+        raise SetupError(message)
+    here = await redis.set(keys.layout(), shards, nx=True, get=True)
+    if here is not None and int(here) != shards:
+        message = f"`shards` is {shards} here and {int(here)} in Redis ({keys.layout()}): all processes need the same"
+        raise SetupError(message)
+
+

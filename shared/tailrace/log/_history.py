@@ -1,0 +1,51 @@
+"""How much of each channel is kept for replays."""
+
+import re
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from tailrace.wire import SetupError
+
+DEFAULT_HISTORY = "client:*=100/262144/120 *=100/262144/3600"
+_RULE = re.compile(r"(?P<pattern>[A-Za-z0-9._~:*-]+)=(?P<entries>\d+)/(?P<bytes>\d+)/(?P<seconds>\d+)")
+_CACHED = 100_000
+
+
+class HistoryRule(NamedTuple):
+    """What is kept of the channels that a pattern matches; 0 entries or seconds: nothing."""
+
+    pattern: str
+    entries: int
+    bytes: int
+    seconds: int
+
+
+class HistoryPolicy:
+    """Finds a channel's rule: the first whose pattern (`*` matches anything) fits."""
+
+    def __init__(self, text: str = DEFAULT_HISTORY) -> None:
+        """Read rules of the form `PATTERN=ENTRIES/BYTES/SECONDS`, with spaces between. Raises SetupError."""
+        self.rules = tuple([self._rule(part) for part in text.split()])
+        self._found: dict[str, HistoryRule] = {}
+
+    @staticmethod
+    def _rule(part: str) -> HistoryRule:
+        match = _RULE.fullmatch(part)
+        if not match:
+            message = f"bad history rule {part!r}: PATTERN=ENTRIES/BYTES/SECONDS is needed, such as room:*=100/262144/3600"
+            raise SetupError(message)
+        return HistoryRule(match["pattern"], int(match["entries"]), int(match["bytes"]), int(match["seconds"]))
+
+    def limits(self, channel: str, size: int) -> tuple[int, int]:
+        """Return how many entries and for how many seconds a channel's history keeps, when an event of `size` bytes joins it."""
+        rule = self._found.get(channel) or self._find(channel)
+        if not rule.seconds or not rule.entries:
+            return 0, 0
+        return min(rule.entries, max(1, rule.bytes // max(size, 1))), rule.seconds
+
+    def _find(self, channel: str) -> HistoryRule:
+        if len(self._found) >= _CACHED:
+            self._found.clear()
+        none = HistoryRule("", 0, 0, 0)
+        self._found[channel] = found = next((rule for rule in self.rules if fnmatchcase(channel, rule.pattern)), none)
+        return found

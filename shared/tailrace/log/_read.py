@@ -1,0 +1,111 @@
+"""Reading a shard: its tail, its generations, its channels' histories."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from tailrace.log._scripts import script
+from tailrace.log._write import STATE_S, fresh_label
+from tailrace.wire import Entry, EntryError, Keys, decode_entry, format_id, parse_id
+
+RawEntry = tuple[bytes, list[bytes]]
+"""An entry as Redis answers it: id, and fields with their values."""
+
+
+class Generations(NamedTuple):
+    """A shard's generations, as Redis answers them now."""
+
+    label: str
+    """The newest."""
+    top: int
+    """The log's last id."""
+    past: tuple[tuple[str, int], ...] = ()
+    """Those before, oldest first, each with the last id that survived it."""
+
+    def survived(self, label: str) -> float:
+        """Return up to which id positions of a generation are good: without end for the newest, below 0 for one that isn't listed."""
+        labels = [name for name, _ in self.past]
+        if label == self.label:
+            return math.inf
+        return min([top for _, top in self.past[labels.index(label) :]]) if label in labels else -1
+
+    def holds(self, label: str, position: int) -> bool:
+        """Say whether a stream can go on from a position."""
+        return position <= self.survived(label) and position <= self.top
+
+
+class ChannelHistory(NamedTuple):
+    """What Redis answered for a channel."""
+
+    entries: list[Entry]
+    more: bool
+    """Whether the answer was cut short."""
+    last: int
+    """The channel's last id; where none is known, the latest that it can have been."""
+
+
+class Answer(NamedTuple):
+    """What channels' histories hold after a position, named by the generation that answered."""
+
+    generation: str
+    top: int
+    histories: dict[str, ChannelHistory]
+
+
+class LogReader:
+    """Reads one shard."""
+
+    def __init__(self, redis: Redis, keys: Keys, shard: int) -> None:
+        self.shard = shard
+        self._redis, self._keys = redis, keys
+        self._sync, self._read = (redis.register_script(script(name)) for name in ("sync", "read"))
+
+    async def sync(self) -> Generations:
+        """Look at the generations; begins a new one if this Redis has none or isn't the one that wrote last. Raises redis.RedisError."""
+        label, top, past = await self._sync(keys=self._names(), args=[fresh_label()])
+        lines = [line.split(" ") for line in past.decode().split("\n") if line]
+        return Generations(label.decode(), parse_id(top), tuple([(name, parse_id(survived)) for name, survived in lines]))
+
+    async def read(self, after: int, channels: Sequence[str], most: int) -> Answer:
+        """Return what histories hold after a position, `most` entries of each channel. Raises redis.RedisError."""
+        args = [self._keys.shard(self.shard), fresh_label(), STATE_S * 1000, most, format_id(after), *channels]
+        label, top, *found = await self._read(keys=self._names(), args=args)
+        histories = {
+            channel: ChannelHistory(whole_entries(entries), more == b"1", parse_id(last))
+            for channel, (entries, more, last) in zip(channels, found, strict=True)
+        }
+        return Answer(label.decode(), parse_id(top), histories)
+
+    async def newest(self, most: int, channel: str | None = None) -> list[Entry]:
+        """Return the log's newest entries, or those of a channel's history, oldest first. Raises redis.RedisError."""
+        key = self._keys.log(self.shard) if channel is None else self._keys.history(self.shard, channel)
+        return whole_entries((await self._redis.xrevrange(key, count=most))[::-1])
+
+    def _names(self) -> list[str]:
+        return [self._keys.log(self.shard), self._keys.generations(self.shard)]
+
+
+def whole_entries(raw: Sequence[RawEntry | tuple[bytes, Mapping[bytes, bytes]]]) -> list[Entry]:
+    """Decode entries, leaving out what isn't one of ours."""
+    entries = []
+    for entry_id, fields in raw:
+        flat = fields if isinstance(fields, list) else [part for pair in fields.items() for part in pair]
+        try:
+            entries.append(decode_entry(entry_id, flat))
+        except EntryError:
+            continue
+    return entries
+
+
+async def follow(redis: Redis, keys: Keys, positions: Mapping[int, int], block_ms: int, most: int) -> dict[int, list[RawEntry]]:
+    """Wait for entries of some shards after their positions, and return them as Redis answers them.
+
+    The client is one of `connect_reader`. Raises redis.RedisError.
+    """
+    shards = {keys.log(shard).encode(): shard for shard in positions}
+    names = [*shards, *map(format_id, positions.values())]
+    reply = await redis.execute_command("XREAD", "COUNT", most, "BLOCK", block_ms, "STREAMS", *names)
+    pairs = reply.items() if isinstance(reply, dict) else reply or ()
+    return {shards[name]: entries for name, entries in pairs}

@@ -1,0 +1,138 @@
+"""Writing to a shard's log: appends, and the commits of the ordered line."""
+
+import time
+from collections.abc import Sequence
+from secrets import choice
+from string import ascii_letters, digits
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from tailrace.log._history import HistoryPolicy
+from tailrace.log._scripts import script
+from tailrace.wire import LABEL_LENGTH, Keys, TailraceError, parse_id
+
+STATE_S = 86_400
+"""How long a channel's last id says for certain what came before (the key lives an hour longer)."""
+_TRIM_EVERY_S = 1.0
+
+
+class RefusedError(TailraceError):
+    """A shard serves another epoch: whoever asked has been deposed, or (where `epoch` is lower) the shard has lost its state."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"the shard serves epoch {epoch}")
+        self.epoch = epoch
+
+
+class EarlyError(TailraceError):
+    """A commit came before the one that its number follows; send it again."""
+
+
+class NewEvent(NamedTuple):
+    """An event to append."""
+
+    name: str
+    """Names it in the answer; without spaces."""
+    channel: str
+    block: bytes
+    key: str = ""
+    """Appended once per channel and key; empty: no such key."""
+
+
+class Appended(NamedTuple):
+    """What became of an event."""
+
+    name: str
+    id: int
+    duplicate: bool
+    """The key was known: this is the first event's id, and nothing was appended."""
+
+
+class LogLimits(NamedTuple):
+    """What a log keeps."""
+
+    age_s: float = 600
+    bytes: int = 256 << 20
+    dedupe_s: float = 3600
+    """How long keys are remembered."""
+    history: HistoryPolicy = HistoryPolicy()
+
+
+def fresh_label() -> str:
+    """Make a label for a generation, should one have to begin."""
+    return "".join([choice(ascii_letters + digits) for _ in range(LABEL_LENGTH)])
+
+
+class LogWriter:
+    """Appends to one shard's log."""
+
+    def __init__(self, redis: Redis, keys: Keys, shard: int, limits: LogLimits | None = None) -> None:
+        self.shard = shard
+        self.limits = limits or LogLimits()
+        self._redis, self._keys = redis, keys
+        self._emit, self._commit, self._raise, self._forget = (
+            redis.register_script(script(name)) for name in ("emit", "commit", "raise", "forget")
+        )
+        self._trimmed = 0.0
+
+    async def append(self, events: Sequence[NewEvent]) -> list[Appended]:
+        """Append events outside the line, in one script. Raises redis.RedisError."""
+        keys = [self._keys.log(self.shard), self._keys.generations(self.shard)]
+        return _outcome(await self._emit(keys=keys, args=[*self._common(), *self._flat(events)]))
+
+    async def commit(self, partition: int, epoch: int, number: int, forget: Sequence[str], events: Sequence[NewEvent]) -> list[Appended]:
+        """Append in the line: once per epoch and number, however often it is sent, and in the numbers' order.
+
+        `forget` names outcomes (fields of `raise_epoch`, or `outcome_field`) of which all jobs have ended.
+        Raises RefusedError, EarlyError, redis.RedisError.
+        """
+        keys = [self._keys.log(self.shard), self._keys.generations(self.shard), self._keys.commits(self.shard, partition)]
+        args = [*self._common(), epoch, number, len(forget), *forget, *self._flat(events)]
+        verdict, answer = await self._commit(keys=keys, args=args)
+        if verdict == b"refused":
+            raise RefusedError(int(answer))
+        if verdict == b"early":
+            message = f"commit {number} came after commit {int(answer)}"
+            raise EarlyError(message)
+        return _outcome(answer)
+
+    async def raise_epoch(self, partition: int, epoch: int) -> dict[str, list[Appended]]:
+        """Shut out all former holders, and return what the shard remembers of their commits, by field.
+
+        Raises RefusedError (the shard has seen a later epoch), redis.RedisError.
+        """
+        verdict, *rest = await self._raise(keys=[self._keys.commits(self.shard, partition)], args=[epoch])
+        if verdict == b"refused":
+            raise RefusedError(int(rest[0]))
+        return {field.decode(): _outcome(outcome) for field, outcome in zip(rest[::2], rest[1::2], strict=True)}
+
+    async def forget(self, partition: int, epoch: int, fields: Sequence[str]) -> None:
+        """Forget outcomes when there is no commit to name them in. Works while Redis is out of memory."""
+        if fields:
+            await self._forget(keys=[self._keys.commits(self.shard, partition)], args=[epoch, *fields])
+
+    def _common(self) -> list[str | int]:
+        now = time.monotonic()
+        trim = now - self._trimmed > _TRIM_EVERY_S
+        if trim:
+            self._trimmed = now
+        limits = self.limits
+        return [self._keys.shard(self.shard), fresh_label(), STATE_S * 1000, int(trim), round(limits.age_s * 1000), limits.bytes]
+
+    def _flat(self, events: Sequence[NewEvent]) -> list[str | bytes | int]:
+        dedupe_ms, limits = round(self.limits.dedupe_s * 1000), self.limits.history.limits
+        flat: list[str | bytes | int] = []
+        for name, channel, block, key in events:
+            flat += (name, channel, block, *limits(channel, len(block)), key, dedupe_ms)
+        return flat
+
+
+def outcome_field(epoch: int, number: int) -> str:
+    """Name the outcome of a commit."""
+    return f"o:{epoch}:{number}"
+
+
+def _outcome(text: bytes) -> list[Appended]:
+    lines = [line.split(" ") for line in text.decode().split("\n") if line]
+    return [Appended(line[0], parse_id(line[1]), len(line) > 2) for line in lines]

@@ -1,0 +1,36 @@
+-- The shard's generations, in one hash: `label` (of the newest), `replid` (Redis' own, when it began), `top` (last id of the log),
+-- `past` (lines of "<label> <last id that survived>", oldest first).
+
+local MAX_PAST = 32
+
+local function replication_id()
+  return redis.call('INFO', 'replication'):match('master_replid:(%w+)')
+end
+
+local function last_id(log)
+  if redis.call('EXISTS', log) == 0 then return '0-0' end
+  local info = redis.call('XINFO', 'STREAM', log)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then return info[i + 1] end
+  end
+end
+
+-- Return the newest generation's label, the log's last id and the generations before, beginning a new generation if another Redis
+-- wrote last (`replid` changes at restart and promotion) or none is known. `fresh` is a random label, used if one is needed.
+local function current_generation(key, log, fresh)
+  local state = redis.call('HMGET', key, 'label', 'replid', 'top', 'past')
+  local label, replid, top, past = state[1], state[2], state[3], state[4] or ''
+  local here = replication_id()
+  if label and replid == here then return label, top, past end
+  top = last_id(log)
+  if label then past = past .. label .. ' ' .. top .. '\n' end
+  local _, count = past:gsub('\n', '\n')
+  for _ = MAX_PAST + 1, count do past = past:gsub('^[^\n]*\n', '') end
+  redis.call('HSET', key, 'label', fresh, 'replid', here, 'top', top, 'past', past)
+  return fresh, top, past
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end

@@ -1,0 +1,80 @@
+"""The cursor, which clients carry as the SSE `id:`: for each shard a generation and a position, tightly written.
+
+A `1` (the form's version), then for each shard the generation's label (5 characters), the position's milliseconds (7 digits of base 64) and its
+sequence number (as many digits as it takes, none for 0); a dot between shards. Eight shards take at most 128 characters, all of `[A-Za-z0-9._~-]`:
+more, or other bytes, would force a CORS preflight on every reconnect (Fetch, "CORS-safelisted request-header").
+"""
+
+import re
+from typing import NamedTuple
+
+from tailrace.wire._errors import CursorError
+from tailrace.wire._ids import id_at, id_parts
+
+LABEL_LENGTH = 5
+MAX_CURSOR = 128
+"""Bytes; what is longer is no cursor of ours."""
+_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789~_"
+_VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
+_MS_DIGITS = 7
+_SHARD = re.compile(rf"([A-Za-z0-9_~]{{{LABEL_LENGTH}}})([A-Za-z0-9_~]{{{_MS_DIGITS}}})([A-Za-z0-9_~]{{0,11}})")
+_VERSION = "1"
+
+
+class Place(NamedTuple):
+    """Where a client is in one shard: the generation's label and the id of the last entry that was handled for it."""
+
+    generation: str
+    position: int
+
+
+Cursor = tuple[Place, ...]
+
+
+def encode_cursor(places: Cursor) -> str:
+    """Write a cursor."""
+    return _VERSION + ".".join([encode_place(generation, position) for generation, position in places])
+
+
+def encode_place(generation: str, position: int) -> str:
+    """Write one shard's part of a cursor."""
+    ms, seq = id_parts(position)
+    return generation + _digits(ms).rjust(_MS_DIGITS, _DIGITS[0]) + (_digits(seq) if seq else "")
+
+
+def decode_cursor(text: str, shards: int) -> Cursor:
+    """Read a cursor of so many shards.
+
+    Raises CursorError: it is malformed or belongs to another number of shards.
+    """
+    parts = text[1:].split(".")
+    if len(text) > MAX_CURSOR or text[:1] != _VERSION or len(parts) != shards:
+        message = f"no cursor of {shards} shard(s): {text[:40]!r}"
+        raise CursorError(message)
+    return tuple([_decode_place(part) for part in parts])
+
+
+def _decode_place(part: str) -> Place:
+    match = _SHARD.fullmatch(part)
+    if not match:
+        message = f"malformed cursor: {part[:40]!r}"
+        raise CursorError(message)
+    label, ms, seq = match.groups()
+    if (number := _number(seq)) >= 1 << 64:
+        message = f"malformed cursor: {part[:40]!r}"
+        raise CursorError(message)
+    return Place(label, id_at(_number(ms), number))
+
+
+def _digits(number: int) -> str:
+    digits = _DIGITS[number & 63]
+    while number := number >> 6:
+        digits = _DIGITS[number & 63] + digits
+    return digits
+
+
+def _number(digits: str) -> int:
+    number = 0
+    for digit in digits:
+        number = number << 6 | _VALUES[digit]
+    return number

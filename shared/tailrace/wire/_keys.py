@@ -1,0 +1,96 @@
+"""Every key in Redis that tailrace writes, and what each holds."""
+
+import msgspec
+
+JOB_PREFIX = "arq:job:"
+"""arq's own: the payload of a job."""
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """Names all keys. A shard's hash tag is its number, so that one shard lives in one slot of a cluster."""
+
+    prefix: str = "tailrace"
+
+    def shard(self, shard: int) -> str:
+        """Begin every key of a shard."""
+        return f"{self.prefix}:{{{shard}}}:"
+
+    def log(self, shard: int) -> str:
+        """Stream: the events of a shard, in order. No TTL."""
+        return self.shard(shard) + "log"
+
+    def generations(self, shard: int) -> str:
+        """Hash: the shard's generations, its newest label and last id. No TTL."""
+        return self.shard(shard) + "gen"
+
+    def commits(self, shard: int, partition: int) -> str:
+        """Hash: what a shard knows of a partition's line: epoch, number, outcomes. No TTL."""
+        return f"{self.shard(shard)}line:{partition}"
+
+    def history(self, shard: int, channel: str) -> str:
+        """Stream: a channel's newest events, under the same ids as in the log."""
+        return f"{self.shard(shard)}history:{channel}"
+
+    def last(self, shard: int, channel: str) -> str:
+        """String: the id of a channel's last entry."""
+        return f"{self.shard(shard)}last:{channel}"
+
+    def layout(self) -> str:
+        """String: the number of shards. No TTL."""
+        return f"{self.prefix}:layout"
+
+    def edges(self) -> str:
+        """Sorted set: the edges, by when their lease ends. Shard 0's, like the whole registry."""
+        return self.shard(0) + "edges"
+
+    def edge(self, edge: str) -> str:
+        """Hash: an edge's clients and its counts per channel; lives as long as the edge's lease."""
+        return f"{self.shard(0)}edge:{edge}"
+
+    def away(self, client: str) -> str:
+        """String: a client that left a moment ago."""
+        return f"{self.shard(0)}away:{client}"
+
+    def queue(self, partition: int = 0) -> str:
+        """Sorted set: ids of jobs that wait, by when they are due in Unix milliseconds. No TTL."""
+        return f"{self.prefix}:queue" + (f":{partition}" if partition else "")
+
+    def calls(self) -> str:
+        """Sorted set: arq's queue of the application's own functions."""
+        return f"{self.prefix}:calls"
+
+    def line(self, partition: int = 0) -> str:
+        """Hash: a queue's epoch, its tickets and last score. No TTL."""
+        return f"{self.prefix}:line:{partition}"
+
+    def lease(self, partition: int = 0) -> str:
+        """String: who holds a queue."""
+        return f"{self.prefix}:lease:{partition}"
+
+    def hand(self, partition: int = 0) -> str:
+        """Hash: the jobs that were given out and haven't ended. No TTL."""
+        return f"{self.prefix}:hand:{partition}"
+
+    def bell(self, partition: int = 0) -> str:
+        """List: rung when something was enqueued."""
+        return f"{self.prefix}:bell:{partition}"
+
+    def producer(self, producer: str, partition: int = 0) -> str:
+        """String: the number of a producer's last enqueue."""
+        return f"{self.prefix}:producer:{partition}:{producer}"
+
+    def receipt(self, job: str) -> str:
+        """String: what became of a job."""
+        return f"{self.prefix}:receipt:{job}"
+
+    def receipts(self, listener: str) -> str:
+        """Pub/sub channel: a listener's receipts, as they are made."""
+        return f"{self.prefix}:receipts:{listener}"
+
+    def dead(self) -> str:
+        """Stream: dead letters. No TTL, bounded."""
+        return f"{self.prefix}:dead"
+
+    def workers(self) -> str:
+        """Sorted set: living workers, by when they last said so."""
+        return f"{self.prefix}:workers"

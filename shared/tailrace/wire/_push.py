@@ -1,0 +1,140 @@
+"""A push: one request to deliver, checked once where it enters and rendered once."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from tailrace.wire._channels import CHANNEL_PATTERN, check_channel
+from tailrace.wire._errors import ChannelError, JobError, PushError
+from tailrace.wire._sse import check_event_name, encode_json_block, encode_text_block
+
+MAX_DATA_BYTES = 1 << 20
+"""The most that one push's `data` or `text` may have (1 MiB)."""
+
+Channel = Annotated[str, Meta(pattern=CHANNEL_PATTERN, description="The channel to deliver to.")]
+Seconds = Annotated[float, Meta(ge=0, le=366 * 86_400)]
+
+
+class PushJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A push as it stands in a job."""
+
+    to: Channel
+    event: str = "message"
+    """The SSE event type."""
+    data: Raw | UnsetType = UNSET
+    """JSON, delivered as its compact text."""
+    text: str | UnsetType = UNSET
+    """Text, delivered line by line, instead of `data`."""
+    key: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    """Appended at most once per channel and key, as long as keys are remembered."""
+    expires_s: Seconds | None = None
+    """Not appended any more so many seconds after it was due."""
+    stamp: bool = True
+    """Give `data` a `timestamp` if it is an object without one."""
+
+
+class PushRequest(PushJob, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A push as a producer asks for it: with the time when it is due."""
+
+    delay_s: Seconds | None = None
+    """Due so many seconds from now."""
+    at: datetime | None = None
+    """Due at this time (RFC 3339 with an offset), instead of `delay_s`."""
+
+    def job(self) -> PushJob:
+        """Return what goes into the job; its time goes into the queue."""
+        return PushJob(
+            to=self.to, event=self.event, data=self.data, text=self.text, key=self.key, expires_s=self.expires_s, stamp=self.stamp
+        )
+
+    def due_ms(self, now_ms: int) -> int | None:
+        """Return when the push is due, in Unix milliseconds, or None for at once.
+
+        Raises PushError: `at` has no offset, or both `at` and `delay_s` are given.
+        """
+        if self.at is None:
+            return now_ms + round(self.delay_s * 1000) if self.delay_s else None
+        if self.delay_s is not None:
+            message = "give `at` or `delay_s`, not both"
+            raise PushError(message, "$.at")
+        if self.at.tzinfo is None:
+            message = "a time needs an offset, such as 2026-01-31T12:00:00Z"
+            raise PushError(message, "$.at")
+        return round(self.at.timestamp() * 1000)
+
+
+class _Stamped(msgspec.Struct):
+    timestamp: Raw | UnsetType = UNSET
+
+
+_stamped = msgspec.json.Decoder(_Stamped)
+
+
+def convert_error(error: Exception, path: str = "$") -> PushError:
+    """Say in our words, and with the path, what msgspec found: `$` in its message is `path` here."""
+    match error:
+        case msgspec.ValidationError():
+            message, _, where = str(error).rpartition(" - at `$")
+            if not message:
+                message, where = str(error), "`"
+            if "unknown field" in message:
+                where = f".{message.split('`')[1]}`" if where == "`" else f"{where[:-1]}.{message.split('`')[1]}`"
+            return PushError(message, path + where[:-1])
+        case RecursionError():
+            return PushError("JSON is nested too deeply", path)
+        case UnicodeDecodeError():
+            return JobError(f"not UTF-8: {error.reason} at byte {error.start}", path)
+        case _:
+            return JobError(str(error).removesuffix("."), path)
+
+
+def check_push(push: PushJob, path: str = "$") -> PushJob:
+    """Return the push if it can be delivered.
+
+    Raises PushError: a bad event name, neither or both of `data` and `text`, `data` that is no JSON, or more than MAX_DATA_BYTES.
+    """
+    try:
+        check_channel(push.to)  # the pattern's `$` lets a last line feed by
+        check_event_name(push.event)
+        _check_payload(push)
+    except ChannelError as error:
+        raise PushError(str(error), path + ".to") from None
+    except PushError as error:
+        raise PushError(error.message, path + error.path[1:]) from None
+    return push
+
+
+def _check_payload(push: PushJob) -> None:
+    if (push.data is UNSET) == (push.text is UNSET):
+        message = "give `data` or `text`" + ("" if push.data is UNSET else ", not both")
+        raise PushError(message, "$.data" if push.data is UNSET else "$.text")
+    if push.text is not UNSET:
+        name, size = "text", len(push.text.encode())
+    else:
+        name, size = "data", len(memoryview(push.data))  # type: ignore[arg-type]
+    if size > MAX_DATA_BYTES:
+        message = f"`{name}` has {size} bytes, and {MAX_DATA_BYTES} at most are delivered"
+        raise PushError(message, f"$.{name}")
+    if push.data is not UNSET:
+        try:
+            msgspec.json.decode(push.data)  # also what Raw lets by: lone surrogates, numbers out of range
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise PushError(convert_error(error).message, "$.data") from None
+
+
+def stamp(now_ms: int) -> str:
+    """Write a time the way pushes are stamped: `2026-01-31T12:00:00.000Z`."""
+    return datetime.fromtimestamp(now_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{now_ms % 1000:03}Z"
+
+
+def render(push: PushJob, now_ms: int) -> bytes:
+    """Render a checked push as an SSE block without id; `now_ms` is what it is stamped with, if it is to be."""
+    if push.data is UNSET:
+        return encode_text_block(push.event, push.text if push.text is not UNSET else "")
+    data = msgspec.json.format(memoryview(push.data), indent=-1)  # type: ignore[call-overload]
+    if push.stamp and data.startswith(b"{") and _stamped.decode(data).timestamp is UNSET:
+        first = b'{"timestamp":"%b"' % stamp(now_ms).encode()
+        data = first + (b"}" if data == b"{}" else b"," + data[1:])
+    return encode_json_block(push.event, data)

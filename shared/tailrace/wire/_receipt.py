@@ -1,0 +1,63 @@
+"""Receipts: what became of a push, and of a job."""
+
+from enum import StrEnum
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+
+class JobState(StrEnum):
+    """Where a job is. A push for a client that isn't there is *expired*: it ended on purpose, and nothing was appended."""
+
+    QUEUED = "queued"
+    SCHEDULED = "scheduled"
+    APPENDED = "appended"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one push."""
+
+    status: str
+    """`success`, `info` (nobody is there) or `error`."""
+    message: str
+    id: str | UnsetType = UNSET
+    """The entry's, if one was appended."""
+    recipients: int | UnsetType = UNSET
+    """Connected clients that the channel had when the event was appended."""
+    event: str | UnsetType = UNSET
+    to: str | UnsetType = UNSET
+    data: Raw | UnsetType = UNSET
+    """The data as it was delivered."""
+    text: str | UnsetType = UNSET
+    timestamp: str | UnsetType = UNSET
+    """When it was appended (what `data` was stamped with), RFC 3339."""
+    duplicate: bool = False
+    """The key was known: `id` is the first entry's, and nothing was appended."""
+    path: str | UnsetType = UNSET
+    """The field that is wrong."""
+
+
+class JobReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a job: its state, and a receipt for each of its pushes."""
+
+    job: str
+    state: JobState
+    receipts: list[Receipt] = []
+    many: bool = False
+    """Whether it was a `push_many`."""
+
+
+_receipt = msgspec.json.Decoder(JobReceipt)
+
+
+def encode_receipt(receipt: JobReceipt) -> bytes:
+    """Write a job's receipt."""
+    return msgspec.json.encode(receipt)
+
+
+def decode_receipt(text: bytes) -> JobReceipt:
+    """Read a job's receipt. Raises msgspec.DecodeError."""
+    return _receipt.decode(text)

@@ -1,0 +1,69 @@
+"""The encoder: one event as one block of Server-Sent Events (WHATWG HTML 9.2, "Server-sent events").
+
+Lines end in LF alone; one space always follows a field's colon; an event has at least one `data` line, for without one a client drops it.
+A block is rendered once, without an id; `with_id` puts the edge's cursor before it, so that id and data stand in one block.
+"""
+
+import re
+
+from tailrace.wire._errors import PushError
+
+CONTROL_EVENTS = frozenset({"connect", "heartbeat", "gap", "reset", "drain"})
+RESERVED_EVENTS = CONTROL_EVENTS | {"open", "error"}
+"""Names that applications can't push: the edge's own, and those that an EventSource itself fires."""
+MAX_EVENT_NAME = 128
+_NEWLINE = re.compile("\r\n|\r|\n")
+_BREAKS = re.compile("[\r\n\0]")
+
+
+def check_event_name(name: str) -> str:
+    """Return the name if an application can push events of it.
+
+    Raises PushError: it is empty, too long, reserved, or would break out of its line (CR, LF, NUL: rejected, never stripped).
+    """
+    if not name or len(name) > MAX_EVENT_NAME:
+        message = f"an event name has 1 to {MAX_EVENT_NAME} characters"
+    elif name in RESERVED_EVENTS:
+        message = f"the event name {name!r} is reserved"
+    elif _BREAKS.search(name):
+        message = "an event name can't hold CR, LF or NUL"
+    elif name != name.encode(errors="ignore").decode():
+        message = "an event name can't hold a lone surrogate"
+    else:
+        return name
+    raise PushError(message, "$.event")
+
+
+def encode_json_block(event: str, data: bytes) -> bytes:
+    """Render an event whose data is compact JSON text, which never holds a line break."""
+    return b"event: %b\ndata: %b\n\n" % (event.encode(), data)
+
+
+def encode_text_block(event: str, text: str) -> bytes:
+    """Render an event whose data is text, line by line; CRLF, CR and LF all arrive as LF."""
+    lines = _NEWLINE.split(text)
+    data = "\ndata: ".join(lines)
+    return f"event: {event}\ndata: {data}\n\n".encode()
+
+
+def with_id(block: bytes, cursor: str) -> bytes:
+    """Put the cursor before a block."""
+    return b"id: %b\n%b" % (cursor.encode(), block)
+
+
+def retry(ms: int) -> bytes:
+    """Tell the client how long to wait before it reconnects."""
+    return b"retry: %d\n\n" % ms
+
+
+def comment(text: str = "") -> bytes:
+    """Render a comment, which clients pass over. Raises ValueError: the text holds a line break."""
+    if _BREAKS.search(text):
+        message = "a comment is one line"
+        raise ValueError(message)
+    return f":{text}\n\n".encode()
+
+
+def is_block(block: bytes) -> bool:
+    """Say whether bytes are one whole block as this module renders them: a cheap check, for every entry that an edge reads."""
+    return block.startswith(b"event: ") and block.find(b"\n\n") == len(block) - 2 and b"\ndata: " in block and b"\r" not in block

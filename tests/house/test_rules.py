@@ -1,0 +1,43 @@
+"""The rules of architecture bite: each is broken once in a copy of the packages, and import-linter says which."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BROKEN = {
+    "Services and workers share nothing but Redis": ("services/tailrace/edge", "import tailrace.worker"),
+    "The edge only reads: no arq, no producer": ("services/tailrace/edge", "import arq"),
+    "The worker serves no HTTP": ("workers/tailrace/worker", "import litestar"),
+    "wire below log below push below cli": ("shared/tailrace/log", "import tailrace.push"),
+    "What producers install needs no service": ("shared/tailrace/cli", "import tailrace.edge"),
+    "wire is pure: no I/O, no clock, no loop": ("shared/tailrace/wire", "import asyncio"),
+}
+
+
+@pytest.mark.parametrize(
+    ("contract", "folder", "line"), [(name, *broken) for name, broken in BROKEN.items()], ids=BROKEN
+)
+def test_a_broken_rule_is_reported(tmp_path: Path, contract: str, folder: str, line: str) -> None:
+    for source in ("services", "workers", "shared"):
+        shutil.copytree(ROOT / source, tmp_path / source, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / folder / "_broken.py").write_text(line + "\n")
+    code = (
+        "import sys; sys.path[:0] = ['services', 'workers', 'shared']\n"
+        "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", _with_packages(code)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"{contract} BROKEN" in " ".join(done.stdout.split())
+
+
+def _with_packages(code: str) -> str:
+    # -S leaves out the editable install's paths, which name the original; what else is installed is wanted all the same.
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    return f"import sys; sys.path += {packages!r}\n{code}"

