@@ -1,6 +1,7 @@
 """Connections to Redis, and what has to be true of it before anything starts."""
 
 import socket
+from typing import Any
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -20,24 +21,30 @@ def connect(url: str, *, timeout_s: float | None = 5, connections: int = 50) -> 
     `timeout_s` bounds each command; a connection that blocks longer on purpose needs a longer one.
     Raises SetupError: the URL can't be read.
     """
-    options = {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE} if not url.startswith("unix") else {}
+    options: dict[str, Any] = {"socket_timeout": timeout_s, "max_connections": connections, "health_check_interval": 0}
+    if not url.startswith("unix"):
+        options |= {"socket_connect_timeout": 5, "socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
     try:
-        return Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=5, max_connections=connections, health_check_interval=0, **options
-        )
+        redis: Redis = Redis.from_url(url, **options)
     except ValueError as error:
         message = f"bad Redis URL {redact(url)!r}: {error}"
         raise SetupError(message) from None
+    return redis
 
 
 def connect_reader(url: str, *, block_s: float) -> Redis:
-    """Make a client of one connection for `follow`, whose answers are left as they come (twice as fast as redis-py's own form).
+    """Make a client of one connection for `follow`.
 
+    Its answers are left as they come, which is twice as fast as redis-py's own form of them.
     Raises SetupError: the URL can't be read.
     """
     redis = connect(url, timeout_s=block_s + 3, connections=2)
-    redis.set_response_callback("XREAD", lambda reply, **_: reply)
+    redis.set_response_callback("XREAD", _as_it_comes)
     return redis
+
+
+def _as_it_comes(response: Any, **_: Any) -> Any:
+    return response
 
 
 def redact(url: str) -> str:
@@ -59,7 +66,7 @@ async def check_redis(redis: Redis) -> None:
         message = f"{name} {version} is too old: {'.'.join(map(str, oldest))} or later is needed"
         raise SetupError(message)
     policy = info.get("maxmemory_policy", "noeviction")
-    if policy.startswith("allkeys") or policy.startswith("volatile"):
+    if policy != "noeviction":
         message = f"Redis' maxmemory-policy is {policy!r}, which deletes events silently: set it to 'noeviction'"
         raise SetupError(message)
 
@@ -76,5 +83,3 @@ async def check_layout(redis: Redis, keys: Keys, shards: int) -> None:
     if here is not None and int(here) != shards:
         message = f"`shards` is {shards} here and {int(here)} in Redis ({keys.layout()}): all processes need the same"
         raise SetupError(message)
-
-

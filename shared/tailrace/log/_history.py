@@ -37,7 +37,10 @@ class HistoryPolicy:
         return HistoryRule(match["pattern"], int(match["entries"]), int(match["bytes"]), int(match["seconds"]))
 
     def limits(self, channel: str, size: int) -> tuple[int, int]:
-        """Return how many entries and for how many seconds a channel's history keeps, when an event of `size` bytes joins it."""
+        """Return how many entries a channel's history keeps, and for how many seconds, when an event joins it.
+
+        `size` is the event's, in bytes: large ones leave room for fewer.
+        """
         rule = self._found.get(channel) or self._find(channel)
         if not rule.seconds or not rule.entries:
             return 0, 0

@@ -25,7 +25,10 @@ class Generations(NamedTuple):
     """Those before, oldest first, each with the last id that survived it."""
 
     def survived(self, label: str) -> float:
-        """Return up to which id positions of a generation are good: without end for the newest, below 0 for one that isn't listed."""
+        """Return up to which id positions of a generation are good.
+
+        Without end for the newest; below 0 for one that isn't listed.
+        """
         labels = [name for name, _ in self.past]
         if label == self.label:
             return math.inf
@@ -63,14 +66,18 @@ class LogReader:
         self._sync, self._read = (redis.register_script(script(name)) for name in ("sync", "read"))
 
     async def sync(self) -> Generations:
-        """Look at the generations; begins a new one if this Redis has none or isn't the one that wrote last. Raises redis.RedisError."""
+        """Look at the generations; one begins here if this Redis has none, or isn't the one that wrote last.
+
+        Raises redis.RedisError.
+        """
         label, top, past = await self._sync(keys=self._names(), args=[fresh_label()])
         lines = [line.split(" ") for line in past.decode().split("\n") if line]
         return Generations(label.decode(), parse_id(top), tuple([(name, parse_id(survived)) for name, survived in lines]))
 
     async def read(self, after: int, channels: Sequence[str], most: int) -> Answer:
         """Return what histories hold after a position, `most` entries of each channel. Raises redis.RedisError."""
-        args = [self._keys.shard(self.shard), fresh_label(), STATE_S * 1000, most, format_id(after), *channels]
+        bounds = [STATE_S * 1000, most, format_id(after)]
+        args = [self._keys.shard(self.shard), fresh_label(), *map(str, bounds), *channels]
         label, top, *found = await self._read(keys=self._names(), args=args)
         histories = {
             channel: ChannelHistory(whole_entries(entries), more == b"1", parse_id(last))
@@ -106,6 +113,5 @@ async def follow(redis: Redis, keys: Keys, positions: Mapping[int, int], block_m
     """
     shards = {keys.log(shard).encode(): shard for shard in positions}
     names = [*shards, *map(format_id, positions.values())]
-    reply = await redis.execute_command("XREAD", "COUNT", most, "BLOCK", block_ms, "STREAMS", *names)
-    pairs = reply.items() if isinstance(reply, dict) else reply or ()
-    return {shards[name]: entries for name, entries in pairs}
+    reply = await redis.execute_command("XREAD", "COUNT", most, "BLOCK", block_ms, "STREAMS", *names)  # type: ignore[no-untyped-call]
+    return {shards[name]: entries for name, entries in reply or ()}

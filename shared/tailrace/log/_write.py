@@ -18,7 +18,7 @@ _TRIM_EVERY_S = 1.0
 
 
 class RefusedError(TailraceError):
-    """A shard serves another epoch: whoever asked has been deposed, or (where `epoch` is lower) the shard has lost its state."""
+    """A shard serves another epoch: who asked has been deposed or, where `epoch` is lower, the shard lost its state."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__(f"the shard serves epoch {epoch}")
@@ -87,7 +87,11 @@ class LogWriter:
         `forget` names outcomes (fields of `raise_epoch`, or `outcome_field`) of which all jobs have ended.
         Raises RefusedError, EarlyError, redis.RedisError.
         """
-        keys = [self._keys.log(self.shard), self._keys.generations(self.shard), self._keys.commits(self.shard, partition)]
+        keys = [
+            self._keys.log(self.shard),
+            self._keys.generations(self.shard),
+            self._keys.commits(self.shard, partition),
+        ]
         args = [*self._common(), epoch, number, len(forget), *forget, *self._flat(events)]
         verdict, answer = await self._commit(keys=keys, args=args)
         if verdict == b"refused":
@@ -118,7 +122,14 @@ class LogWriter:
         if trim:
             self._trimmed = now
         limits = self.limits
-        return [self._keys.shard(self.shard), fresh_label(), STATE_S * 1000, int(trim), round(limits.age_s * 1000), limits.bytes]
+        return [
+            self._keys.shard(self.shard),
+            fresh_label(),
+            STATE_S * 1000,
+            int(trim),
+            round(limits.age_s * 1000),
+            limits.bytes,
+        ]
 
     def _flat(self, events: Sequence[NewEvent]) -> list[str | bytes | int]:
         dedupe_ms, limits = round(self.limits.dedupe_s * 1000), self.limits.history.limits

@@ -1,4 +1,4 @@
-"""What crosses a process boundary: pushes, jobs, entries, cursors, control events, receipts and keys. Nothing here does I/O."""
+"""What crosses a process boundary: pushes, jobs, entries, cursors, control events, receipts, keys. No I/O here."""
 
 from tailrace.wire._channels import (
     ALL,
@@ -9,12 +9,22 @@ from tailrace.wire._channels import (
     check_channel,
     client_channel,
 )
-from tailrace.wire._cursor import LABEL_LENGTH, MAX_CURSOR, Cursor, Place, decode_cursor, encode_cursor, encode_place
+from tailrace.wire._cursor import LABEL_LENGTH, Cursor, Place, decode_cursor, encode_cursor, encode_place
 from tailrace.wire._entry import BLOCK, HEAD, Entry, decode_entry
 from tailrace.wire._errors import ChannelError, CursorError, EntryError, JobError, PushError, SetupError, TailraceError
 from tailrace.wire._events import Connect, Control, Drain, Gap, Heartbeat, Reset, encode_control
 from tailrace.wire._ids import format_id, id_at, id_parts, parse_id
-from tailrace.wire._job import PUSH, PUSH_MANY, Job, Options, Pushes, decode_job, decode_pushes, encode_job, encode_pushes
+from tailrace.wire._job import (
+    PUSH,
+    PUSH_MANY,
+    Job,
+    Options,
+    Pushes,
+    decode_job,
+    decode_pushes,
+    encode_job,
+    encode_pushes,
+)
 from tailrace.wire._keys import JOB_PREFIX, Keys
 from tailrace.wire._push import MAX_DATA_BYTES, PushJob, PushRequest, check_push, convert_error, render, stamp
 from tailrace.wire._receipt import JobReceipt, JobState, Receipt, decode_receipt, encode_receipt
@@ -40,7 +50,6 @@ __all__ = [
     "HEAD",
     "JOB_PREFIX",
     "LABEL_LENGTH",
-    "MAX_CURSOR",
     "MAX_DATA_BYTES",
     "PUSH",
     "PUSH_MANY",

@@ -1,8 +1,9 @@
 """The cursor, which clients carry as the SSE `id:`: for each shard a generation and a position, tightly written.
 
-A `1` (the form's version), then for each shard the generation's label (5 characters), the position's milliseconds (7 digits of base 64) and its
-sequence number (as many digits as it takes, none for 0); a dot between shards. Eight shards take at most 128 characters, all of `[A-Za-z0-9._~-]`:
-more, or other bytes, would force a CORS preflight on every reconnect (Fetch, "CORS-safelisted request-header").
+A `1` (the form's version), then for each shard the generation's label (5 characters), the position's milliseconds
+(7 digits of base 64) and its sequence number (as many digits as it takes, none for 0); a dot between shards. Eight
+shards take at most 128 characters while sequence numbers stay below 262,144, all of `[A-Za-z0-9._~-]`: more, or other
+bytes, would force a CORS preflight on every reconnect (Fetch, "CORS-safelisted request-header").
 """
 
 import re
@@ -12,8 +13,6 @@ from tailrace.wire._errors import CursorError
 from tailrace.wire._ids import id_at, id_parts
 
 LABEL_LENGTH = 5
-MAX_CURSOR = 128
-"""Bytes; what is longer is no cursor of ours."""
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789~_"
 _VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
 _MS_DIGITS = 7
@@ -48,7 +47,7 @@ def decode_cursor(text: str, shards: int) -> Cursor:
     Raises CursorError: it is malformed or belongs to another number of shards.
     """
     parts = text[1:].split(".")
-    if len(text) > MAX_CURSOR or text[:1] != _VERSION or len(parts) != shards:
+    if text[:1] != _VERSION or len(parts) != shards:
         message = f"no cursor of {shards} shard(s): {text[:40]!r}"
         raise CursorError(message)
     return tuple([_decode_place(part) for part in parts])

@@ -70,13 +70,14 @@ def decode_job(payload: bytes) -> Job:
     try:
         return _job.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise JobError(*convert_error(error).args) from None
+        raise JobError(*convert_error(error, source=payload).args) from None
 
 
 def decode_pushes(job: Job) -> Pushes:
     """Read and check what a `push` or `push_many` job asks for.
 
-    Raises PushError: an argument can't be valid; its path begins at the push (`$.event`), in `push_many` at the array (`$[3].event`).
+    Raises PushError: an argument can't be valid; its path begins at the push (`$.event`), in `push_many` at the array
+    (`$[3].event`).
     """
     many = job.f == PUSH_MANY
     try:

@@ -1,7 +1,8 @@
 """A push: one request to deliver, checked once where it enters and rendered once."""
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -45,9 +46,7 @@ class PushRequest(PushJob, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def job(self) -> PushJob:
         """Return what goes into the job; its time goes into the queue."""
-        return PushJob(
-            to=self.to, event=self.event, data=self.data, text=self.text, key=self.key, expires_s=self.expires_s, stamp=self.stamp
-        )
+        return PushJob(**{field: getattr(self, field) for field in PushJob.__struct_fields__})
 
     def due_ms(self, now_ms: int) -> int | None:
         """Return when the push is due, in Unix milliseconds, or None for at once.
@@ -65,6 +64,9 @@ class PushRequest(PushJob, frozen=True, kw_only=True, forbid_unknown_fields=True
         return round(self.at.timestamp() * 1000)
 
 
+_LONE_SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*(?:\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F])")
+
+
 class _Stamped(msgspec.Struct):
     timestamp: Raw | UnsetType = UNSET
 
@@ -72,28 +74,33 @@ class _Stamped(msgspec.Struct):
 _stamped = msgspec.json.Decoder(_Stamped)
 
 
-def convert_error(error: Exception, path: str = "$") -> PushError:
-    """Say in our words, and with the path, what msgspec found: `$` in its message is `path` here."""
+def convert_error(error: Exception, path: str = "$", source: bytes = b"") -> PushError:
+    """Say in our words, and with the path, what msgspec found; `$` in its message is `path` here.
+
+    `source` is what was decoded, if the caller has it: msgspec calls a lone surrogate "truncated".
+    """
     match error:
         case msgspec.ValidationError():
             message, _, where = str(error).rpartition(" - at `$")
-            if not message:
-                message, where = str(error), "`"
+            message, where = (message, where[:-1]) if message else (str(error), "")
             if "unknown field" in message:
-                where = f".{message.split('`')[1]}`" if where == "`" else f"{where[:-1]}.{message.split('`')[1]}`"
-            return PushError(message, path + where[:-1])
+                where += f".{message.split('`')[1]}"
+            return PushError(message, path + where)
         case RecursionError():
             return PushError("JSON is nested too deeply", path)
         case UnicodeDecodeError():
             return JobError(f"not UTF-8: {error.reason} at byte {error.start}", path)
+        case _ if _LONE_SURROGATE.search(source):
+            return JobError("a string holds a lone surrogate", path)
         case _:
-            return JobError(str(error).removesuffix("."), path)
+            return JobError(f"not JSON: {str(error).removesuffix('.')}", path)
 
 
 def check_push(push: PushJob, path: str = "$") -> PushJob:
     """Return the push if it can be delivered.
 
-    Raises PushError: a bad event name, neither or both of `data` and `text`, `data` that is no JSON, or more than MAX_DATA_BYTES.
+    Raises PushError: a bad channel or event name, neither or both of `data` and `text`, `data` that is no JSON, or more
+    of either than MAX_DATA_BYTES.
     """
     try:
         check_channel(push.to)  # the pattern's `$` lets a last line feed by
@@ -113,15 +120,20 @@ def _check_payload(push: PushJob) -> None:
     if push.text is not UNSET:
         name, size = "text", len(push.text.encode())
     else:
-        name, size = "data", len(memoryview(push.data))  # type: ignore[arg-type]
+        name, size = "data", len(memoryview(cast("Raw", push.data)))
     if size > MAX_DATA_BYTES:
         message = f"`{name}` has {size} bytes, and {MAX_DATA_BYTES} at most are delivered"
         raise PushError(message, f"$.{name}")
     if push.data is not UNSET:
-        try:
-            msgspec.json.decode(push.data)  # also what Raw lets by: lone surrogates, numbers out of range
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise PushError(convert_error(error).message, "$.data") from None
+        _check_json(push.data)
+
+
+def _check_json(data: Raw) -> None:
+    """Find what Raw lets by: numbers out of range, bytes that aren't UTF-8."""
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PushError(convert_error(error, source=bytes(data)).message, "$.data") from None
 
 
 def stamp(now_ms: int) -> str:
@@ -133,7 +145,7 @@ def render(push: PushJob, now_ms: int) -> bytes:
     """Render a checked push as an SSE block without id; `now_ms` is what it is stamped with, if it is to be."""
     if push.data is UNSET:
         return encode_text_block(push.event, push.text if push.text is not UNSET else "")
-    data = msgspec.json.format(memoryview(push.data), indent=-1)  # type: ignore[call-overload]
+    data = msgspec.json.format(memoryview(push.data), indent=-1)
     if push.stamp and data.startswith(b"{") and _stamped.decode(data).timestamp is UNSET:
         first = b'{"timestamp":"%b"' % stamp(now_ms).encode()
         data = first + (b"}" if data == b"{}" else b"," + data[1:])

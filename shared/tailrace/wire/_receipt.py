@@ -7,7 +7,10 @@ from msgspec import UNSET, Raw, UnsetType
 
 
 class JobState(StrEnum):
-    """Where a job is. A push for a client that isn't there is *expired*: it ended on purpose, and nothing was appended."""
+    """Where a job is.
+
+    A push for a client that isn't there is *expired*: it ended on purpose, and nothing was appended.
+    """
 
     QUEUED = "queued"
     SCHEDULED = "scheduled"

@@ -1,7 +1,8 @@
 """The encoder: one event as one block of Server-Sent Events (WHATWG HTML 9.2, "Server-sent events").
 
-Lines end in LF alone; one space always follows a field's colon; an event has at least one `data` line, for without one a client drops it.
-A block is rendered once, without an id; `with_id` puts the edge's cursor before it, so that id and data stand in one block.
+Lines end in LF alone; one space always follows a field's colon; an event has at least one `data` line, for without one
+a client drops it. A block is rendered once, without an id; `with_id` puts the edge's cursor before it, so that id and
+data stand in one block.
 """
 
 import re
@@ -19,7 +20,8 @@ _BREAKS = re.compile("[\r\n\0]")
 def check_event_name(name: str) -> str:
     """Return the name if an application can push events of it.
 
-    Raises PushError: it is empty, too long, reserved, or would break out of its line (CR, LF, NUL: rejected, never stripped).
+    Raises PushError: it is empty, too long, reserved, or would break out of its line (CR, LF and NUL are rejected,
+    never stripped).
     """
     if not name or len(name) > MAX_EVENT_NAME:
         message = f"an event name has 1 to {MAX_EVENT_NAME} characters"
@@ -65,5 +67,6 @@ def comment(text: str = "") -> bytes:
 
 
 def is_block(block: bytes) -> bool:
-    """Say whether bytes are one whole block as this module renders them: a cheap check, for every entry that an edge reads."""
-    return block.startswith(b"event: ") and block.find(b"\n\n") == len(block) - 2 and b"\ndata: " in block and b"\r" not in block
+    """Say whether bytes are one whole block as this module renders them; cheap, for edges ask it of every entry."""
+    whole = block.find(b"\n\n") == len(block) - 2 and b"\r" not in block
+    return whole and block.startswith(b"event: ") and b"\ndata: " in block

@@ -1,0 +1,83 @@
+import pytest
+from hypothesis import given, strategies as st
+
+from tailrace.wire import (
+    RESERVED_EVENTS,
+    PushError,
+    check_event_name,
+    comment,
+    encode_json_block,
+    encode_text_block,
+    is_block,
+    retry,
+    with_id,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", [""]),
+        ("a", ["a"]),
+        ("a\nb", ["a", "b"]),
+        ("a\r\nb", ["a", "b"]),
+        ("a\rb", ["a", "b"]),
+        ("a\n", ["a", ""]),
+        ("\n\r", ["", "", ""]),
+        ("\r\n\r\n", ["", "", ""]),
+        (" a", [" a"]),
+        ("\u2028\u0085\v\f\x1c", ["\u2028\u0085\v\f\x1c"]),
+        ("\ufeff\0", ["\ufeff\0"]),
+    ],
+)
+def test_text_is_split_where_the_standard_splits_it_and_nowhere_else(text: str, lines: list[str]) -> None:
+    expected = "event: e\n" + "".join(f"data: {line}\n" for line in lines) + "\n"
+    assert encode_text_block("e", text) == expected.encode()
+
+
+def test_json_is_one_line() -> None:
+    assert encode_json_block("chat-message", b'{"a":1}') == b'event: chat-message\ndata: {"a":1}\n\n'
+
+
+def test_the_id_stands_in_the_block() -> None:
+    assert with_id(encode_json_block("e", b"1"), "1abc") == b"id: 1abc\nevent: e\ndata: 1\n\n"
+
+
+def test_retry_and_comments() -> None:
+    assert retry(3000) == b"retry: 3000\n\n"
+    assert comment("ok") == b":ok\n\n"
+    with pytest.raises(ValueError, match="one line"):
+        comment("a\nb")
+
+
+@pytest.mark.parametrize("name", ["message", "chat-message", "ü", " spaced ", "x" * 128, "a\u2028b"])
+def test_an_event_can_have_this_name(name: str) -> None:
+    assert check_event_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "x" * 129, "a\nb", "a\rb", "a\0b", "\ud800", *sorted(RESERVED_EVENTS)])
+def test_no_event_can_have_this_name(name: str) -> None:
+    with pytest.raises(PushError) as caught:
+        check_event_name(name)
+    assert caught.value.path == "$.event"
+
+
+@given(st.text())
+def test_every_rendered_block_is_known_as_whole(text: str) -> None:
+    assert is_block(encode_text_block("e", text))
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"",
+        b"event: e\ndata: 1\n",
+        b"data: 1\n\n",
+        b"event: e\n\n",
+        b"event: e\ndata: 1\n\ndata: 2\n\n",
+        b"event: e\ndata: a\r\n\n",
+        b"id: 1\nevent: e\ndata: 1\n\n",
+    ],
+)
+def test_this_is_no_whole_block(block: bytes) -> None:
+    assert not is_block(block)
