@@ -51,9 +51,7 @@ class Service:
         """Start and wait for the ready line. A killed service can be started again."""
         self._ready.clear()
         with self._stderr_path.open("ab") as errors:
-            self._process = subprocess.Popen(
-                self._command, env=self._environ, stdout=subprocess.PIPE, stderr=errors, text=True
-            )
+            self._process = subprocess.Popen(self._command, env=self._environ, stdout=subprocess.PIPE, stderr=errors, text=True)
         self._reader = threading.Thread(target=self._read_stdout, args=(self._process,), daemon=True)
         self._reader.start()
         if not self._ready.wait(_READY_S) or self._process.poll() is not None:

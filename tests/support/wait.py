@@ -2,8 +2,8 @@
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, overload
 
 import anyio
 
@@ -11,7 +11,11 @@ T = TypeVar("T")
 _EVERY_S = 0.01
 
 
-async def wait_until(predicate: Callable[[], T | Awaitable[T]], timeout_s: float = 5) -> T:
+@overload
+async def wait_until(predicate: Callable[[], Coroutine[Any, Any, T]], timeout_s: float = ...) -> T: ...
+@overload
+async def wait_until(predicate: Callable[[], T], timeout_s: float = ...) -> T: ...
+async def wait_until(predicate: Callable[[], Any], timeout_s: float = 5) -> Any:
     """Give the predicate's first truthy value.
 
     Raises:
@@ -20,7 +24,7 @@ async def wait_until(predicate: Callable[[], T | Awaitable[T]], timeout_s: float
     deadline = time.monotonic() + timeout_s
     while True:
         result = predicate()
-        value: T = await result if inspect.isawaitable(result) else result
+        value = await result if inspect.isawaitable(result) else result
         if value:
             return value
         if time.monotonic() > deadline:

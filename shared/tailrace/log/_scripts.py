@@ -1,6 +1,5 @@
 """The Lua scripts: each a file beside this module, put together from the parts that it needs."""
 
-from functools import cache
 from importlib.resources import files
 
 _PARTS = {
@@ -9,15 +8,11 @@ _PARTS = {
     "sync": ("generation",),
     "read": ("generation",),
 }
+_FILES = {file.name.removesuffix(".lua"): file.read_text() for file in files(__package__).joinpath("lua").iterdir()}
 
 
-@cache
 def script(name: str) -> str:
     """Return the text of a script, its parts before it and its shebang first of all."""
-    text = _file(name)
+    text = _FILES[name]
     flags, _, text = text.partition("\n") if text.startswith("#!") else ("", "", text)
-    return "\n".join([flags, *map(_file, _PARTS.get(name, ())), text]).lstrip()
-
-
-def _file(name: str) -> str:
-    return files(__package__).joinpath("lua", f"{name}.lua").read_text()
+    return "\n".join([flags, *[_FILES[part] for part in _PARTS.get(name, ())], text]).lstrip()

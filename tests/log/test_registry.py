@@ -1,0 +1,74 @@
+"""The registry: leases, counts, and who is away."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from tailrace.log import AWAY, Registry, connect
+from tailrace.wire import ClientEntry, Keys
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.anyio
+KEYS = Keys()
+
+
+@pytest.fixture
+async def redis(any_redis_url: str) -> AsyncIterator[Redis]:
+    async with connect(any_redis_url) as client:
+        yield client
+
+
+async def test_clients_are_counted_over_all_edges(redis: Redis) -> None:
+    registry = Registry(redis, KEYS)
+    for edge, since in (("e1", 2), ("e2", 1)):
+        client = f"of-{edge}"
+        entry = ClientEntry(since, ["all", f"client:{client}"])
+        assert await registry.register(edge, {client: entry}, {"all": 1, f"client:{client}": 1}, whole=True)
+    assert await registry.recipients(["all", "client:of-e1", "client:nobody", "room:1"]) == [2, 1, 0, 0]
+    assert [client.client for client in await registry.clients()] == ["of-e2", "of-e1"]
+
+
+async def test_one_client_on_two_edges_is_one_recipient_of_its_own_channel(redis: Redis) -> None:
+    registry = Registry(redis, KEYS)
+    for edge in ("e1", "e2"):
+        await registry.register(edge, {"x": ClientEntry(1, ["client:x"])}, {"client:x": 1}, whole=True)
+    assert await registry.recipients(["client:x"]) == [1]
+
+
+async def test_who_leaves_is_away_for_a_while(redis: Redis) -> None:
+    registry = Registry(redis, KEYS, away_s=0.3)
+    await registry.register("e", {"x": ClientEntry(1, ["client:x"])}, {"client:x": 1}, whole=True)
+    await registry.register("e", {"x": None}, {"client:x": 0})
+    assert await registry.recipients(["client:x"]) == [AWAY]
+    assert await registry.clients() == []
+
+    async def gone() -> bool:
+        return await registry.recipients(["client:x"]) == [0]
+
+    await wait_until(gone)
+
+
+async def test_who_comes_back_is_not_away(redis: Redis) -> None:
+    registry = Registry(redis, KEYS)
+    entry = ClientEntry(1, ["client:x"])
+    await registry.register("e", {"x": entry}, {"client:x": 1}, whole=True)
+    await registry.register("e", {"x": None}, {"client:x": 0})
+    await registry.register("e", {"x": entry}, {"client:x": 1})
+    assert await registry.recipients(["client:x"]) == [1]
+    await registry.leave("e")
+    assert await registry.recipients(["client:x"]) == [0]
+
+
+async def test_an_edge_that_says_no_more_is_gone_with_its_lease_and_says_all_anew(redis: Redis) -> None:
+    registry = Registry(redis, KEYS, lease_s=0.3)
+    await registry.register("e", {"x": ClientEntry(1, ["all"])}, {"all": 1}, whole=True)
+    assert await registry.register("e", {}, {})
+
+    async def gone() -> bool:
+        return await registry.recipients(["all"]) == [0]
+
+    await wait_until(gone)
+    assert await registry.clients() == []
+    assert not await registry.register("e", {}, {})
+    assert await registry.recipients([]) == []

@@ -1,0 +1,149 @@
+"""The append script: links, histories, keys, generations; and the commits of the line."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from tailrace.log import (
+    EarlyError,
+    HistoryPolicy,
+    LogLimits,
+    LogReader,
+    LogWriter,
+    NewEvent,
+    RefusedError,
+    connect,
+    outcome_field,
+)
+from tailrace.wire import Keys, encode_json_block, id_at
+
+pytestmark = pytest.mark.anyio
+KEYS = Keys()
+BLOCK = encode_json_block("message", b"1")
+
+
+@pytest.fixture
+async def redis(any_redis_url: str) -> AsyncIterator[Redis]:
+    async with connect(any_redis_url) as client:
+        yield client
+
+
+def events(*channels: str, key: str = "") -> list[NewEvent]:
+    return [NewEvent(str(index), channel, BLOCK, key) for index, channel in enumerate(channels)]
+
+
+async def test_entries_name_the_channel_s_and_the_log_s_entry_before_them(redis: Redis) -> None:
+    writer, reader = LogWriter(redis, KEYS, 0), LogReader(redis, KEYS, 0)
+    one, two, three = await writer.append(events("a", "b", "a"))
+    first, second, third = await reader.newest(10)
+    assert [entry.id for entry in (first, second, third)] == [one.id, two.id, three.id]
+    assert [entry.log_before for entry in (first, second, third)] == [0, one.id, two.id]
+    assert third.before == one.id
+    assert {entry.generation for entry in (first, second, third)} == {(await reader.sync()).label}
+
+
+async def test_a_channel_that_is_not_known_proves_a_day_of_silence_and_no_more(redis: Redis) -> None:
+    await LogWriter(redis, KEYS, 0).append(events("a"))
+    (entry,) = await LogReader(redis, KEYS, 0).newest(1)
+    seconds, _ = await redis.time()
+    assert abs(entry.before - id_at((seconds - 86_400) * 1000)) < id_at(5000)
+
+
+async def test_a_history_holds_the_same_entries_under_the_same_ids(redis: Redis) -> None:
+    writer, reader = LogWriter(redis, KEYS, 0), LogReader(redis, KEYS, 0)
+    one, other, two = await writer.append(events("a", "b", "a"))
+    answer = await reader.read(one.id - 1, ["a", "b", "c"], 10)
+    assert [entry.id for entry in answer.histories["a"].entries] == [one.id, two.id]
+    assert answer.histories["a"].last == two.id
+    assert answer.histories["b"].last == other.id
+    assert not answer.histories["a"].more
+    assert answer.histories["c"].entries == []
+    assert answer.histories["c"].last < one.id
+    assert (await reader.read(one.id, ["a"], 1)).histories["a"].more
+    assert answer.top == two.id
+
+
+async def test_a_history_is_kept_by_its_channel_s_rule(redis: Redis) -> None:
+    limits = LogLimits(history=HistoryPolicy("short:*=2/100000/60 big:*=1000/1000/60 none:*=0/0/0 *=50/100000/3600"))
+    writer = LogWriter(redis, KEYS, 0, limits)
+    for _ in range(5):
+        await writer.append(events(*["short:1"] * 100, *["none:1"] * 2, *["big:1"] * 300, "other"))
+    assert await redis.xlen(KEYS.history(0, "short:1")) <= 200  # `~`: one node of the stream at most beyond
+    assert await redis.xlen(KEYS.history(0, "big:1")) <= 300
+    assert await redis.exists(KEYS.history(0, "none:1")) == 0
+    assert await redis.exists(KEYS.last(0, "none:1")) == 1
+    assert 0 < await redis.ttl(KEYS.history(0, "short:1")) <= 60 < await redis.ttl(KEYS.history(0, "other"))
+
+
+async def test_a_key_is_appended_once_per_channel(redis: Redis) -> None:
+    writer = LogWriter(redis, KEYS, 0)
+    (first,) = await writer.append(events("a", key="k"))
+    again, elsewhere = await writer.append(events("a", "b", key="k"))
+    assert (again.id, again.duplicate) == (first.id, True)
+    assert not elsewhere.duplicate
+    assert await redis.xlen(KEYS.log(0)) == 2
+
+
+async def test_a_commit_runs_once_and_in_turn(redis: Redis) -> None:
+    writer = LogWriter(redis, KEYS, 0)
+    assert await writer.raise_epoch(0, 1) == {}
+    with pytest.raises(EarlyError):
+        await writer.commit(0, 1, 2, [], events("a"))
+    first = await writer.commit(0, 1, 1, [], events("a", "b"))
+    assert await writer.commit(0, 1, 1, [], events("a", "b")) == first
+    assert await redis.xlen(KEYS.log(0)) == 2
+    await writer.commit(0, 1, 2, [], events("a"))
+    assert await redis.xlen(KEYS.log(0)) == 3
+
+
+async def test_a_deposed_holder_appends_nothing_and_its_outcomes_are_kept(redis: Redis) -> None:
+    writer = LogWriter(redis, KEYS, 0)
+    await writer.raise_epoch(0, 1)
+    first = await writer.commit(0, 1, 1, [], events("a"))
+    assert await writer.raise_epoch(0, 2) == {outcome_field(1, 1): first}
+    assert await writer.raise_epoch(0, 2) == {outcome_field(1, 1): first}
+    with pytest.raises(RefusedError) as refused:
+        await writer.commit(0, 1, 2, [], events("a"))
+    assert refused.value.epoch == 2
+    with pytest.raises(RefusedError):
+        await writer.raise_epoch(0, 1)
+    assert await redis.xlen(KEYS.log(0)) == 1
+
+
+async def test_what_is_named_is_forgotten(redis: Redis) -> None:
+    writer = LogWriter(redis, KEYS, 0)
+    await writer.raise_epoch(0, 1)
+    for number in (1, 2):
+        await writer.commit(0, 1, number, [], events("a"))
+    await writer.commit(0, 1, 3, [outcome_field(1, 1)], events("a"))
+    await writer.forget(0, 1, [outcome_field(1, 2)])
+    assert set(await writer.raise_epoch(0, 2)) == {outcome_field(1, 3)}
+
+
+async def test_a_shard_that_lost_its_state_refuses_its_holder(redis: Redis) -> None:
+    writer = LogWriter(redis, KEYS, 0)
+    await writer.raise_epoch(0, 7)
+    await redis.flushall()
+    with pytest.raises(RefusedError) as refused:
+        await writer.commit(0, 7, 1, [], events("a"))
+    assert refused.value.epoch == 0
+
+
+async def test_trimming_leaves_the_newest_and_the_last_id(redis: Redis) -> None:
+    writer = LogWriter(redis, KEYS, 0, LogLimits(bytes=20_000))
+    for _ in range(20):
+        writer._trimmed = 0  # trimmed at each append instead of once a second
+        await writer.append(events(*["a"] * 100))
+    kept = await redis.xlen(KEYS.log(0))
+    assert 0 < kept < 500
+    assert (await LogReader(redis, KEYS, 0).sync()).top == (await LogReader(redis, KEYS, 0).newest(1))[0].id
+
+
+async def test_every_key_that_is_left_has_a_ttl_or_a_bound(redis: Redis) -> None:
+    writer = LogWriter(redis, KEYS, 0)
+    await writer.raise_epoch(0, 1)
+    await writer.commit(0, 1, 1, [], events("a", "client:x", key="k"))
+    bounded = {KEYS.log(0), KEYS.generations(0), KEYS.commits(0, 0)}
+    lasting = {key.decode() for key in await redis.keys() if await redis.ttl(key) < 0}
+    assert lasting == bounded
