@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, cast
 
 import msgspec
@@ -138,7 +139,12 @@ def _check_json(data: Raw) -> None:
 
 def stamp(now_ms: int) -> str:
     """Write a time the way pushes are stamped: `2026-01-31T12:00:00.000Z`."""
-    return datetime.fromtimestamp(now_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{now_ms % 1000:03}Z"
+    return f"{_second(now_ms // 1000)}.{now_ms % 1000:03}Z"
+
+
+@lru_cache(4)  # a batch has one time, and one second has many batches
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def render(push: PushJob, now_ms: int) -> bytes:
