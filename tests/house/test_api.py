@@ -13,23 +13,41 @@ PACKAGES = sorted(
     if folder.is_dir() and folder.name != "__pycache__"
 )
 API = {
-    "tailrace.cli": [
-        "Command",
-        "SettingsError",
-        "add_settings",
-        "announce",
-        "bind",
-        "configure_logging",
-        "main",
-        "read_settings",
-        "redact",
-    ],
+    "tailrace.cli": """
+        Command SettingsError add_settings announce bind configure_logging main read_settings redact
+    """,
+    "tailrace.ingest": """
+        IngestConfig create_app
+    """,
+    "tailrace.log": """
+        AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Generations HistoryPolicy
+        HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY
+        RawEntry RefusedError Registry STATE_S check_layout check_redis connect connect_reader follow
+        outcome_field redact whole_entries
+    """,
+    "tailrace.push": """
+        Batch BlockingBatch BlockingJob BlockingPusher Job JobReceipt JobState Push PushError Pusher
+        QueueFullError RETRY_AFTER_S Receipt RedisAwayError TailraceError
+    """,
+    "tailrace.wire": """
+        ALL BLOCK CHANNEL_PATTERN CLIENT_PREFIX CONTROL_EVENTS ChannelError ClientEntry ClientInfo Connect
+        Control Cursor CursorError Drain Entry EntryError Gap HEAD Heartbeat JOB_PREFIX Job JobError
+        JobReceipt JobState Keys LABEL_LENGTH MAX_DATA_BYTES Options PUSH PUSH_MANY Place PushError PushJob
+        PushRequest Pushes RESERVED_EVENTS Receipt Reset SetupError TailraceError TooLargeError USER_PREFIX
+        bucket check_channel check_event_name check_push client_channel comment convert_error decode_client
+        decode_cursor decode_entry decode_job decode_pushes decode_receipt encode_client encode_control
+        encode_cursor encode_job encode_json_block encode_place encode_pushes encode_receipt encode_text_block
+        format_id id_at id_parts is_block join_places parse_id render retry stamp with_id
+    """,
+    "tailrace.worker": """
+        Event WorkerConfig function
+    """,
 }
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_public_names(package: str) -> None:
-    assert sorted(importlib.import_module(package).__all__) == API[package]
+    assert sorted(importlib.import_module(package).__all__) == API[package].split()
 
 
 @pytest.mark.parametrize("package", PACKAGES)

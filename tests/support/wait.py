@@ -32,7 +32,7 @@ async def wait_until(predicate: Callable[[], Any], timeout_s: float = 5) -> Any:
         await anyio.sleep(_EVERY_S)
 
 
-def wait_until_sync(predicate: Callable[[], T], timeout_s: float = 5) -> T:
+def wait_until_sync(predicate: Callable[[], T | None], timeout_s: float = 5) -> T:
     """Give the predicate's first truthy value, for tests without a loop."""
     deadline = time.monotonic() + timeout_s
     while not (value := predicate()):

@@ -15,9 +15,7 @@ def bind(host: str, port: int, flag: str = "--port") -> socket.socket:
         SettingsError: the port is taken, or the address isn't this machine's; the message names the flag to change.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
         raise SettingsError(f"--host: can't listen on {host}: {error.strerror}") from error

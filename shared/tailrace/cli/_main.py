@@ -1,12 +1,17 @@
 """`tailrace`: finds a command by its entry point, so that no service is imported but the one that is asked for."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
+from redis.exceptions import RedisError
+
 from tailrace.cli._command import Command
+from tailrace.cli._logging import redact
 from tailrace.cli._settings import SettingsError
+from tailrace.wire import SetupError
 
 _GROUP = "tailrace.commands"
 _USAGE_STATUS = 2
@@ -55,8 +60,13 @@ def _run(point: EntryPoint, arguments: list[str]) -> int:
         if (error.name or "").partition(".")[0] == "tailrace":
             raise  # ours, so a fault of ours and not a missing extra
         return _refuse(prog, f"needs {error.name}, which isn't installed: {_cure(point)}")
-    except SettingsError as error:
+    except (SettingsError, SetupError) as error:
         return _refuse(prog, str(error))
+    except BrokenPipeError:  # `tailrace tail | head`: who read has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except RedisError as error:
+        return _refuse(prog, redact(str(error)), status=1)
     except KeyboardInterrupt:
         return 0
 
@@ -79,6 +89,6 @@ def _cure(point: EntryPoint) -> str:
     return f"pip install 'tailrace[{'all' if package == 'cli' else package}]'"
 
 
-def _refuse(prog: str, message: str) -> int:
+def _refuse(prog: str, message: str, status: int = _USAGE_STATUS) -> int:
     print(f"{prog}: {message}", file=sys.stderr)
-    return _USAGE_STATUS
+    return status

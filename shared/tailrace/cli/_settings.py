@@ -42,9 +42,7 @@ def add_settings(parser: argparse.ArgumentParser, config: type[msgspec.Struct]) 
         )
 
 
-def read_settings(
-    config: type[Config], namespace: argparse.Namespace, environ: Mapping[str, str] = os.environ
-) -> Config:
+def read_settings(config: type[Config], namespace: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Config:
     """Build `config` from flags, variables and defaults.
 
     Raises:
@@ -71,9 +69,7 @@ def variable_of(name: str) -> str:
     return _VARIABLES.get(name, f"TAILRACE_{name.upper()}")
 
 
-def _found(
-    field: msgspec.inspect.Field, namespace: argparse.Namespace, environ: Mapping[str, str]
-) -> tuple[str, Any] | None:
+def _found(field: msgspec.inspect.Field, namespace: argparse.Namespace, environ: Mapping[str, str]) -> tuple[str, Any] | None:
     """Give where a value was set and the value, or None where the default stands. An empty variable is not set."""
     if hasattr(namespace, field.name):
         return flag_of(field.name), getattr(namespace, field.name)
@@ -135,5 +131,5 @@ def _action(kind: msgspec.inspect.Type, *, many: bool) -> dict[str, Any]:
 
 def _help(field: msgspec.inspect.Field, description: str) -> str:
     default = field.default if field.default is not msgspec.NODEFAULT else None
-    shown = "none" if default in (None, "", ()) else str(default)
+    shown = ", ".join(map(str, default if isinstance(default, tuple | list) else [default])) if default not in (None, "", ()) else "none"
     return f"{description} [default: {shown}; {variable_of(field.name)}]".strip()

@@ -85,10 +85,14 @@ class LogReader:
         }
         return Answer(label.decode(), parse_id(top), histories)
 
-    async def newest(self, most: int, channel: str | None = None) -> list[Entry]:
-        """Return the log's newest entries, or those of a channel's history, oldest first. Raises redis.RedisError."""
+    async def newest(self, most: int, channel: str | None = None, before: int | None = None) -> list[Entry]:
+        """Return the log's newest entries (before an id), or those of a channel's history, oldest first.
+
+        Raises redis.RedisError.
+        """
         key = self._keys.log(self.shard) if channel is None else self._keys.history(self.shard, channel)
-        return whole_entries((await self._redis.xrevrange(key, count=most))[::-1])
+        last = "+" if before is None else f"({format_id(before)}"
+        return whole_entries((await self._redis.xrevrange(key, max=last, count=most))[::-1])
 
     def _names(self) -> list[str]:
         return [self._keys.log(self.shard), self._keys.generations(self.shard)]

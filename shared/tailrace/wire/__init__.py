@@ -9,9 +9,18 @@ from tailrace.wire._channels import (
     check_channel,
     client_channel,
 )
-from tailrace.wire._cursor import LABEL_LENGTH, Cursor, Place, decode_cursor, encode_cursor, encode_place
+from tailrace.wire._cursor import LABEL_LENGTH, Cursor, Place, decode_cursor, encode_cursor, encode_place, join_places
 from tailrace.wire._entry import BLOCK, HEAD, Entry, decode_entry
-from tailrace.wire._errors import ChannelError, CursorError, EntryError, JobError, PushError, SetupError, TailraceError
+from tailrace.wire._errors import (
+    ChannelError,
+    CursorError,
+    EntryError,
+    JobError,
+    PushError,
+    SetupError,
+    TailraceError,
+    TooLargeError,
+)
 from tailrace.wire._events import Connect, Control, Drain, Gap, Heartbeat, Reset, encode_control
 from tailrace.wire._ids import format_id, id_at, id_parts, parse_id
 from tailrace.wire._job import (
@@ -82,6 +91,7 @@ __all__ = [
     "Reset",
     "SetupError",
     "TailraceError",
+    "TooLargeError",
     "bucket",
     "check_channel",
     "check_event_name",
@@ -108,6 +118,7 @@ __all__ = [
     "id_at",
     "id_parts",
     "is_block",
+    "join_places",
     "parse_id",
     "render",
     "retry",

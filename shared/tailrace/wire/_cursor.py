@@ -7,6 +7,7 @@ bytes, would force a CORS preflight on every reconnect (Fetch, "CORS-safelisted 
 """
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tailrace.wire._errors import CursorError
@@ -32,7 +33,12 @@ Cursor = tuple[Place, ...]
 
 def encode_cursor(places: Cursor) -> str:
     """Write a cursor."""
-    return _VERSION + ".".join([encode_place(generation, position) for generation, position in places])
+    return join_places([encode_place(generation, position) for generation, position in places])
+
+
+def join_places(places: Sequence[str]) -> str:
+    """Put a cursor together from its shards' parts."""
+    return _VERSION + ".".join(places)
 
 
 def encode_place(generation: str, position: int) -> str:

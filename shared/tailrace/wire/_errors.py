@@ -2,6 +2,7 @@
 
 TailraceError
 ├── PushError        the producer's: a push that can't be valid (HTTP 422; in the queue a dead letter)
+│   ├── TooLargeError  the producer's: more data than one push may have (HTTP 413; in the queue a dead letter)
 │   └── JobError     the producer's: a job that can't be read at all (HTTP 400; in the queue a dead letter)
 ├── ChannelError     the subscriber's: a channel that can't exist (HTTP 400)
 ├── CursorError      nobody's: a cursor from elsewhere (the stream says `reset`)
@@ -25,6 +26,10 @@ class PushError(TailraceError):
     def __str__(self) -> str:
         """Say what is wrong and where."""
         return f"{self.message} - at `{self.path}`"
+
+
+class TooLargeError(PushError):
+    """A push with more data than one may have."""
 
 
 class JobError(PushError):

@@ -9,14 +9,16 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from tailrace.wire._channels import CHANNEL_PATTERN, check_channel
-from tailrace.wire._errors import ChannelError, JobError, PushError
+from tailrace.wire._errors import ChannelError, JobError, PushError, TooLargeError
 from tailrace.wire._sse import check_event_name, encode_json_block, encode_text_block
 
 MAX_DATA_BYTES = 1 << 20
 """The most that one push's `data` or `text` may have (1 MiB)."""
 
 Channel = Annotated[str, Meta(pattern=CHANNEL_PATTERN, description="The channel to deliver to.")]
-Seconds = Annotated[float, Meta(ge=0, le=366 * 86_400)]
+FARTHEST_S = 366 * 86_400
+"""How far ahead a push can be scheduled."""
+Seconds = Annotated[float, Meta(ge=0, le=FARTHEST_S)]
 
 
 class PushJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -52,7 +54,7 @@ class PushRequest(PushJob, frozen=True, kw_only=True, forbid_unknown_fields=True
     def due_ms(self, now_ms: int) -> int | None:
         """Return when the push is due, in Unix milliseconds, or None for at once.
 
-        Raises PushError: `at` has no offset, or both `at` and `delay_s` are given.
+        Raises PushError: `at` has no offset or is too far ahead, or both `at` and `delay_s` are given.
         """
         if self.at is None:
             return now_ms + round(self.delay_s * 1000) if self.delay_s else None
@@ -62,7 +64,11 @@ class PushRequest(PushJob, frozen=True, kw_only=True, forbid_unknown_fields=True
         if self.at.tzinfo is None:
             message = "a time needs an offset, such as 2026-01-31T12:00:00Z"
             raise PushError(message, "$.at")
-        return round(self.at.timestamp() * 1000)
+        due_ms = round(self.at.timestamp() * 1000)
+        if due_ms > now_ms + FARTHEST_S * 1000:
+            message = f"a push can be scheduled {FARTHEST_S // 86_400} days ahead at most"
+            raise PushError(message, "$.at")
+        return due_ms
 
 
 _LONE_SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*(?:\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F])")
@@ -100,8 +106,8 @@ def convert_error(error: Exception, path: str = "$", source: bytes = b"") -> Pus
 def check_push(push: PushJob, path: str = "$") -> PushJob:
     """Return the push if it can be delivered.
 
-    Raises PushError: a bad channel or event name, neither or both of `data` and `text`, `data` that is no JSON, or more
-    of either than MAX_DATA_BYTES.
+    Raises PushError: a bad channel or event name, neither or both of `data` and `text`, or `data` that is no JSON;
+    TooLargeError: more of either than MAX_DATA_BYTES.
     """
     try:
         check_channel(push.to)  # the pattern's `$` lets a last line feed by
@@ -110,7 +116,7 @@ def check_push(push: PushJob, path: str = "$") -> PushJob:
     except ChannelError as error:
         raise PushError(str(error), path + ".to") from None
     except PushError as error:
-        raise PushError(error.message, path + error.path[1:]) from None
+        raise type(error)(error.message, path + error.path[1:]) from None
     return push
 
 
@@ -124,7 +130,7 @@ def _check_payload(push: PushJob) -> None:
         name, size = "data", len(memoryview(cast("Raw", push.data)))
     if size > MAX_DATA_BYTES:
         message = f"`{name}` has {size} bytes, and {MAX_DATA_BYTES} at most are delivered"
-        raise PushError(message, f"$.{name}")
+        raise TooLargeError(message, f"$.{name}")
     if push.data is not UNSET:
         _check_json(push.data)
 

@@ -1,0 +1,6 @@
+"""The edge: streams the logs' events to its own connections over Server-Sent Events, and does nothing else."""
+
+from tailrace.edge._config import EdgeConfig
+from tailrace.edge._plugin import EdgePlugin
+
+__all__ = ["EdgeConfig", "EdgePlugin"]

@@ -1,0 +1,185 @@
+"""Catching up: takes subscribers that are behind from their position to the live end, a bounded step at a time."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from redis import RedisError
+
+from tailrace.edge._frames import FrameMaker, cursor_at, jittered, pieces
+from tailrace.edge._hub import Hub
+from tailrace.edge._meter import Meter
+from tailrace.edge._resume import Missing, replay
+from tailrace.edge._subscriber import Behind, Subscriber
+from tailrace.edge._sync import Sync
+from tailrace.edge._tail import Tail
+from tailrace.log import LogReader
+from tailrace.wire import Control, Entry, Gap, Reset, encode_control, format_id, retry, with_id
+
+logger = logging.getLogger(__name__)
+_STEPS = 4
+_RING_ENTRIES = 256
+_READS = 8
+"""Subscribers whose histories are read at the same time."""
+_MOST_OF_ONE, _MOST_OF_ALL = 50, 400
+"""Entries that one answer holds: of a channel, and about of all."""
+
+
+class CatchUp:
+    """Ring if it reaches back far enough, else histories and then the ring; live in one step of the loop."""
+
+    def __init__(
+        self, tails: Sequence[Tail], logs: Sequence[LogReader], hub: Hub, sync: Sync, meter: Meter, busy_retry_ms: int
+    ) -> None:
+        self._tails, self._logs, self._hub, self._sync, self._meter = tails, logs, hub, sync, meter
+        self._busy_retry_ms = busy_retry_ms
+        sync.on_new_generation = self.serve_all
+        self._questions: asyncio.Queue[Subscriber] = asyncio.Queue()
+        self._ahead: set[Subscriber] = set()
+
+    def serve(self, subscriber: Subscriber) -> None:
+        """Take as many steps as its socket allows now."""
+        for _ in range(_STEPS):
+            behind, connection = subscriber.behind, subscriber.connection
+            if behind is None or connection is None or behind.reading or connection.paused:
+                return
+            if not self._step(subscriber, behind):
+                return
+        asyncio.get_running_loop().call_soon(self.serve, subscriber)
+
+    def serve_all(self) -> None:
+        """Look at everybody who is behind."""
+        for subscriber in list(self._hub.behind):
+            self.serve(subscriber)
+
+    def serve_ahead(self) -> None:
+        """Look again at who waits for the reader."""
+        waiting, self._ahead = self._ahead, set()
+        for subscriber in waiting:
+            self.serve(subscriber)
+
+    async def run(self) -> None:
+        """Read histories for who needs them."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_READS):
+                group.create_task(self._answer_questions())
+
+    def put_off(self, subscriber: Subscriber) -> None:
+        """End a stream that can't be served here now; its cursor stays as it is."""
+        subscriber.write(retry(jittered(self._busy_retry_ms)))
+        if subscriber.connection is not None:
+            subscriber.connection.end()
+
+    def say(self, subscriber: Subscriber, event: Control) -> None:
+        """Write a control event under the subscriber's cursor."""
+        cursor = cursor_at(self._tails, self._hub.position_of(subscriber))
+        subscriber.write(with_id(encode_control(event), cursor))
+
+    def _step(self, subscriber: Subscriber, behind: Behind) -> bool:
+        """Return whether another step may follow at once."""
+        if behind.reset:
+            self._meter.resets += 1
+            reason, behind.reset = behind.reset, ""
+            self.say(subscriber, Reset(reason))
+            return True
+        if any(at > tail.position for at, tail in zip(behind.positions, self._tails, strict=True)):
+            behind.since = behind.since or time.monotonic()
+            self._ahead.add(subscriber)
+            return False
+        behind.since = 0.0
+        for shard, tail in enumerate(self._tails):
+            if behind.positions[shard] != tail.position:
+                channels = subscriber.here(shard, len(self._tails))
+                if not channels:
+                    behind.positions[shard] = tail.position
+                elif behind.positions[shard] >= tail.ring.base:
+                    self._from_ring(subscriber, behind, shard, channels)
+                    return True
+                else:
+                    self._ask(subscriber, behind)
+                    return False
+        self._hub.join(subscriber)
+        return False
+
+    def _from_ring(self, subscriber: Subscriber, behind: Behind, shard: int, channels: Sequence[str]) -> None:
+        tail = self._tails[shard]
+        entries = tail.ring.after(behind.positions[shard], channels, _RING_ENTRIES)
+        end = entries[-1].id if len(entries) == _RING_ENTRIES else tail.position
+        self._write(subscriber, behind, shard, entries, end)
+
+    def _ask(self, subscriber: Subscriber, behind: Behind) -> None:
+        connection = subscriber.connection
+        if behind.slow and connection is not None:
+            self._meter.cut += 1
+            connection.cut()  # it resumes the ordinary way
+        elif not self._sync.away:
+            behind.reading = True
+            self._questions.put_nowait(subscriber)
+
+    async def _answer_questions(self) -> None:
+        while True:
+            subscriber = await self._questions.get()
+            behind = subscriber.behind
+            if behind is None:
+                continue
+            try:
+                await self._from_histories(subscriber, behind)
+            except (RedisError, OSError) as error:
+                logger.warning("can't read histories now: %s", error)
+            else:
+                behind.reading = False
+                self.serve(subscriber)
+            finally:
+                behind.reading = False
+
+    async def _from_histories(self, subscriber: Subscriber, behind: Behind) -> None:
+        shards = len(self._tails)
+        needed = [
+            shard
+            for shard, tail in enumerate(self._tails)
+            if behind.positions[shard] < tail.ring.base and subscriber.here(shard, shards)
+        ]
+        if not needed:
+            return
+        shard = needed[0]
+        tail, after, channels = self._tails[shard], behind.positions[shard], subscriber.here(shard, shards)
+        bound = tail.ring.base
+        most = max(2, min(_MOST_OF_ONE, _MOST_OF_ALL // len(channels)))
+        answer = await self._logs[shard].read(after, channels, most)
+        if answer.generation != tail.label:
+            await self._sync.look(shard)
+        elif subscriber.behind is behind and behind.positions[shard] == after:
+            result = replay(answer.histories, tail.ring, after, bound, behind.excused)
+            for missing in result.missing:
+                self._say_gap(subscriber, behind, after, missing)
+            self._write(subscriber, behind, shard, result.entries, result.position)
+
+    def _say_gap(self, subscriber: Subscriber, behind: Behind, after: int, missing: Missing) -> None:
+        if behind.said.get(missing.channel) != missing.upto:
+            behind.said[missing.channel] = missing.upto
+            self._meter.gaps += 1
+            self.say(subscriber, Gap(missing.channel, format_id(after), format_id(missing.next)))
+
+    def _write(
+        self, subscriber: Subscriber, behind: Behind, shard: int, entries: Sequence[Entry], end: int
+    ) -> None:
+        """Write entries as far as the socket takes them, and move the position as far."""
+        connection = subscriber.connection
+        if connection is None:
+            return
+        maker = FrameMaker(self._tails, behind.positions)
+        wanted = [entry for entry in entries if entry.id >= behind.starts.get(entry.channel, 0)]
+        finished = True
+        for data, after in pieces(maker.frame(shard, entry) for entry in wanted):
+            if connection.paused:
+                finished = False
+                break
+            subscriber.write(data)
+            behind.positions = list(after)
+        if finished:
+            behind.positions[shard] = end
+        if behind.excused:
+            for entry in wanted:
+                if entry.id <= behind.positions[shard]:
+                    behind.excused.pop(entry.channel, None)

@@ -1,0 +1,202 @@
+"""The engine: everything between Redis and the connections of one edge."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from redis import RedisError
+
+from tailrace.edge._catchup import CatchUp
+from tailrace.edge._config import EdgeConfig
+from tailrace.edge._errors import BusyError
+from tailrace.edge._frames import cursor_at, jittered
+from tailrace.edge._heart import Heart, rfc3339
+from tailrace.edge._hub import Hub
+from tailrace.edge._limits import most_connections
+from tailrace.edge._meter import Meter, render
+from tailrace.edge._reader import BLOCK_S, Reader
+from tailrace.edge._registrar import Registrar
+from tailrace.edge._request import StreamRequest
+from tailrace.edge._ring import Ring
+from tailrace.edge._roster import Roster
+from tailrace.edge._start import Starter, warm
+from tailrace.edge._subscriber import Connection, Subscriber
+from tailrace.edge._sync import Sync
+from tailrace.edge._tail import Tail
+from tailrace.log import LogReader, Registry, check_layout, check_redis, connect, connect_reader, redact
+from tailrace.wire import Connect, Keys, comment, encode_control, retry, with_id
+
+logger = logging.getLogger(__name__)
+_PAUSE_S = 0.5
+
+
+class Engine:
+    """One per edge; `running` is its life."""
+
+    def __init__(self, config: EdgeConfig) -> None:
+        self.config = config
+        self.id = secrets.token_hex(8)
+        """Names this process in the registry."""
+        self.state = "starting"
+        """Then `ready`, and `draining` or `failed` at the end."""
+        self.subscribers: set[Subscriber] = set()
+        self.meter = Meter()
+        self._keys = keys = Keys(config.prefix)
+        self._redis, self._reader_redis = connect(config.redis), connect_reader(config.redis, block_s=BLOCK_S)
+        self._logs = [LogReader(self._redis, keys, shard) for shard in range(config.shards)]
+        self._tails = tails = [Tail(Ring(0, config.ring_entries, config.ring_bytes)) for _ in self._logs]
+        self._hub = hub = Hub(tails, self.meter)
+        self._sync = sync = Sync(tails, self._logs, hub)
+        self._catch_up = CatchUp(tails, self._logs, hub, sync, self.meter, config.busy_retry_ms)
+        self._reader = Reader(self._reader_redis, keys, tails, hub, self._catch_up, sync, self.meter)
+        self._heart = Heart(tails, hub, self._catch_up, self.meter, config.heartbeat_s, config.stall_s)
+        self._starter = Starter(tails, self._logs, hub, sync)
+        self._roster = Roster()
+        registry = Registry(self._redis, keys, lease_s=config.lease_s)
+        self._registrar = Registrar(registry, self.id, self._roster, config.lease_s / 3)
+        self._most = config.max_connections or most_connections()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run as long as the block lasts; begins when Redis is there and the rings are warm.
+
+        Raises SetupError: Redis or a setting is not as it has to be.
+        """
+        await self._wait_for_redis()
+        work = asyncio.create_task(self._work(), name="tailrace edge")
+        work.add_done_callback(self._ended)
+        self.state = "ready"
+        try:
+            yield
+        finally:
+            self.state = "draining"
+            work.cancel()
+            with suppress(asyncio.CancelledError, Exception):  # its failure has been logged
+                await work
+            self.end_all()
+            await self._registrar.leave()
+            await self._reader_redis.aclose()
+            await self._redis.aclose()
+
+    async def _wait_for_redis(self) -> None:
+        waited = False
+        while True:
+            try:
+                await check_redis(self._redis)
+                await check_layout(self._redis, self._keys, self.config.shards)
+                for log, tail in zip(self._logs, self._tails, strict=True):
+                    await warm(log, tail, self.config)
+            except (RedisError, OSError) as error:
+                if not waited:
+                    logger.warning("waiting for Redis at %s: %s", redact(self.config.redis), error)
+                waited = True
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for part in (
+                self._reader.run(),
+                self._reader.probe(self.config.lease_s / 3),
+                self._catch_up.run(),
+                self._registrar.run(),
+                self._heart.beat(),
+                self._heart.watch(),
+            ):
+                group.create_task(part)
+
+    def _ended(self, work: asyncio.Task[None]) -> None:
+        if not work.cancelled() and (error := work.exception()):
+            logger.critical("the edge failed: its streams end, and it isn't ready any more", exc_info=error)
+            self.state = "failed"
+            self.end_all()
+
+    @property
+    def degraded(self) -> str:
+        """Why the edge serves less than it could; empty where it doesn't."""
+        if self._sync.away:
+            return "Redis is away"
+        return f"{len(self.subscribers)} streams are open, no more are let in" if self._is_full else ""
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.subscribers) >= self._most
+
+    async def enter(self, request: StreamRequest) -> Subscriber:
+        """Take a client in: find where its stream begins, and register it.
+
+        Raises BusyError: not now.
+        """
+        if self.state != "ready":
+            raise BusyError(f"the edge is {self.state}")
+        if self._is_full:
+            raise BusyError("the edge is full")
+        behind = await self._starter.begin(request)
+        subscriber = Subscriber(request.client, request.channels, round(time.time() * 1000), behind)
+        self._hub.behind.add(subscriber)
+        self.subscribers.add(subscriber)
+        self._roster.join(subscriber.client, subscriber.presence)
+        self.meter.resumed += bool(request.cursor)
+        try:
+            await self._registrar.told()
+        except asyncio.CancelledError:
+            self.leave(subscriber)
+            raise
+        return subscriber
+
+    def open(self, subscriber: Subscriber, connection: Connection) -> None:
+        """Begin the stream of a client whose response has begun."""
+        self.meter.accepted += 1
+        subscriber.connection = connection
+        subscriber.write(self._opening(subscriber))
+        self._heart.add(subscriber)
+        self._catch_up.serve(subscriber)
+
+    def make_room(self, subscriber: Subscriber) -> None:
+        """Go on with a client whose socket takes more again."""
+        self._catch_up.serve(subscriber)
+
+    def _opening(self, subscriber: Subscriber) -> bytes:
+        behind = subscriber.behind
+        connect = encode_control(
+            Connect(
+                id=subscriber.client,
+                time=rfc3339(time.time()),
+                message="connected",
+                channels=list(subscriber.channels),
+                heartbeat_s=self.config.heartbeat_s,
+            )
+        )
+        if not (behind and behind.reset):  # a reset brings the cursor
+            connect = with_id(connect, cursor_at(self._tails, self._hub.position_of(subscriber)))
+        return comment("tailrace") + retry(jittered(self.config.retry_ms)) + connect
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forget a client that has gone."""
+        if subscriber not in self.subscribers:
+            return
+        self.subscribers.discard(subscriber)
+        self._hub.remove(subscriber)
+        self._heart.remove(subscriber)
+        subscriber.connection = None
+        self._roster.leave(subscriber.client, subscriber.presence)
+        self._registrar.changed()
+
+    def end_all(self) -> None:
+        """End all streams at once."""
+        for subscriber in list(self.subscribers):
+            if subscriber.connection is not None:
+                subscriber.connection.end()
+
+    def busy_retry_ms(self) -> int:
+        """Return when a client that was put off shall come again, in milliseconds."""
+        self.meter.refused += 1
+        return jittered(self.config.busy_retry_ms)
+
+    def metrics(self) -> str:
+        """Return all figures for Prometheus."""
+        return render(self.meter, len(self.subscribers), len(self._hub.behind), self._tails)

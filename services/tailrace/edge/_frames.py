@@ -1,0 +1,77 @@
+"""Bytes for streams: events under their cursors, in pieces that many subscribers share."""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from tailrace.edge._tail import Tail
+from tailrace.wire import Entry, Place, encode_cursor, encode_place, join_places, with_id
+
+PIECE_BYTES = 32 << 10
+"""No write is longer, but for a single event that is."""
+
+Positions = tuple[int, ...]
+"""A position for each shard."""
+
+
+class Frame(NamedTuple):
+    """One event as it goes out, and where who has got it stands."""
+
+    data: bytes
+    position: Positions
+
+
+class Piece(NamedTuple):
+    """One write: whole events, and the position after the last."""
+
+    data: bytes
+    position: Positions
+
+
+def chunked(data: bytes) -> bytes:
+    """Frame bytes as one chunk of HTTP/1.1."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def jittered(ms: int) -> int:
+    """Spread a delay over half to one and a half of it, so that clients don't come back all at once."""
+    return round(ms * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def cursor_at(tails: Sequence[Tail], positions: Sequence[int]) -> str:
+    """Write the cursor of who stands at these positions."""
+    return encode_cursor(tuple([Place(tail.label, at) for tail, at in zip(tails, positions, strict=True)]))
+
+
+class FrameMaker:
+    """Frames entries one after another, from a position on."""
+
+    def __init__(self, tails: Sequence[Tail], positions: Sequence[int]) -> None:
+        self.positions = list(positions)
+        self._labels = [tail.label for tail in tails]
+        self._places = [encode_place(label, at) for label, at in zip(self._labels, positions, strict=True)]
+
+    def frame(self, shard: int, entry: Entry) -> Frame:
+        """Frame an entry under the cursor of who has got it."""
+        self.positions[shard] = entry.id
+        self._places[shard] = encode_place(self._labels[shard], entry.id)
+        return Frame(with_id(entry.block, join_places(self._places)), tuple(self.positions))
+
+
+def pieces(frames: Iterable[Frame]) -> Iterator[Piece]:
+    """Join frames to as few writes as their length allows, cut between events; no more are made than are asked for."""
+    waiting: list[bytes] = []
+    size = 0
+    position: Positions = ()
+    for data, after in frames:
+        if waiting and size + len(data) > PIECE_BYTES:
+            yield Piece(b"".join(waiting), position)
+            waiting, size = [], 0
+        waiting.append(data)
+        size += len(data)
+        position = after
+    if waiting:
+        yield Piece(b"".join(waiting), position)

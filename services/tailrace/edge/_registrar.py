@@ -1,0 +1,92 @@
+"""The registrar: tells Redis who is connected here, one command for all that came together, and renews the lease."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import zip_longest
+
+from redis import RedisError
+
+from tailrace.edge._roster import Changes, Roster
+from tailrace.log import Registry
+from tailrace.wire import ClientEntry
+
+logger = logging.getLogger(__name__)
+PATIENCE_S = 0.25
+"""How long a client waits for its registration before its stream begins all the same."""
+_AT_ONCE = 500
+_PAUSE_S = 0.5
+
+
+class Registrar:
+    """Writes an edge's part of the registry."""
+
+    def __init__(self, registry: Registry, edge: str, roster: Roster, renew_s: float) -> None:
+        self._registry, self._edge, self._roster, self._renew_s = registry, edge, roster, renew_s
+        self._wake = asyncio.Event()
+        self._round = asyncio.Event()
+        self._away = False
+
+    def changed(self) -> None:
+        """Have changes told soon."""
+        self._wake.set()
+
+    async def told(self) -> None:
+        """Wait until what the roster has now is registered, but not for long."""
+        if not self._away:
+            self._wake.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._round.wait()
+
+    async def run(self) -> None:
+        """Tell changes as they come, and renew the lease for ever."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._renew_s):
+                    await self._wake.wait()
+            self._wake.clear()
+            this, self._round = self._round, asyncio.Event()
+            try:
+                await self.tell()
+                self._away = False
+            except (RedisError, OSError) as error:
+                if not self._away:
+                    logger.warning("can't write the registry now: %s", error)
+                self._away = True
+                self._roster.again()
+            finally:
+                this.set()
+            if self._away:
+                await asyncio.sleep(_PAUSE_S)
+                self._wake.set()
+
+    async def tell(self) -> None:
+        """Write what changed; all of it where the edge's part is gone. Raises redis.RedisError."""
+        if not await self._write(self._roster.changes()):
+            self._roster.again()
+            await self._write(self._roster.changes())
+
+    async def leave(self) -> None:
+        """Note the last changes, and take this edge out."""
+        with suppress(RedisError, OSError):
+            await self.tell()
+            await self._registry.leave(self._edge)
+
+    async def _write(self, changes: Changes) -> bool:
+        whole = changes.whole
+        for clients, counts in _parts(changes):
+            if not await self._registry.register(self._edge, clients, counts, whole=whole):
+                return False
+            whole = False
+        return True
+
+
+def _parts(changes: Changes) -> Iterator[tuple[dict[str, ClientEntry | None], dict[str, int]]]:
+    clients, counts = list(changes.clients.items()), list(changes.counts.items())
+    first: list[int] = [0]
+    starts = zip_longest(range(0, len(clients), _AT_ONCE), range(0, len(counts), _AT_ONCE), first, fillvalue=0)
+    for number, _ in enumerate(starts):
+        start = number * _AT_ONCE
+        yield dict(clients[start : start + _AT_ONCE]), dict(counts[start : start + _AT_ONCE])

@@ -1,0 +1,71 @@
+"""What a client asks for: channels, its id, and where it goes on from."""
+
+import re
+import uuid
+from collections.abc import Iterable
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from tailrace.edge._errors import RequestError
+from tailrace.wire import ALL, CLIENT_PREFIX, USER_PREFIX, ChannelError, check_channel, client_channel
+
+MAX_REWIND = 1000
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class StreamRequest(msgspec.Struct, frozen=True):
+    """A request for a stream, checked."""
+
+    client: str
+    channels: tuple[str, ...]
+    """Those asked for, each once, then the connection's own."""
+    cursor: str = ""
+    """Where to go on from; empty on a first connection."""
+    rewind: int = 0
+    """On a first connection: how many of each channel's last events to begin with."""
+
+
+def read_request(query: bytes, headers: Iterable[tuple[bytes, bytes]], max_channels: int) -> StreamRequest:
+    """Read a request from its query string and headers.
+
+    Raises RequestError: a bad channel, client id or rewind (400), a channel that can't be asked for (403).
+    """
+    fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    first = dict(reversed(fields))
+    asked = list(dict.fromkeys([value for name, value in fields if name == "channel"]))
+    if len(asked) > max_channels:
+        raise RequestError(f"{len(asked)} channels: {max_channels} are possible", "channel")
+    client = _client(first.get("client_id"))
+    own = [name for name in (ALL, client_channel(client)) if name not in asked]
+    header = next((value for name, value in headers if name == b"last-event-id"), b"").decode("latin-1")
+    return StreamRequest(
+        client=client,
+        channels=(*[_channel(name) for name in asked], *own),
+        cursor=header or first.get("last_event_id", ""),
+        rewind=_rewind(first.get("rewind", "0")),
+    )
+
+
+def _channel(name: str) -> str:
+    try:
+        check_channel(name)
+    except ChannelError as error:
+        raise RequestError(str(error), "channel") from None
+    if name.startswith((CLIENT_PREFIX, USER_PREFIX)):
+        raise RequestError(f"channel {name!r} belongs to one connection or person and can't be asked for", "channel", 403)
+    return name
+
+
+def _client(text: str | None) -> str:
+    if text is None:
+        return str(uuid.uuid4())
+    if not _UUID.fullmatch(text):
+        raise RequestError(f"client_id {text[:40]!r} is no UUID", "client_id")
+    return text.lower()
+
+
+def _rewind(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text) <= MAX_REWIND):  # noqa: PLR2004
+        raise RequestError(f"rewind {text[:40]!r}: a whole number up to {MAX_REWIND} is needed", "rewind")
+    return int(text)

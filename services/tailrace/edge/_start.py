@@ -1,0 +1,114 @@
+"""The start of a stream: the ring's warming, and where a client's cursor puts it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from redis import RedisError
+
+from tailrace.edge._config import EdgeConfig
+from tailrace.edge._errors import BusyError
+from tailrace.edge._hub import Hub
+from tailrace.edge._request import StreamRequest
+from tailrace.edge._subscriber import Behind
+from tailrace.edge._sync import LOST, Sync
+from tailrace.edge._tail import Tail
+from tailrace.log import Generations, LogReader
+from tailrace.wire import CursorError, Entry, Place, bucket, decode_cursor
+
+_PAGE = 500
+
+
+async def warm(log: LogReader, tail: Tail, config: EdgeConfig) -> None:
+    """Fill a shard's ring with its log's newest entries. Raises redis.RedisError."""
+    generations = await log.sync()
+    entries: list[Entry] = []
+    size, before = 0, None
+    while len(entries) < config.ring_entries and size < config.ring_bytes:
+        page = await log.newest(_PAGE, before=before)
+        entries[:0] = page
+        size += sum([len(entry.block) for entry in page])
+        if len(page) < _PAGE:
+            break
+        before = page[0].id
+    tail.begin(generations, entries)
+
+
+class Starter:
+    """Finds out where streams begin."""
+
+    def __init__(self, tails: Sequence[Tail], logs: Sequence[LogReader], hub: Hub, sync: Sync) -> None:
+        self._tails, self._logs, self._hub, self._sync = tails, logs, hub, sync
+
+    async def begin(self, request: StreamRequest) -> Behind:
+        """Return where a stream begins.
+
+        There is no await between the last look and the return, so it holds until the next one.
+        Raises BusyError: only Redis could tell, and it is away.
+        """
+        try:
+            if request.cursor:
+                return await self._resumed(request)
+            return await self._rewound(request) if request.rewind else Behind(self._hub.position)
+        except (RedisError, OSError) as error:
+            raise BusyError(f"Redis is away: {error}") from error
+
+    async def _resumed(self, request: StreamRequest) -> Behind:
+        try:
+            cursor = decode_cursor(request.cursor, len(self._tails))
+        except CursorError as error:
+            behind = Behind(self._hub.position)
+            behind.reset = str(error)
+            return behind
+        known: dict[int, Generations] = {}
+        while unknown := [shard for shard, place in enumerate(cursor) if self._holds(shard, place, known) is None]:
+            self._need_redis()
+            for shard in unknown:
+                known[shard] = await self._sync.look(shard)
+        behind = Behind(self._hub.position)
+        for shard, place in enumerate(cursor):
+            if self._holds(shard, place, known):
+                behind.positions[shard] = place.position
+            else:
+                behind.reset = LOST
+        self._need_redis_for_histories(request, behind)
+        return behind
+
+    def _holds(self, shard: int, place: Place, known: dict[int, Generations]) -> bool | None:
+        """Say whether the stream can go on from there, or None where Redis has to be asked: only its word resets."""
+        tail = self._tails[shard]
+        if place.generation == tail.label and place.position <= tail.position:
+            return True
+        generations = known.get(shard)
+        if generations is None or generations.label != tail.label:
+            return None
+        return generations.holds(place.generation, place.position)
+
+    def _need_redis(self) -> None:
+        if self._sync.away:
+            raise BusyError("Redis is away")
+
+    def _need_redis_for_histories(self, request: StreamRequest, behind: Behind) -> None:
+        shards = len(self._tails)
+        for channel in request.channels:
+            shard = bucket(channel, shards)
+            if behind.positions[shard] < self._tails[shard].ring.base:
+                self._need_redis()
+
+    async def _rewound(self, request: StreamRequest) -> Behind:
+        self._need_redis()
+        shards, labels = len(self._tails), [tail.label for tail in self._tails]
+        reads = [self._logs[bucket(name, shards)].newest(request.rewind, name) for name in request.channels]
+        newest = await asyncio.gather(*reads)
+        behind = Behind(self._hub.position)
+        if labels != [tail.label for tail in self._tails]:
+            return behind  # what was read belongs to another generation
+        began = tuple(behind.positions)
+        for name, entries in zip(request.channels, newest, strict=True):
+            shard = bucket(name, shards)
+            behind.excused[name] = began[shard]
+            behind.starts[name] = entries[0].id if entries else began[shard] + 1
+            if entries:
+                behind.positions[shard] = min(behind.positions[shard], entries[0].id - 1)
+        return behind
+
+

@@ -1,0 +1,117 @@
+"""`GET /sse` over ASGI: the stream's contract, from the request to the first bytes."""
+
+from collections.abc import Iterable
+from functools import partial
+
+import msgspec
+from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
+
+from tailrace.edge._connection import SendConnection
+from tailrace.edge._engine import Engine
+from tailrace.edge._errors import BusyError, RequestError
+from tailrace.edge._handover import hand_over
+from tailrace.edge._request import read_request
+from tailrace.edge._subscriber import Subscriber
+from tailrace.wire import comment, retry
+
+Headers = list[tuple[bytes, bytes]]
+_ALLOWED = b"GET, HEAD, OPTIONS"
+_HEAD: Headers = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache, no-store, no-transform"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """The body of an answer that refuses."""
+
+    message: str
+    path: str
+    status: str = "error"
+
+
+class StreamHandler:
+    """Answers requests for a stream."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+        cors = self._cors(headers)
+        method = scope.get("method", "GET")
+        if method == "OPTIONS":
+            await _answer(send, 204, [*cors, *_preflight(headers), (b"allow", _ALLOWED)])
+            return
+        if method not in ("GET", "HEAD"):
+            problem = Problem("there is no way to publish here", "method")
+            await _answer(send, 405, [*cors, (b"allow", _ALLOWED)], problem)
+            return
+        try:
+            request = read_request(scope["query_string"], headers, self._engine.config.max_channels)
+            if method == "HEAD":
+                await _answer(send, 200, [*_HEAD, *cors])
+                return
+            subscriber = await self._engine.enter(request)
+        except RequestError as error:
+            await _answer(send, error.status, cors, Problem(str(error), error.path))
+        except BusyError:
+            await self._put_off(send, cors)
+        else:
+            await self._stream(subscriber, cors, scope, receive, send)
+
+    async def _stream(self, subscriber: Subscriber, cors: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+        engine = self._engine
+        on_room, on_gone = partial(engine.make_room, subscriber), partial(engine.leave, subscriber)
+        handed_over = False
+        try:
+            await send(_start(200, [*_HEAD, *cors]))
+            if socket := hand_over(scope, on_room, on_gone):
+                handed_over = True
+                engine.open(subscriber, socket)
+            else:
+                connection = SendConnection(on_room)
+                engine.open(subscriber, connection)
+                await connection.run(receive, send)
+        finally:
+            if not handed_over:
+                engine.leave(subscriber)
+
+    async def _put_off(self, send: Send, cors: Headers) -> None:
+        """Answer in the one way after which a browser's EventSource comes again."""
+        await send(_start(200, [*_HEAD, *cors]))
+        body = comment("busy") + retry(self._engine.busy_retry_ms())
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _cors(self, headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+        origins = self._engine.config.origins
+        origin = next((value for name, value in headers if name == b"origin"), b"")
+        if not origins or not origin:
+            return []
+        if origin.decode("latin-1") in origins:
+            allowed = [(b"access-control-allow-origin", origin), (b"access-control-allow-credentials", b"true")]
+            return [*allowed, (b"vary", b"Origin")]
+        if "*" in origins:
+            return [(b"access-control-allow-origin", b"*")]
+        return [(b"vary", b"Origin")]
+
+
+def _preflight(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    asked = next((value for name, value in headers if name == b"access-control-request-headers"), b"")
+    allowed = (b"access-control-allow-headers", asked or b"Last-Event-ID")
+    return [(b"access-control-allow-methods", _ALLOWED), allowed, (b"access-control-max-age", b"86400")]
+
+
+def _start(status: int, headers: Headers) -> HTTPResponseStartEvent:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+async def _answer(send: Send, status: int, headers: Headers, problem: Problem | None = None) -> None:
+    body = msgspec.json.encode(problem) if problem else b""
+    if problem:
+        headers = [*headers, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send(_start(status, headers))
+    await send({"type": "http.response.body", "body": body, "more_body": False})

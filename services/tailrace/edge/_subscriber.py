@@ -1,0 +1,81 @@
+"""A subscriber: one connection, *live* when the hub writes to it, *behind* when it has a position to catch up from."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tailrace.edge._frames import chunked
+from tailrace.edge._roster import Presence
+from tailrace.wire import bucket
+
+
+class Connection(Protocol):
+    """Where a subscriber's bytes go: a socket of our own, or a server's `send`."""
+
+    framed: bool
+    """Whether what is written has to be framed as chunks of HTTP/1.1."""
+    paused: bool
+    """Whether the client takes less than it is sent."""
+
+    def write(self, data: bytes) -> None:
+        """Send, or keep until it can be sent."""
+
+    def backlog(self) -> int:
+        """Return the bytes that wait to be sent."""
+
+    def end(self) -> None:
+        """End the stream the ordinary way, after what was written."""
+
+    def cut(self) -> None:
+        """End it at once, where it stands."""
+
+
+class Behind:
+    """What is known of a subscriber that has to catch up: where it stands, and no buffer."""
+
+    __slots__ = ("excused", "positions", "reading", "reset", "said", "since", "slow", "stall", "starts")
+
+    def __init__(self, positions: Sequence[int], *, slow: bool = False) -> None:
+        self.positions = list(positions)
+        self.slow = slow
+        """It was live and its socket was full; out of the ring it is cut."""
+        self.reset = ""
+        """Why the stream begins anew; to be said first."""
+        self.reading = False
+        """Whether histories are being asked for it."""
+        self.said: dict[str, int] = {}
+        """Gaps that were said, per channel, by the last event that is missing."""
+        self.starts: dict[str, int] = {}
+        """In a rewind: the first event of each channel that is wanted."""
+        self.excused: dict[str, int] = {}
+        """In a rewind: up to where a channel's gaps were before the stream began."""
+        self.since = 0.0
+        """When it began to wait for a reader that its cursor is ahead of; 0 while it doesn't."""
+        self.stall = (0.0, 0)
+        """Since when there was no progress, and the backlog then."""
+
+
+class Subscriber:
+    __slots__ = ("behind", "channels", "client", "connection", "since")
+
+    def __init__(self, client: str, channels: tuple[str, ...], since: int, behind: Behind) -> None:
+        self.client = client
+        self.channels = channels
+        self.since = since
+        """In Unix milliseconds."""
+        self.connection: Connection | None = None
+        """None until the response has begun."""
+        self.behind: Behind | None = behind
+
+    @property
+    def presence(self) -> Presence:
+        return Presence(self.since, self.channels)
+
+    def here(self, shard: int, shards: int) -> list[str]:
+        """Return its channels of one shard."""
+        return [channel for channel in self.channels if bucket(channel, shards) == shard]
+
+    def write(self, data: bytes) -> None:
+        """Write bytes that only this subscriber gets."""
+        connection = self.connection
+        if connection is not None:
+            connection.write(chunked(data) if connection.framed else data)

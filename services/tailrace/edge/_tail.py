@@ -1,0 +1,58 @@
+"""The tail: where an edge's reader stands in one shard's log (design: "Cursor and resume", Reader and Generations)."""
+
+from collections.abc import Sequence
+
+from tailrace.edge._ring import Ring
+from tailrace.log import Generations
+from tailrace.wire import Entry
+
+
+class Tail:
+    """A generation, a position in it, and the ring of what came before."""
+
+    def __init__(self, ring: Ring) -> None:
+        self.ring = ring
+        self.label = ""
+        self.position = ring.base
+        """The last entry that was handled."""
+        self.seen = ring.base
+        """The last id that was read: past `position` where what followed was no entry of ours."""
+        self.lag_s = 0.0
+        """How much older it was than the log's last id, when that was last looked at."""
+
+    def begin(self, generations: Generations, entries: Sequence[Entry]) -> None:
+        """Start at the log's end, with the newest entries in the ring."""
+        self.label = generations.label
+        self.position = self.seen = max([generations.top, *[entry.id for entry in entries[-1:]]])
+        self.ring.restart(entries[0].log_before if entries else self.position)
+        self.ring.extend(entries)
+
+    def continues(self, entries: Sequence[Entry]) -> bool:
+        """Say whether entries follow what was read, in the generation that is known."""
+        return entries[0].log_before in (self.position, self.seen) and entries[-1].generation == self.label
+
+    def take(self, entries: Sequence[Entry], seen: int) -> bool:
+        """Go on to the last of these entries; return whether the reader fell off the log before the first."""
+        if not entries:
+            self.seen = seen
+            return False
+        fell = entries[0].log_before not in (self.position, self.seen)
+        if fell:
+            self.ring.restart(entries[0].log_before)
+        self.ring.extend(entries)
+        self.position, self.seen = entries[-1].id, seen
+        return fell
+
+    def adopt(self, generations: Generations) -> float:
+        """Go on in the newest generation; return up to which id positions in the former one are good.
+
+        Where this reader's isn't, it goes back to what survived and drops its ring.
+        """
+        survived = generations.survived(self.label)
+        self.lag_s = max(generations.top - self.seen, 0) / (1000 << 64)
+        if self.position > survived:
+            self.position = int(survived) if survived >= 0 else generations.top
+            self.seen = self.position
+            self.ring.restart(self.position)
+        self.label = generations.label
+        return survived

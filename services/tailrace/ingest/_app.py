@@ -1,0 +1,117 @@
+"""The Litestar application: HTTP in, the engine's answers out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from litestar import Litestar, MediaType, Request, Response, delete, get, post
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+
+from tailrace.ingest import _answers as answers
+from tailrace.ingest._answers import Answer
+from tailrace.ingest._config import IngestConfig
+from tailrace.ingest._engine import Engine
+from tailrace.ingest._guards import OPEN, guards
+from tailrace.ingest._openapi import CancelOperation, JobOperation, PushOperation, openapi
+from tailrace.ingest._prefer import read_prefer
+from tailrace.ingest._requests import MAX_BODY_BYTES
+from tailrace.push import Pusher
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@post("/push", operation_class=PushOperation, summary="Push one event, or an array of them")
+async def push(request: AnyRequest, state: State) -> Response[bytes]:
+    config: IngestConfig = state.config
+    preference = read_prefer(",".join(request.headers.getall("prefer", [])), default_s=config.wait_s, max_s=config.max_wait_s)
+    size = request.content_length
+    answer = await state.engine.push(lambda: _body(request), MAX_BODY_BYTES if size is None else min(size, MAX_BODY_BYTES), preference)
+    if preference.applied:
+        answer = answer._replace(headers={**answer.headers, "Preference-Applied": preference.applied})
+    return _respond(answer)
+
+
+@get("/jobs/{job:str}", operation_class=JobOperation, summary="Where a job is")
+async def status(job: str, state: State) -> Response[bytes]:
+    return _respond(await state.engine.status(job))
+
+
+@delete("/jobs/{job:str}", operation_class=CancelOperation, status_code=200, summary="Cancel a job")
+async def cancel(job: str, state: State) -> Response[bytes]:
+    return _respond(await state.engine.cancel(job))
+
+
+@get("/healthz", opt={OPEN: True}, include_in_schema=False, sync_to_thread=False)
+def healthz() -> Response[bytes]:
+    return _respond(Answer(200, {"state": "alive"}))
+
+
+@get("/readyz", opt={OPEN: True}, include_in_schema=False)
+async def readyz(state: State) -> Response[bytes]:
+    return _respond(await state.engine.ready())
+
+
+def create_app(config: IngestConfig) -> Litestar:
+    """Make the application; `state.engine` stands while it runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with Pusher(
+            config.queue_url,
+            prefix=config.prefix,
+            partitions=config.partitions,
+            max_queue=config.max_queue,
+            timeout_s=config.enqueue_s,
+        ) as pusher:
+            app.state.engine = Engine(pusher, max_waiting=config.max_waiting, max_bytes=config.max_bytes)
+            yield
+
+    return Litestar(
+        [push, status, cancel, healthz, readyz],
+        state=State({"config": config}),
+        lifespan=[lifespan],
+        guards=guards(config),
+        exception_handlers={HTTPException: _http_error, Exception: _fault},
+        cors_config=_cors(config),
+        logging_config=None,
+        openapi_config=openapi(version("tailrace"), token=bool(config.push_token)),
+        request_max_body_size=MAX_BODY_BYTES,
+    )
+
+
+def _cors(config: IngestConfig) -> CORSConfig | None:
+    if not config.origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(config.origins),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Prefer"],
+        expose_headers=["Location", "Retry-After", "Preference-Applied"],
+    )
+
+
+async def _body(request: AnyRequest) -> bytes:
+    """Read the body without the request keeping it for as long as the receipt is waited for."""
+    return b"".join([chunk async for chunk in request.stream()])
+
+
+def _respond(answer: Answer) -> Response[bytes]:
+    return Response(
+        msgspec.json.encode(answer.body),
+        status_code=answer.status,
+        headers=dict(answer.headers),
+        media_type=MediaType.JSON,
+    )
+
+
+def _http_error(_: AnyRequest, error: HTTPException) -> Response[bytes]:
+    return _respond(answers.problem(error.status_code, error.detail, headers=error.headers))
+
+
+def _fault(request: AnyRequest, error: Exception) -> Response[bytes]:
+    request.app.state.engine.fault(error)
+    return _respond(answers.problem(500, "a fault in tailrace; its log says more"))

@@ -1,0 +1,49 @@
+"""`tailrace ingest`."""
+
+import argparse
+import asyncio
+import logging
+
+import uvloop
+from redis.exceptions import RedisError
+
+from tailrace.cli import Command, SettingsError, add_settings, bind, configure_logging, read_settings, redact
+from tailrace.ingest._app import create_app
+from tailrace.ingest._config import IngestConfig
+from tailrace.ingest._server import Server
+from tailrace.log import check_redis, connect
+from tailrace.wire import SetupError
+
+_log = logging.getLogger(__name__)
+_EPILOG = """examples:
+  tailrace ingest --port 8001 --redis redis://127.0.0.1:6379/0
+  curl localhost:8001/push -d '{"to": "all", "data": {"hello": "world"}}'
+  curl localhost:8001/push -H 'Prefer: respond-async' -d '[{"to": "room:1", "data": 1}, {"to": "room:1", "data": 2}]'
+"""
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    add_settings(parser, IngestConfig)
+
+
+def _run(namespace: argparse.Namespace) -> int:
+    config = read_settings(IngestConfig, namespace)
+    configure_logging()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_check(config))
+        runner.run(Server(create_app(config)).run_until_told(bind(config.host, config.port)))
+    return 0
+
+
+async def _check(config: IngestConfig) -> None:
+    """Refuse a Redis that can't carry tailrace; one that is away may come back."""
+    try:
+        async with connect(config.queue_url, timeout_s=2) as redis:
+            await check_redis(redis)
+    except SetupError as error:
+        raise SettingsError(str(error)) from None
+    except RedisError as error:
+        _log.warning("Redis (%s) is away, pushes are answered 503 until it is there: %s", redact(config.queue_url), error)
+
+
+COMMAND = Command("Take pushes over HTTP.", _configure, _run, _EPILOG)

@@ -1,0 +1,30 @@
+"""Ingest's settings; each is a flag (`--max-queue`) and a variable (`TAILRACE_MAX_QUEUE`)."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class IngestConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How ingest runs."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8001
+    redis: Annotated[str, Meta(description="URL of Redis or Valkey.")] = "redis://127.0.0.1:6379/0"
+    queue_redis: Annotated[str, Meta(description="URL of the queue's Redis, if it is another.")] = ""
+    prefix: Annotated[str, Meta(min_length=1, description="Begins every key in Redis.")] = "tailrace"
+    partitions: Annotated[int, Meta(ge=1, le=64, description="Partitions of the queue, the same as the workers'.")] = 1
+    push_token: Annotated[str, Meta(description="Bearer token that every request needs; empty: none.")] = ""
+    origins: Annotated[tuple[str, ...], Meta(description="Origins whose pages may push (https://example.org), or *.")] = ()
+    wait_s: Annotated[float, Meta(ge=0, le=60, description="Seconds to wait for a receipt, unless `Prefer` says.")] = 5
+    max_wait_s: Annotated[float, Meta(ge=0, le=600, description="The most seconds that `Prefer` can ask for.")] = 60
+    max_waiting: Annotated[int, Meta(ge=0, description="Requests that wait for receipts; more are answered 202 at once.")] = 10_000
+    max_bytes: Annotated[int, Meta(ge=1 << 24, description="Bytes of request bodies held at once; more is answered 429.")] = 256 << 20
+    max_queue: Annotated[int, Meta(ge=0, description="Jobs that may stand in one queue; more are answered 503; 0 is no limit.")] = 1_000_000
+    enqueue_s: Annotated[float, Meta(gt=0, le=60, description="Seconds to try while Redis is away, before 503.")] = 5
+
+    @property
+    def queue_url(self) -> str:
+        """URL of the Redis that the jobs go to."""
+        return self.queue_redis or self.redis

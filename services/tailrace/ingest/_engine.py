@@ -1,0 +1,126 @@
+"""From a request's body to its answer, whatever serves it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from redis.exceptions import RedisError
+
+from tailrace.ingest import _answers as answers
+from tailrace.ingest._answers import Answer
+from tailrace.ingest._gate import BusyError, Gate
+from tailrace.ingest._prefer import Preference
+from tailrace.ingest._requests import read_body
+from tailrace.push import Batch, Pusher, PushError, QueueFullError, RedisAwayError
+
+_log = logging.getLogger(__name__)
+
+
+class Taken(NamedTuple):
+    """What was enqueued for a request; nothing here keeps its body in memory."""
+
+    batch: Batch
+    many: bool
+    scheduled: bool
+
+
+class Engine:
+    """Enqueues pushes and answers for them."""
+
+    def __init__(self, pusher: Pusher, *, max_waiting: int, max_bytes: int) -> None:
+        self._pusher, self._max_waiting = pusher, max_waiting
+        self._gate = Gate(max_bytes)
+        self._waiting = 0
+        self._stopping = self._away = False
+
+    async def push(self, read: Callable[[], Awaitable[bytes]], size: int, preference: Preference) -> Answer:
+        """Enqueue what a body of `size` bytes asks for, and answer by its receipts, if they come in the time that is preferred."""
+        try:
+            with self._gate.hold(size):
+                taken = await self._take(await read())
+        except BusyError as error:
+            return answers.try_again(429, str(error))
+        except PushError as error:
+            return answers.bad_push(error)
+        except QueueFullError as error:
+            _log.warning("pushes are refused: %s", error)
+            return answers.try_again(503, f"{error}: nothing was enqueued")
+        except RedisAwayError as error:
+            self._note(error)
+            return answers.away(error)
+        self._note(None)
+        return await self._outcome(taken, preference)
+
+    async def status(self, job: str) -> Answer:
+        """Say where a job is."""
+        try:
+            end = await self._pusher.status(job)
+        except RedisError as error:
+            self._note(error)
+            return answers.away()
+        return answers.job_answer(end) if end else answers.unknown_job(job)
+
+    async def cancel(self, job: str) -> Answer:
+        """Cancel a job, if no worker has it."""
+        try:
+            return answers.cancelled(job, await self._pusher.cancel(job))
+        except RedisError as error:
+            self._note(error)
+            return answers.away()
+
+    async def ready(self) -> Answer:
+        """Say whether pushes can be taken now."""
+        if self._stopping:
+            return answers.problem(503, "shutting down")
+        try:
+            async with asyncio.timeout(2):
+                await self._pusher.ping()
+        except (RedisError, TimeoutError) as error:
+            self._note(error)
+            return answers.away()
+        self._note(None)
+        return Answer(200, {"state": "ready"})
+
+    def fault(self, error: Exception) -> None:
+        """Log an error that is nobody's but ours."""
+        _log.error("a request failed", exc_info=error)
+
+    def stop(self) -> None:
+        """Let all who wait for receipts go, with a 202."""
+        self._stopping = True
+        self._pusher.release()
+
+    async def _take(self, body: bytes) -> Taken:
+        asked = read_body(body)
+        batch = await self._pusher.enqueue(asked.pushes, many=asked.many)
+        now_ms = time.time_ns() // 1_000_000
+        return Taken(batch, asked.many, any((push.due_ms(now_ms) or 0) > now_ms for push in asked.pushes))
+
+    async def _outcome(self, taken: Taken, preference: Preference) -> Answer:
+        if not taken.batch.jobs:
+            return answers.ended_many([])
+        if taken.scheduled or not preference.wait_s or self._waiting >= self._max_waiting:
+            return answers.accepted(taken.batch, scheduled=taken.scheduled)
+        self._waiting += 1
+        try:
+            return await _ended(taken, preference.wait_s) or answers.accepted(taken.batch, scheduled=False)
+        finally:
+            self._waiting -= 1
+
+    def _note(self, error: Exception | None) -> None:
+        """Log that Redis went away, and that it is back, once each."""
+        if error and not self._away:
+            _log.warning("Redis is away: %s", error)
+        elif self._away and not error:
+            _log.info("Redis is back")
+        self._away = error is not None
+
+
+async def _ended(taken: Taken, wait_s: float) -> Answer | None:
+    if taken.many:
+        receipts = await taken.batch.receipts(wait_s)
+        return answers.ended_many(receipts) if receipts else None
+    end = await taken.batch.jobs[0].receipt(wait_s)
+    return answers.ended(end) if end else None

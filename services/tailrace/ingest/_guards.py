@@ -1,0 +1,33 @@
+"""Who may push: whoever has the token, and no page of another origin."""
+
+import hmac
+from urllib.parse import urlsplit
+
+from litestar.connection import ASGIConnection
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+from litestar.types import Guard
+
+from tailrace.ingest._config import IngestConfig
+
+OPEN = "open"
+"""A handler's option: no guard stands before it."""
+
+
+def guards(config: IngestConfig) -> list[Guard]:
+    """Make the guards that stand before every handler that isn't OPEN."""
+    expected = b"Bearer " + config.push_token.encode()
+
+    def check_token(connection: ASGIConnection, handler: BaseRouteHandler) -> None:  # type: ignore[type-arg]
+        given = connection.headers.get("authorization", "").encode()
+        if not handler.opt.get(OPEN) and not hmac.compare_digest(given, expected):
+            raise NotAuthorizedException("a bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+
+    def check_origin(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
+        """Keep out pages that a browser lets send what needs no preflight (a POST of plain text)."""
+        origin = connection.headers.get("origin")
+        known = origin is None or origin in config.origins or "*" in config.origins
+        if not known and urlsplit(origin).netloc != connection.headers.get("host"):
+            raise PermissionDeniedException("pages of this origin may not push: see --origins")
+
+    return [check_origin, check_token] if config.push_token else [check_origin]

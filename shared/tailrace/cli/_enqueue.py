@@ -1,0 +1,67 @@
+"""What `push` and `call` share: their argument, and the wait for the job's end."""
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from tailrace.cli._locate import Target
+from tailrace.cli._settings import SettingsError
+from tailrace.push import Job, JobReceipt, JobState, Pusher, TailraceError
+
+_REDIS_S = 3
+
+
+def add_wait(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wait",
+        dest="wait_s",
+        type=float,
+        default=5,
+        metavar="SECONDS",
+        help="how long to wait for the receipt; 0: not at all [default: 5]",
+    )
+
+
+def content_of(argument: str) -> str:
+    """Give the argument, or what stdin holds where it is `-`."""
+    return sys.stdin.read() if argument == "-" else argument
+
+
+def json_of(text: str) -> msgspec.Raw:
+    """See that a text is JSON.
+
+    Raises:
+        SettingsError: it isn't.
+    """
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"DATA is not JSON ({error}); text goes with --text") from error
+    return msgspec.Raw(text.encode())
+
+
+async def enqueued(target: Target, enqueue: Callable[[Pusher], Awaitable[Job]], wait_s: float) -> int:
+    """Enqueue a job, wait for its end, and print what became of it. Returns the exit status."""
+    try:
+        async with Pusher(target.queue_redis, prefix=target.prefix, timeout_s=_REDIS_S) as pusher:
+            job = await enqueue(pusher)
+            receipt = await job.receipt(wait_s) if wait_s > 0 else None
+    except TailraceError as error:
+        print(f"not enqueued: {error}", file=sys.stderr)
+        return 1
+    if receipt is None:
+        told = f"enqueued: job {job.id}" if job.new else f"left alone: there is a job {job.id} already"
+        print(told + (f"; no receipt within {wait_s:g} s, is a worker running?" if wait_s > 0 else ""))
+        return 0
+    return _print(receipt)
+
+
+def _print(receipt: JobReceipt) -> int:
+    for each in receipt.receipts:
+        print(msgspec.json.encode(each).decode())
+    if not receipt.receipts:
+        print(f"{receipt.state}: job {receipt.job}")
+    good = receipt.state is JobState.APPENDED and all(each.status != "error" for each in receipt.receipts)
+    return int(not good)

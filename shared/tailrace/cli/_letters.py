@@ -1,0 +1,117 @@
+"""Dead letters in Redis: read in pages, put back into their queue, or deleted. The worker writes them."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+from redis.asyncio import Redis
+
+from tailrace.wire import JOB_PREFIX, JobError, Keys, decode_job
+
+_PAGE = 200
+_KEEP_S = 7 * 86_400
+# In one step per letter, so that a job can neither vanish nor stand in both places.
+# KEYS: letters, queue, payload, receipt, bell. ARGV: letter's id, job's id, payload, ms to keep the payload.
+_REDRIVE = """
+if redis.call('EXISTS', KEYS[3]) == 1 or redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
+local time = redis.call('TIME')
+redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
+redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[2])
+redis.call('DEL', KEYS[4])
+if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('RPUSH', KEYS[5], '1') end
+redis.call('PEXPIRE', KEYS[5], 60000)
+return 1
+"""
+
+
+class DeadLetter(NamedTuple):
+    """A job that won't be tried again."""
+
+    id: str
+    """The letter's own, `<Unix ms>-<number>`."""
+    job: str
+    reason: str
+    path: str
+    """The field that is wrong, if it is one."""
+    queue: str
+    """Key of the queue that it came from."""
+    payload: bytes
+    """The job as it came; empty if that was lost."""
+    traceback: str = ""
+
+    @property
+    def dead_ms(self) -> int:
+        return int(self.id.partition("-")[0])
+
+    @property
+    def function(self) -> str:
+        """Name of the function that was asked for, or nothing if the job can't be read."""
+        try:
+            return decode_job(self.payload).f
+        except JobError:
+            return ""
+
+
+class LetterView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A dead letter as `--json` prints it."""
+
+    id: str
+    job: str
+    function: str
+    reason: str
+    path: str
+    queue: str
+    payload: str
+    traceback: str = ""
+
+
+class DeadLetters:
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis, self._keys = redis, keys
+        self._redrive = redis.register_script(_REDRIVE)
+
+    async def read(self, ids: Sequence[str] = (), holding: str = "") -> AsyncIterator[DeadLetter]:
+        """Give letters, oldest first: those of some ids or else all, and of them those whose reason holds a text."""
+        async for letter in self._named(ids) if ids else self._all():
+            if holding.lower() in letter.reason.lower():
+                yield letter
+
+    async def redrive(self, letter: DeadLetter) -> bool:
+        """Put a letter's job back into its queue; False if its payload was lost, or another job has its id by now."""
+        if not letter.payload:
+            return False
+        keys = [self._keys.dead(), letter.queue, JOB_PREFIX + letter.job, self._keys.receipt(letter.job), _bell(self._keys, letter.queue)]
+        return bool(await self._redrive(keys=keys, args=[letter.id, letter.job, letter.payload, _KEEP_S * 1000]))
+
+    async def delete(self, letters: Sequence[DeadLetter]) -> int:
+        """Delete letters and say how many there were."""
+        return int(await self._redis.xdel(self._keys.dead(), *[letter.id for letter in letters])) if letters else 0
+
+    async def _named(self, ids: Sequence[str]) -> AsyncIterator[DeadLetter]:
+        for each in ids:
+            for entry in await self._redis.xrange(self._keys.dead(), each, each):
+                yield _letter(*entry)
+
+    async def _all(self) -> AsyncIterator[DeadLetter]:
+        start = "-"
+        while page := await self._redis.xrange(self._keys.dead(), start, count=_PAGE):
+            for entry in page:
+                yield _letter(*entry)
+            start = f"({page[-1][0].decode()}"
+
+
+def _bell(keys: Keys, queue: str) -> str:
+    """Give the bell of a queue by its key; that of the calls, which have none, wakes the first queue in vain."""
+    partition = queue.removeprefix(keys.queue()).removeprefix(":")
+    return keys.bell(int(partition) if partition.isdecimal() else 0)
+
+
+def view(letter: DeadLetter) -> LetterView:
+    """Give a letter in a form that is text throughout."""
+    payload = letter.payload.decode(errors="backslashreplace")
+    return LetterView(letter.id, letter.job, letter.function, letter.reason, letter.path, letter.queue, payload, letter.traceback)
+
+
+def _letter(entry_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
+    text = {name: fields.get(name.encode(), b"").decode(errors="replace") for name in ("job", "reason", "path", "queue", "traceback")}
+    return DeadLetter(id=entry_id.decode(), payload=fields.get(b"payload", b""), **text)

@@ -1,0 +1,41 @@
+"""One readable log of several processes: a coloured name before each line, JSON lines turned back into sentences."""
+
+import sys
+from datetime import datetime
+
+import msgspec
+
+from tailrace.cli._logging import LogLine, redact
+
+_COLOURS = (36, 32, 35, 33, 34, 96)
+_WIDTH = 8
+_line = msgspec.json.Decoder(LogLine)
+
+
+class Merged:
+    def __init__(self) -> None:
+        self._colours: dict[str, int] = {}
+        self._coloured = sys.stdout.isatty()
+
+    def line(self, name: str, text: str) -> None:
+        """Print what a process said."""
+        for part in readable(text).splitlines() or [""]:
+            print(f"{self._label(name)} {part}", flush=True)
+
+    def _label(self, name: str) -> str:
+        label = f"{name:<{_WIDTH}} |"
+        if not self._coloured:
+            return label
+        colour = self._colours.setdefault(name, _COLOURS[len(self._colours) % len(_COLOURS)])
+        return f"\033[{colour}m{label}\033[0m"
+
+
+def readable(text: str) -> str:
+    """Turn a line of a service's JSON log into a sentence; anything else stays as it is."""
+    try:
+        line = _line.decode(text)
+        time = datetime.fromisoformat(line.time).astimezone()
+    except (msgspec.DecodeError, ValueError):
+        return redact(text)
+    error = f"\n{line.error}" if line.error else ""
+    return f"{time:%H:%M:%S} {line.level:<7} {line.logger}: {line.message}{error}"

@@ -1,0 +1,83 @@
+"""The run file of `tailrace up`: how other commands of the same user find what is running.
+
+It lies in a folder that only its owner can read. `up` holds a lock on it, so that one left behind by a killed `up` isn't believed.
+"""
+
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from tailrace.cli._settings import SettingsError
+
+_PATTERN = "up-*.json"
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A running `tailrace up`."""
+
+    redis: str
+    """URL of its Redis."""
+    prefix: str = "tailrace"
+    urls: dict[str, str] = {}
+    """Address of each process that listens, by name."""
+
+
+def runtime_folder() -> Path:
+    """Make and give the folder, private to its owner.
+
+    Raises:
+        SettingsError: somebody else made a folder of that name, or others can read it.
+    """
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(base) / "tailrace" if base else Path(tempfile.gettempdir()) / f"tailrace-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise SettingsError(f"{folder} isn't a folder that only you can read: remove it, or set XDG_RUNTIME_DIR to one")
+    return folder
+
+
+@contextmanager
+def published(running: Running) -> Iterator[None]:
+    """Let others find what is running, as long as the block lasts."""
+    path = runtime_folder() / f"up-{os.getpid()}.json"
+    path.unlink(missing_ok=True)  # left by a process of the same number
+    handle = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(msgspec.json.encode(running))
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def find_running() -> Running | None:
+    """Give what the newest `tailrace up` of this user published, or None if none runs."""
+    for path in sorted(runtime_folder().glob(_PATTERN), key=_age):
+        with path.open("rb") as file:
+            if _held(file.fileno()):
+                return msgspec.json.decode(file.read(), type=Running)
+    return None
+
+
+def _age(path: Path) -> float:
+    try:
+        return -path.stat().st_mtime
+    except FileNotFoundError:  # it ended a moment ago
+        return 0
+
+
+def _held(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False

@@ -1,0 +1,24 @@
+"""How commands show what others wrote: tables, and text without what a terminal would obey."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+
+def plain(text: str) -> str:
+    """Write characters that don't print, such as line breaks and escape sequences, as backslash escapes."""
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else char.encode("unicode_escape").decode() for char in text])
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Lay out rows in columns as wide as they need."""
+    lines = [list(head), *([plain(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(["  ".join([cell.ljust(width) for cell, width in zip(line, widths, strict=True)]).rstrip() for line in lines])
+
+
+def clock(unix_ms: float) -> str:
+    """Write a time of day, or a date too if it isn't today's, in this machine's zone."""
+    time = datetime.fromtimestamp(unix_ms / 1000).astimezone()
+    return f"{time:%H:%M:%S}" if time.date() == datetime.now().astimezone().date() else f"{time:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,117 @@
+"""`tailrace tail`: the logs as they grow, read-only."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from redis.exceptions import RedisError
+
+from tailrace.cli._command import Command
+from tailrace.cli._locate import Target, add_target, find_target
+from tailrace.cli._logging import redact
+from tailrace.cli._show import clock, plain
+from tailrace.log import LogReader, connect, connect_reader, follow, whole_entries
+from tailrace.wire import Entry, Keys, format_id, id_parts, parse_id
+
+_BLOCK_S = 5
+_BATCH = 500
+_RETRY_S = 1
+_EPILOG = """
+examples:
+  tailrace tail                          # all that is delivered from now on
+  tailrace tail --last 20 --channel room:1 --channel all
+  tailrace tail --json | jq .data
+"""
+
+
+class TailedEvent(msgspec.Struct, frozen=True):
+    """An event, as `--json` prints it."""
+
+    id: str
+    shard: int
+    channel: str
+    event: str
+    data: str
+    """What clients get: JSON text, or the lines of a `text`."""
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--channel", action="append", metavar="NAME", help="show this channel only; repeatable")
+    parser.add_argument("--last", type=int, default=0, metavar="N", help="begin with the log's newest N events of each shard")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    add_target(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    asyncio.run(_until_signal(_Tail(find_target(arguments), arguments).run()))
+    return 0
+
+
+async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+class _Tail:
+    def __init__(self, target: Target, arguments: argparse.Namespace) -> None:
+        self._target, self._keys = target, Keys(target.prefix)
+        self._channels = frozenset(arguments.channel or ())
+        self._last, self._json = arguments.last, arguments.json
+        self._positions: dict[int, int] = {}
+
+    async def run(self) -> None:
+        """Print until cancelled; a Redis that goes away is waited for."""
+        while True:
+            try:
+                await self._follow()
+            except (RedisError, OSError) as error:
+                print(f"tailrace tail: waiting for {redact(self._target.redis)}: {redact(str(error))}", file=sys.stderr)
+                await asyncio.sleep(_RETRY_S)
+
+    async def _follow(self) -> None:
+        if not self._positions:
+            await self._begin()
+        async with connect_reader(self._target.redis, block_s=_BLOCK_S) as redis:
+            while True:
+                found = await follow(redis, self._keys, self._positions, _BLOCK_S * 1000, _BATCH)
+                for shard, raw in found.items():
+                    self._print(shard, whole_entries(raw))
+                    self._positions[shard] = parse_id(raw[-1][0])
+
+    async def _begin(self) -> None:
+        async with connect(self._target.redis) as redis:
+            positions = {}
+            for shard in range(int(await redis.get(self._keys.layout()) or 1)):
+                newest = await LogReader(redis, self._keys, shard).newest(max(self._last, 1))
+                positions[shard] = newest[-1].id if newest else 0
+                self._print(shard, newest[-self._last :] if self._last else [])
+            self._positions = positions
+
+    def _print(self, shard: int, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if not self._channels or entry.channel in self._channels:
+                print(_line(shard, entry, as_json=self._json), flush=True)
+
+
+def _line(shard: int, entry: Entry, *, as_json: bool) -> str:
+    event, data = read_block(entry.block)
+    if as_json:
+        return msgspec.json.encode(TailedEvent(format_id(entry.id), shard, entry.channel, event, data)).decode()
+    return f"{clock(id_parts(entry.id)[0])} {entry.channel} {plain(event)} {plain(data)}"
+
+
+def read_block(block: bytes) -> tuple[str, str]:
+    """Take event type and data out of a block that tailrace rendered."""
+    first, *lines = block.decode().removesuffix("\n\n").split("\n")
+    return first.removeprefix("event: "), "\n".join([line.removeprefix("data: ") for line in lines])
+
+
+COMMAND = Command("Print events as they are appended: time, channel, event, data.", _configure, _run, _EPILOG)

@@ -1,0 +1,209 @@
+"""`tailrace up`: all of tailrace on one machine, as separate processes under one roof."""
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from tailrace.cli._bind import bind
+from tailrace.cli._child import Child, FailedError
+from tailrace.cli._command import Command
+from tailrace.cli._merge import Merged
+from tailrace.cli._runfile import Running, published
+from tailrace.cli._settings import add_settings, read_settings
+from tailrace.cli._valkey import claimed, until_it_answers, valkey_command
+
+_READY = re.compile(r"^tailrace (?P<service>\w+) ready(?: on http://(?P<host>\S+):(?P<port>\d+))?$")
+_OVERCOMMIT = "Memory overcommit must be enabled"  # concerns snapshots of Redis that fill a machine
+_EPILOG = """
+examples:
+  tailrace up
+  tailrace up --data ./data                          # events outlive it
+  tailrace up --functions shop.handlers              # your own functions, beside pushes
+  tailrace up --edge-port 9000 --edge-port 9010 --ingest-port 9001
+
+Then, in another terminal:
+  curl -N http://127.0.0.1:8000/sse
+  tailrace push --to all '{"hello": "world"}'
+"""
+
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class UpConfig(msgspec.Struct, frozen=True):
+    host: Annotated[str, msgspec.Meta(description="Address to listen on.")] = "127.0.0.1"
+    edge_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge; repeat it for several.")] = (8000, 8010)
+    metrics_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge's metrics, in the same order.")] = (9000, 9010)
+    ingest_port: Annotated[Port, msgspec.Meta(description="Port of ingest.")] = 8001
+    data: Annotated[str, msgspec.Meta(description="Folder that Valkey keeps its data in; none: a temporary one.")] = ""
+    functions: Annotated[tuple[str, ...], msgspec.Meta(description="Module with functions for the worker; repeatable.")] = ()
+    drain_s: Annotated[float, msgspec.Meta(description="Seconds that an edge takes to send its clients away at the end.", ge=0)] = 1
+    prefix: Annotated[str, msgspec.Meta(description="What all keys in Redis begin with.")] = "tailrace"
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    add_settings(parser, UpConfig)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    config = read_settings(UpConfig, arguments)
+    with ExitStack() as stack:
+        config = _with_ports(config)
+        data = Path(config.data or stack.enter_context(tempfile.TemporaryDirectory(prefix="tailrace-", ignore_cleanup_errors=True)))
+        stack.enter_context(claimed(data))
+        return asyncio.run(_House(config, data.resolve()).live())
+
+
+def _with_ports(config: UpConfig) -> UpConfig:
+    """See that all ports are free, and choose one for each 0, so that a process keeps its port when it is started again."""
+    with ExitStack() as stack:
+
+        def chosen(flag: str, port: int) -> int:
+            number: int = stack.enter_context(bind(config.host, port, flag)).getsockname()[1]
+            return number
+
+        return msgspec.structs.replace(
+            config,
+            edge_port=tuple([chosen("--edge-port", port) for port in config.edge_port]),
+            metrics_port=tuple([chosen("--metrics-port", port) for port in config.metrics_port]),
+            ingest_port=chosen("--ingest-port", config.ingest_port),
+        )
+
+
+class _House:
+    """All processes of one `up`: Valkey first, then the services, and the other way round at the end."""
+
+    def __init__(self, config: UpConfig, data: Path) -> None:
+        with bind("127.0.0.1", 0) as probe:
+            port = probe.getsockname()[1]
+        self._config = config
+        self._redis = f"redis://127.0.0.1:{port}/0"
+        self._merged = Merged()
+        self._valkey = Child("valkey", valkey_command(port, data), self._merged.line, _never, unsaid=_OVERCOMMIT)
+        self._services = [
+            *(self._edge(number, port) for number, port in enumerate(config.edge_port)),
+            self._listener("ingest", "ingest", config.ingest_port),
+            # The console joins here, as one more listener, when there is one.
+            self._service("worker", "worker", *(word for module in config.functions for word in ("--functions", module))),
+        ]
+        self._urls: dict[str, str] = {}
+        self._stop = asyncio.Event()
+
+    async def live(self) -> int:
+        """Run all until a signal says stop, or until one can't start. Returns the exit status."""
+        self._on_signals(self._stop.set)
+        keeper = asyncio.create_task(self._keep_all())
+        await self._stop.wait()
+        self._on_signals(self._kill)
+        await asyncio.gather(*(service.stop() for service in self._services))
+        await self._valkey.stop()
+        keeper.cancel()
+        try:
+            await keeper
+        except asyncio.CancelledError:
+            return 0
+        except ExceptionGroup as group:
+            return _reported(group)
+        return 0
+
+    async def _keep_all(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._valkey.keep())
+                await until_it_answers(self._redis)
+                self._valkey.ready.set()
+                for service in self._services:
+                    group.create_task(service.keep())
+                group.create_task(self._tell())
+        finally:
+            self._stop.set()
+
+    async def _tell(self) -> None:
+        """Publish the addresses and say what to try, once all are ready."""
+        for service in self._services:
+            await service.ready.wait()
+        with published(Running(self._redis, self._config.prefix, self._urls)):
+            print(self._advice(), flush=True)
+            await self._stop.wait()
+
+    def _on_signals(self, call: Callable[[], None]) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, call)
+
+    def _kill(self) -> None:
+        for child in (*self._services, self._valkey):
+            child.kill()
+
+    def _edge(self, number: int, port: int) -> Child:
+        metrics = self._config.metrics_port[number : number + 1]
+        options = [word for each in metrics for word in ("--metrics-port", str(each))]
+        return self._listener(f"edge-{number + 1}", "edge", port, "--drain-s", str(self._config.drain_s), *options)
+
+    def _listener(self, name: str, service: str, port: int, *options: str) -> Child:
+        return self._service(name, service, "--host", self._config.host, "--port", str(port), *options)
+
+    def _service(self, name: str, service: str, *arguments: str) -> Child:
+        return Child(
+            name,
+            [sys.executable, "-m", "tailrace.cli", service, *arguments],
+            self._merged.line,
+            self._heard(name),
+            environ={
+                "TAILRACE_REDIS_URL": self._redis,
+                "TAILRACE_QUEUE_URL": self._redis,
+                "TAILRACE_PREFIX": self._config.prefix,
+            },
+            stop_s=self._config.drain_s + 10,
+        )
+
+    def _heard(self, name: str) -> Callable[[str], bool]:
+        def is_ready(line: str) -> bool:
+            match = _READY.match(line)
+            if match and match["port"]:
+                self._urls[name] = f"http://{match['host']}:{match['port']}"
+            return match is not None
+
+        return is_ready
+
+    def _advice(self) -> str:
+        edge = next((url for name, url in self._urls.items() if name.startswith("edge")), "")
+        return (
+            f"\nAll is up; Redis is {self._redis}. Ctrl-C stops it. Try, in two other terminals:\n\n"
+            f"    curl -N {edge}/sse\n"
+            f'    {_own_name()} push --to all --event message \'{{"hello": "world"}}\'\n'
+        )
+
+
+def _reported(group: ExceptionGroup[Exception]) -> int:
+    failures, others = group.split(FailedError)
+    if others is not None:
+        raise others
+    for failure in failures.exceptions if failures else ():
+        print(f"tailrace up: {failure}", file=sys.stderr)
+    return 1
+
+
+def _never(_: str) -> bool:
+    return False
+
+
+def _own_name() -> str:
+    """Give this command as the user's shell would find it."""
+    script = Path(sys.executable).with_name("tailrace")
+    on_path = any(Path(folder) == script.parent for folder in os.environ.get("PATH", "").split(os.pathsep) if folder)
+    if on_path or not script.exists():
+        return "tailrace"
+    return os.path.relpath(script) if script.is_relative_to(Path.cwd()) else str(script)
+
+
+COMMAND = Command("Run all of tailrace on this machine: Valkey, two edges, a worker and ingest.", _configure, _run, _EPILOG)

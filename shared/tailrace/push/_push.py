@@ -1,0 +1,50 @@
+"""A push as a Python producer writes it, and how it becomes the wire's."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from tailrace.wire import PushError, PushRequest, check_push, convert_error
+
+
+class Push(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request to deliver an event; give `data` or `text`."""
+
+    to: str
+    """The channel: `all`, `client:<id>`, `user:<name>`, or one of the application's own (`room:1`)."""
+    event: str = "message"
+    """The SSE event type."""
+    data: Any = UNSET
+    """Anything that msgspec writes as JSON: a Struct, a dict, a list, text, a number, None."""
+    text: str | UnsetType = UNSET
+    """Text that goes out as it is, line by line, instead of `data`."""
+    key: str | None = None
+    """Append at most one event per channel and key, as long as keys are remembered (1 h)."""
+    delay_s: float | None = None
+    """Due so many seconds from now."""
+    at: datetime | None = None
+    """Due at this time, which has an offset, instead of `delay_s`."""
+    expires_s: float | None = None
+    """Don't append any more so many seconds after it was due."""
+    stamp: bool = True
+    """Give `data` a `timestamp` if it is an object without one."""
+
+
+_request = msgspec.json.Decoder(PushRequest)
+
+
+def to_request(push: Push, path: str = "$") -> PushRequest:
+    """Turn a push into the wire's and check it, exactly as an HTTP request is.
+
+    Raises PushError: it can't be valid, or its data can't be written as JSON.
+    """
+    try:
+        request = _request.decode(msgspec.json.encode(push))
+    except (TypeError, UnicodeEncodeError, OverflowError) as error:  # from the encoder
+        raise PushError(f"can't be written as JSON: {error}", f"{path}.data") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PushError(*convert_error(error, path).args) from None
+    check_push(request, path)
+    return request

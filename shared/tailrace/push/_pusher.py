@@ -1,0 +1,213 @@
+"""The producers' client: enqueues pushes and calls, and tells what became of them."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from msgspec import UNSET
+
+from tailrace.log import connect
+from tailrace.push._ids import JobIds
+from tailrace.push._lane import Lane
+from tailrace.push._plan import CALLS, NewJob, Planner, due
+from tailrace.push._push import Push, to_request
+from tailrace.push._receipts import Receipts
+from tailrace.push._status import Jobs
+from tailrace.wire import (
+    PUSH,
+    PUSH_MANY,
+    JobReceipt,
+    JobState,
+    Keys,
+    Options,
+    PushError,
+    PushRequest,
+    Receipt,
+    encode_job,
+)
+
+LONGEST_ID = 256
+
+
+class Job(NamedTuple):
+    """A job that was enqueued."""
+
+    pusher: "Pusher"
+    id: str
+    new: bool = True
+    """False where a job with this id was there already, which was left alone."""
+
+    async def receipt(self, wait_s: float = 5) -> JobReceipt | None:
+        """Wait for the job's end, and return its receipt, or None if there is none in time."""
+        return await self.pusher.receipt(self.id, wait_s)
+
+    async def status(self) -> JobReceipt | None:
+        """Say where the job is; None once it is forgotten. Raises redis.RedisError."""
+        return await self.pusher.status(self.id)
+
+    async def cancel(self) -> JobState | None:
+        """Cancel the job if no worker has it, and return its state then. Raises redis.RedisError."""
+        return await self.pusher.cancel(self.id)
+
+
+class Batch(NamedTuple):
+    """Pushes that were enqueued together, all or none, as one job for each partition and due time."""
+
+    jobs: list[Job]
+    places: list[tuple[int, int]]
+    """For each push: its job, and its place among the job's pushes."""
+
+    async def receipts(self, wait_s: float = 5) -> list[Receipt] | None:
+        """Wait for all ends, and return the receipts in the order of the pushes, or None if one is missing in time."""
+        deadline = time.monotonic() + wait_s
+        ends = []
+        for job in self.jobs:
+            end = await job.receipt(max(0, deadline - time.monotonic()))
+            if end is None:
+                return None
+            ends.append(end)
+        return [_receipt_at(ends[job], place) for job, place in self.places]
+
+
+def _receipt_at(end: JobReceipt, place: int) -> Receipt:
+    if place < len(end.receipts):
+        return end.receipts[place]
+    return Receipt(status="error", message=f"the job is {end.state}")
+
+
+class Pusher:
+    """Enqueues for one producer: `async with Pusher(url) as pusher: await pusher.push("room:1", {"text": "hi"})`.
+
+    What one task pushes without `delay_s` or `at` is appended in that order. Every verb that enqueues returns when the jobs are in the
+    queue, and raises PushError before anything is sent, QueueFullError when nothing was enqueued, RedisAwayError when Redis didn't
+    answer within `timeout_s`.
+    """
+
+    def __init__(self, url: str, *, prefix: str = "tailrace", partitions: int = 1, max_queue: int = 0, timeout_s: float = 10) -> None:
+        """Connect at the first use. `partitions` is the workers'; `max_queue` bounds the jobs in one queue, 0 is no bound.
+
+        Raises SetupError: the URL can't be read.
+        """
+        keys, self._listener, self._ids = Keys(prefix), secrets.token_hex(8), JobIds()
+        self._redis, self._subscriber = connect(url), connect(url, timeout_s=None, connections=2)
+        self._planner = Planner(partitions, self._listener, self._ids.next)
+        self._lane = Lane(self._redis, keys, max_queue=max_queue, timeout_s=timeout_s)
+        self._receipts = Receipts(self._redis, self._subscriber, keys, self._listener)
+        self._jobs = Jobs(self._redis, keys, partitions)
+
+    async def push(  # noqa: PLR0913 - one name for each option of a push
+        self,
+        to: str,
+        data: Any = UNSET,
+        *,
+        event: str = "message",
+        text: str | None = None,
+        key: str | None = None,
+        delay_s: float | None = None,
+        at: datetime | None = None,
+        expires_s: float | None = None,
+        stamp: bool = True,
+        receipt: bool = True,
+    ) -> Job:
+        """Enqueue one push; what each option means stands at `Push`. Without `receipt`, nobody is told of its end."""
+        push = Push(
+            to=to,
+            event=event,
+            data=data,
+            text=UNSET if text is None else text,
+            key=key,
+            delay_s=delay_s,
+            at=at,
+            expires_s=expires_s,
+            stamp=stamp,
+        )
+        return (await self.enqueue([to_request(push)], receipt=receipt)).jobs[0]
+
+    async def push_many(self, pushes: Sequence[Push], *, receipt: bool = True) -> Batch:
+        """Enqueue pushes together, all or none; those of one channel and due time are appended in this order."""
+        requests = [to_request(push, f"$[{index}]") for index, push in enumerate(pushes)]
+        return await self.enqueue(requests, many=True, receipt=receipt)
+
+    async def call(  # noqa: PLR0913 - likewise
+        self,
+        function: str,
+        argument: Any = UNSET,
+        *,
+        job_id: str | None = None,
+        delay_s: float | None = None,
+        at: datetime | None = None,
+        receipt: bool = True,
+    ) -> Job:
+        """Enqueue a call of an application's function with a Struct or dict. A `job_id` that is taken is left alone."""
+        if function in (PUSH, PUSH_MANY):
+            raise PushError(f"`{function}` isn't called: use the verb of this name")
+        now_ms = _now_ms()
+        when = due(PushRequest(to="", delay_s=delay_s, at=at), now_ms)
+        job = NewJob(_checked(job_id) or self._ids.next(now_ms), CALLS, self._call(function, argument, now_ms, receipt), when)
+        (new,) = await self._lane.put([job])
+        return Job(self, job.id, new)
+
+    async def enqueue(self, requests: Sequence[PushRequest], *, many: bool = False, receipt: bool = True) -> Batch:
+        """Enqueue pushes that are the wire's and checked already (`check_push`); with `many` as `push_many`."""
+        jobs, places = self._planner.plan(requests, _now_ms(), many=many, receipt=receipt)
+        if jobs:
+            await self._lane.put(jobs)
+        return Batch([Job(self, job.id) for job in jobs], places)
+
+    async def receipt(self, job: str, wait_s: float = 5) -> JobReceipt | None:
+        """Wait for the end of a job that this Pusher enqueued; None if there is no receipt in time."""
+        return await self._receipts.wait(job, wait_s)
+
+    async def status(self, job: str) -> JobReceipt | None:
+        """Say where any job is; None where it is unknown or forgotten. Raises redis.RedisError."""
+        return await self._jobs.status(job)
+
+    async def cancel(self, job: str) -> JobState | None:
+        """Cancel any job that no worker has, and return its state then: CANCELLED, or what it is too late for; None where it is unknown.
+
+        Raises redis.RedisError.
+        """
+        return await self._jobs.cancel(job)
+
+    async def ping(self) -> None:
+        """See that Redis answers. Raises redis.RedisError."""
+        await self._redis.ping()
+
+    def release(self) -> None:
+        """Let all who wait for receipts go with None, now and from now on: for a service that is about to end."""
+        self._receipts.release()
+
+    async def aclose(self) -> None:
+        """Finish what is being enqueued, and disconnect."""
+        await self._lane.close()
+        await self._receipts.close()
+        await self._redis.aclose()
+        await self._subscriber.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Return the Pusher; there is nothing to wait for."""
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close."""
+        await self.aclose()
+
+    def _call(self, function: str, argument: Any, now_ms: int, receipt: bool) -> bytes:
+        options = Options(self._listener if receipt else None)
+        try:
+            return encode_job(function, [] if argument is UNSET else [argument], options, now_ms)
+        except (TypeError, UnicodeEncodeError, OverflowError) as error:
+            raise PushError(f"can't be written as JSON: {error}") from None
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _checked(job_id: str | None) -> str | None:
+    if job_id is not None and not 0 < len(job_id) <= LONGEST_ID:
+        raise PushError(f"a job's id has 1 to {LONGEST_ID} characters")
+    return job_id

@@ -1,0 +1,108 @@
+"""Waiting for receipts without polling: one subscription, and a look at what is kept whenever something may have been missed."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tailrace.wire import JobReceipt, Keys, decode_receipt
+
+_log = logging.getLogger(__name__)
+_AGAIN_S = 0.2
+
+
+class Receipts:
+    """Hears of the ends of one producer's jobs."""
+
+    def __init__(self, redis: Redis, subscriber: Redis, keys: Keys, listener: str) -> None:
+        """`subscriber` is a client without a time limit on commands."""
+        self._redis, self._subscriber, self._keys = redis, subscriber, keys
+        self._channel = keys.receipts(listener)
+        self._waiting: dict[str, list[asyncio.Future[JobReceipt | None]]] = {}
+        self._heard = self._released = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait(self, job: str, wait_s: float) -> JobReceipt | None:
+        """Return a job's receipt as soon as there is one, or None after `wait_s` seconds."""
+        if self._released:
+            return None
+        self.listen()
+        done: asyncio.Future[JobReceipt | None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(job, []).append(done)
+        try:
+            async with asyncio.timeout(wait_s):
+                if self._heard:  # else the subscription looks as soon as it stands
+                    with suppress(RedisError):
+                        await self._look([job])
+                return await done
+        except TimeoutError:
+            return await self._last_look(job)
+        finally:
+            self._waiting[job].remove(done)
+            if not self._waiting[job]:
+                del self._waiting[job]
+
+    async def _last_look(self, job: str) -> JobReceipt | None:
+        """For a wait of 0 s, or where the subscription is away and Redis is not."""
+        with suppress(RedisError, msgspec.DecodeError):
+            if text := await self._redis.get(self._keys.receipt(job)):
+                return decode_receipt(text)
+        return None
+
+    def listen(self) -> None:
+        """Begin to listen, if that hasn't begun."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._listen())
+
+    def release(self) -> None:
+        """Let all who wait go, now and from now on."""
+        self._released = True
+        for done in [done for waiting in self._waiting.values() for done in waiting if not done.done()]:
+            done.set_result(None)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._subscriber.pubsub() as subscription:
+                    await subscription.subscribe(self._channel)
+                    async for message in subscription.listen():
+                        await self._hear(message)
+            except (RedisError, OSError) as error:
+                _log.debug("the subscription to receipts is gone: %s", error)
+            self._heard = False
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _hear(self, message: dict[str, Any]) -> None:
+        if message["type"] == "subscribe":  # also when redis-py made a new connection by itself
+            self._heard = True  # before the look: who begins to wait from now on looks by itself
+            await self._look(list(self._waiting))
+        elif message["type"] == "message":
+            self._settle(message["data"])
+
+    async def _look(self, jobs: Iterable[str]) -> None:
+        names = [self._keys.receipt(job) for job in jobs]
+        for text in await self._redis.mget(names) if names else ():
+            if text:
+                self._settle(text)
+
+    def _settle(self, text: bytes) -> None:
+        try:
+            receipt = decode_receipt(text)
+        except msgspec.DecodeError as error:
+            _log.warning("a receipt can't be read: %s", error)
+            return
+        for done in self._waiting.get(receipt.job, ()):
+            if not done.done():
+                done.set_result(receipt)

@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- Cancel a job that no worker has. KEYS: its receipt, its payload, arq's mark that it runs, then the queues.
+-- ARGV: id, the receipt to leave, ms to keep it. Frees more than it takes, so it works while Redis is out of memory.
+-- Returns {"cancelled", payload}, {"late"} (a worker has it), {"receipt", text} (it has ended) or {"unknown"}.
+if redis.call('EXISTS', KEYS[3]) == 1 then return {'late'} end
+for i = 4, #KEYS do
+  if redis.call('ZREM', KEYS[i], ARGV[1]) == 1 then
+    local payload = redis.call('GET', KEYS[2]) or ''
+    redis.call('DEL', KEYS[2])
+    redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+    return {'cancelled', payload}
+  end
+end
+local receipt = redis.call('GET', KEYS[1])
+if receipt then return {'receipt', receipt} end
+return {redis.call('EXISTS', KEYS[2]) == 1 and 'late' or 'unknown'}

@@ -1,0 +1,15 @@
+#!lua flags=no-writes,allow-oom
+-- Say where a job is. KEYS: its receipt, its payload, then for each queue: the queue, its line ('' where it has none). ARGV: id.
+-- Returns {"scheduled"}, {"queued"} (waits, or is in a worker's hand), {"receipt", text} or {"unknown"}; an id may come again, so the queue counts first.
+for i = 3, #KEYS, 2 do
+  local score = redis.call('ZSCORE', KEYS[i], ARGV[1])
+  if score then
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    local last = KEYS[i + 1] ~= '' and redis.call('HGET', KEYS[i + 1], 'last') or '0'
+    return {tonumber(score) > math.max(now, tonumber(last)) and 'scheduled' or 'queued'}
+  end
+end
+local receipt = redis.call('GET', KEYS[1])
+if receipt then return {'receipt', receipt} end
+return {redis.call('EXISTS', KEYS[2]) == 1 and 'queued' or 'unknown'}

@@ -1,0 +1,126 @@
+"""`tailrace dead` over letters as the worker writes them."""
+
+import json
+
+import pytest
+import redis
+
+from tailrace.cli import main
+from tailrace.cli._letters import _bell
+from tailrace.wire import Keys, encode_job
+
+KEYS = Keys()
+BURIED = (
+    ("job-1", "unknown function 'shout'", "$.f", encode_job("shout", [1], {}, 0), ""),
+    ("job-2", "the event name 'open' is reserved", "$.event", encode_job("push", [{"to": "all"}], {}, 0), ""),
+    ("job-3", "the job is pickled", "", b"\x80\x05\x95\x1b[31m", ""),
+    ("job-4", "the payload is lost", "", b"", "Traceback:\n  line \x1b[0m"),
+)
+
+
+@pytest.fixture
+def letters(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of four letters in the queue's Redis, which the commands find by the variable."""
+    monkeypatch.setenv("TAILRACE_REDIS_URL", redis_url)
+    with redis.Redis.from_url(redis_url) as client:
+        return [
+            client.xadd(
+                KEYS.dead(),
+                {"job": job, "reason": reason, "path": path, "queue": KEYS.queue(), "payload": payload, "traceback": traceback},
+            ).decode()
+            for job, reason, path, payload, traceback in BURIED
+        ]
+
+
+def test_list(letters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dead", "list"]) == 0
+    head, *rows, last = capsys.readouterr().out.splitlines()
+    assert head.split() == ["ID", "SINCE", "FUNCTION", "PATH", "REASON"]
+    assert [row.split()[0] for row in rows] == letters
+    assert "unknown function 'shout'" in rows[0]
+    assert last == "4 dead letters"
+
+
+def test_list_of_some(letters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dead", "list", "--reason", "PICKLED", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["job"] == "job-3"
+    assert main(["dead", "list", "--limit", "1"]) == 0
+    assert "4 dead letters, the newest 1 shown" in capsys.readouterr().out
+
+
+def test_list_of_none(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dead", "list", "--redis", redis_url]) == 0
+    assert capsys.readouterr().out == "0 dead letters\n"
+
+
+def test_show_is_safe_to_print(letters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dead", "show", *letters]) == 0
+    shown = capsys.readouterr().out
+    assert "reason:    the event name 'open' is reserved" in shown
+    assert "payload:   \\x80\\x05\\x95\\x1b[31m" in shown
+    assert "  line \\x1b[0m" in shown
+    assert "\x1b" not in shown
+
+
+def test_show_of_a_letter_that_is_not_there(letters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dead", "show", "1-1"]) == 1
+    assert "no letter 1-1" in capsys.readouterr().err
+
+
+def test_redrive_puts_the_job_back_as_it_came(letters: list[str], redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(KEYS.receipt("job-1"), b"{}")
+        assert main(["dead", "redrive", letters[0]]) == 0
+        assert capsys.readouterr().out == "1 of 1 put back\n"
+        assert client.get("arq:job:job-1") == BURIED[0][3]
+        assert 0 < client.pttl("arq:job:job-1") <= 7 * 86_400_000
+        seconds, _ = client.time()
+        assert client.zscore(KEYS.queue(), "job-1") == pytest.approx(seconds * 1000, abs=5000)
+        assert client.llen(KEYS.bell()) == 1
+        assert client.get(KEYS.receipt("job-1")) is None
+        assert client.xlen(KEYS.dead()) == 3
+
+
+def test_redrive_leaves_what_cannot_be_put_back(letters: list[str], redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("arq:job:job-1", b"another")
+        assert main(["dead", "redrive", "--all"]) == 1
+        shown = capsys.readouterr()
+        assert shown.out == "2 of 4 put back\n"
+        assert f"{letters[0]} stays: another job has its id" in shown.err
+        assert f"{letters[3]} stays: its payload was lost" in shown.err
+        assert client.get("arq:job:job-1") == b"another"
+        assert client.xlen(KEYS.dead()) == 2
+
+
+def test_purge_by_reason(letters: list[str], redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dead", "purge", "--reason", "pickled"]) == 0
+    assert capsys.readouterr().out == "1 deleted\n"
+    with redis.Redis.from_url(redis_url) as client:
+        assert [entry_id.decode() for entry_id, _ in client.xrange(KEYS.dead())] == [*letters[:2], letters[3]]
+
+
+@pytest.mark.parametrize("verb", ["show", "redrive", "purge"])
+def test_all_has_to_be_said(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dead", verb]) == 2
+    assert "--all" in capsys.readouterr().err
+
+
+def test_many_letters_are_read_and_deleted_in_pages(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        for number in range(450):
+            client.xadd(KEYS.dead(), {"job": f"job-{number}", "reason": "r", "queue": KEYS.queue(), "payload": b""})
+        assert main(["dead", "purge", "--all", "--redis", redis_url]) == 0
+        shown = capsys.readouterr()
+        assert shown.out == "450 deleted\n"
+        assert shown.err.splitlines()[0] == "100 of 450"
+        assert client.xlen(KEYS.dead()) == 0
+
+
+@pytest.mark.parametrize(
+    ("queue", "bell"),
+    [(KEYS.queue(), KEYS.bell()), (KEYS.queue(3), KEYS.bell(3)), (KEYS.calls(), KEYS.bell())],
+)
+def test_the_bell_of_the_letters_queue_is_rung(queue: str, bell: str) -> None:
+    assert _bell(KEYS, queue) == bell

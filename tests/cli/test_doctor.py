@@ -1,0 +1,119 @@
+"""`tailrace doctor` on real servers, good and bad, and through streams that are held back."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+
+from tailrace.cli import main
+from tailrace.wire import Keys
+from tests.support.redis import RedisServer
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+CONNECT = b":\n\nretry: 3000\n\nevent: connect\nid: 0\ndata: {}\n\n"
+
+
+def test_good_redis(capsys: pytest.CaptureFixture[str]) -> None:
+    with RedisServer("valkey", "--appendonly", "yes", "--maxmemory", "1gb") as server:
+        assert main(["doctor", "--redis", server.url]) == 0
+    shown = capsys.readouterr().out
+    assert "ok       Valkey " in shown
+    assert "wrong" not in shown
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_redis_that_evicts(policy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with RedisServer("valkey", "--maxmemory-policy", policy) as server:
+        assert main(["doctor", "--redis", server.url]) == 1
+    shown = capsys.readouterr().out
+    assert f"wrong    maxmemory-policy is {policy}, which deletes events silently\n" in shown
+    assert "-> CONFIG SET maxmemory-policy noeviction" in shown
+    assert "warning  maxmemory is 0" in shown
+    assert "warning  the append-only file is off" in shown
+
+
+def test_debians_redis(any_redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--redis", any_redis_url]) == 0
+    assert "this clock and Redis' are 0.0" in capsys.readouterr().out
+
+
+def test_redis_away(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--redis", "redis://:secret@127.0.0.1:1/0"]) == 1
+    shown = capsys.readouterr().out
+    assert "wrong    redis://***@127.0.0.1:1/0: " in shown
+    assert "secret" not in shown
+
+
+def test_replica(capsys: pytest.CaptureFixture[str]) -> None:
+    with RedisServer("valkey") as primary, RedisServer("valkey", "--replicaof", "127.0.0.1", str(primary.port)) as replica:
+        assert main(["doctor", "--redis", replica.url]) == 1
+    assert "this server is a replica" in capsys.readouterr().out
+
+
+def test_stock_arq_worker_on_the_queue(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = Keys()
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("tailrace:queue:health-check", "Jan-01 00:00:00 j_complete=0", ex=60)
+        client.zadd(keys.queue(), {"job": 0})
+        client.xadd(keys.dead(), {"job": "job"})
+    assert main(["doctor", "--redis", redis_url]) == 1
+    shown = capsys.readouterr().out
+    assert "wrong    a stock arq worker serves tailrace's queue" in shown
+    assert "no worker runs (1 jobs wait)" in shown
+    assert "dead letters: 1" in shown
+
+
+@contextmanager
+def answering(*parts: bytes) -> Iterator[str]:
+    """Answer one request with some bytes, and then with nothing as long as the block lasts."""
+    over = threading.Event()
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            for part in parts:
+                connection.sendall(part)
+            over.wait(20)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/sse?channel=a"
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_stream_that_comes_through(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(HEAD, CONNECT) as url:
+        assert main(["doctor", "--redis", redis_url, "--url", url]) == 0
+    assert "events come through at once" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("parts", [[HEAD], [HEAD, CONNECT[:-1]]], ids=["nothing", "part of an event"])
+def test_stream_that_is_held_back(
+    redis_url: str, parts: list[bytes], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tailrace.cli._doctor._WAIT_S", 0.3)
+    with answering(*parts) as url:
+        assert main(["doctor", "--redis", redis_url, "--url", url]) == 1
+    assert "something on the way buffers: the first event did not come" in capsys.readouterr().out
+
+
+def test_compressed_stream(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(HEAD.replace(b"Connection: close", b"Connection: close\r\nContent-Encoding: gzip"), b"\x1f\x8b") as url:
+        assert main(["doctor", "--redis", redis_url, "--url", url]) == 0
+    assert "warning  something on the way compresses the stream (gzip)" in capsys.readouterr().out
+
+
+def test_url_that_is_no_stream(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n") as url:
+        assert main(["doctor", "--redis", redis_url, "--url", url]) == 1
+    assert "the answer is 404" in capsys.readouterr().out
+    assert main(["doctor", "--redis", redis_url, "--url", "http://127.0.0.1:1/sse"]) == 1
+    assert main(["doctor", "--redis", redis_url, "--url", "ftp://host"]) == 2

@@ -1,0 +1,85 @@
+"""The frame of the command line."""
+
+import socket
+import subprocess
+import sys
+from importlib.metadata import entry_points, version
+
+import pytest
+
+from tailrace.cli import SettingsError, bind, main
+
+
+def test_help_lists_every_command_with_its_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for point in entry_points(group="tailrace.commands"):
+        assert f"  {point.name} " in shown
+        assert point.load().summary in shown
+    assert "examples:" in shown
+
+
+def test_nothing_asked_for_shows_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "usage: tailrace COMMAND" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tailrace {version('tailrace')}\n"
+
+
+def test_unknown_command_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["psuh"]) == 2
+    assert "'psuh'; there are: call, clients," in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", sorted(point.name for point in entry_points(group="tailrace.commands")))
+def test_every_command_has_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert "examples:" in shown
+    assert f"tailrace {command}" in shown
+
+
+def test_bad_setting_exits_2_and_names_the_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["up", "--edge-port", "70000"]) == 2
+    assert "tailrace up: --edge-port: " in capsys.readouterr().err
+
+
+def test_redis_away_is_said_without_a_traceback_or_a_password(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clients", "--redis", "redis://:secret@127.0.0.1:1/0"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("tailrace clients: ")
+    assert "secret" not in said
+
+
+def test_unreadable_redis_url_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clients", "--redis", "http://127.0.0.1"]) == 2
+    assert "bad Redis URL" in capsys.readouterr().err
+
+
+def test_python_m() -> None:
+    done = subprocess.run([sys.executable, "-m", "tailrace.cli", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("tailrace ")
+
+
+def test_bind_takes_a_free_port() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        assert listener.getsockname()[1] > 0
+        assert not listener.getblocking()
+
+
+def test_bind_names_port_and_flag_where_it_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsError, match=rf"--port: port {port} on 127.0.0.1 is taken"):
+            bind("127.0.0.1", port)
+
+
+def test_bind_names_an_address_that_is_not_here() -> None:
+    with pytest.raises(SettingsError, match=r"192\.0\.2\.1"):
+        bind("192.0.2.1", 0)
+    with pytest.raises(SettingsError, match="--host"):
+        bind("no such host", 0)

@@ -1,0 +1,107 @@
+"""`tailrace push` and `tailrace call`, up to the queue; `test_up.py` sees them through to the browser's side."""
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from tailrace.cli import main
+from tailrace.cli._push import duration
+from tailrace.wire import Keys
+
+KEYS = Keys()
+
+
+@pytest.fixture(autouse=True)
+def client(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("TAILRACE_REDIS_URL", redis_url)
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+def job_in(client: Any, queue: str) -> dict[str, object]:
+    (job,) = client.zrange(queue, 0, -1)
+    payload: dict[str, object] = json.loads(client.get(b"arq:job:" + job))
+    return payload
+
+
+def test_push_is_enqueued(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["push", "--to", "room:1", "--event", "chat", "--key", "k", "--no-stamp", "--wait", "0", '{"text": "hi"}']) == 0
+    assert capsys.readouterr().out.startswith("enqueued: job ")
+    job = job_in(client, KEYS.queue())
+    assert (job["f"], job["k"]) == ("push", {})
+    assert job["a"] == [{"to": "room:1", "event": "chat", "key": "k", "stamp": False, "data": {"text": "hi"}}]
+
+
+def test_text_from_stdin(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("<p>\nHello</p>"))
+    assert main(["push", "--to", "all", "--text", "--wait", "0", "-"]) == 0
+    assert job_in(client, KEYS.queue())["a"] == [{"to": "all", "text": "<p>\nHello</p>"}]
+
+
+def test_later(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["push", "--to", "all", "--in", "10s", "1"]) == 0
+    assert main(["push", "--to", "all", "--at", "2100-01-01T00:00:00Z", "1"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["enqueued:", "enqueued:"]
+    (_, soon), (_, late) = client.zrange(KEYS.queue(), 0, -1, withscores=True)
+    assert soon == pytest.approx(client.time()[0] * 1000 + 10_000, abs=3_000)
+    assert late == 4_102_444_800_000
+
+
+def test_no_worker(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["push", "--to", "all", "--wait", "0.1", "1"]) == 0
+    assert "no receipt within 0.1 s, is a worker running?" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--to", "all", "{oops"], 2, "DATA is not JSON"),
+        (["--to", "bad channel", "1"], 1, "$.to"),
+        (["--to", "all", "--event", "open", "1"], 1, "$.event"),
+        (["--to", "all", "--at", "2100-01-01T00:00:00", "1"], 1, "$.at"),
+    ],
+)
+def test_bad_push_is_told_and_not_enqueued(
+    arguments: list[str], status: int, said: str, client: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["push", *arguments]) == status
+    assert said in capsys.readouterr().err
+    assert client.zcard(KEYS.queue()) == 0
+
+
+@pytest.mark.parametrize("arguments", [["--in", "soon"], ["--in", "1s", "--at", "2100-01-01T00:00:00Z"], ["--at", "noon"], []])
+def test_bad_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    to = ["--to", "all"] if arguments else []
+    with pytest.raises(SystemExit, match="2"):
+        main(["push", *to, *arguments, "1"])
+    assert "usage: tailrace push" in capsys.readouterr().err
+
+
+def test_redis_away(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailrace.cli._enqueue._REDIS_S", 0.1)
+    assert main(["push", "--to", "all", "--redis", "redis://127.0.0.1:1/0", "1"]) == 1
+    assert "not enqueued: Redis is away: nothing was enqueued" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("10s", 10), ("10", 10), ("1.5m", 90), ("2h", 7200), ("1d", 86_400)])
+def test_duration(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+def test_call_is_enqueued(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["call", "greet", '{"name": "Ada"}', "--job-id", "greet-1", "--wait", "0"]
+    assert main(call) == 0
+    assert capsys.readouterr().out == "enqueued: job greet-1\n"
+    assert main(call) == 0
+    assert capsys.readouterr().out == "left alone: there is a job greet-1 already\n"
+    job = job_in(client, KEYS.calls())
+    assert (job["f"], job["a"]) == ("greet", [{"name": "Ada"}])
+
+
+def test_call_without_argument(client: Any) -> None:
+    assert main(["call", "nightly", "--in", "5m"]) == 0
+    assert job_in(client, KEYS.calls())["a"] == []

@@ -1,0 +1,75 @@
+"""`tailrace worker`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from functools import partial
+
+import uvloop
+from redis.exceptions import RedisError
+
+from tailrace.cli import Command, SettingsError, add_settings, announce, configure_logging, read_settings
+from tailrace.wire import SetupError
+from tailrace.worker._config import WorkerConfig
+from tailrace.worker._functions import Function, load
+from tailrace.worker._worker import alive, run
+
+_EXAMPLES = """examples:
+  tailrace worker
+  tailrace worker --functions shop.events --redis redis://10.0.0.5:6379/0
+  tailrace worker --burst                 # end when the queues are empty
+  tailrace worker --check                 # is a worker alive? exit status 0 or 1
+"""
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="say whether a worker is alive, and end")
+    add_settings(parser, WorkerConfig)
+
+
+def _run(namespace: argparse.Namespace) -> int:
+    config = read_settings(WorkerConfig, namespace)
+    configure_logging(config.log_level)
+    try:
+        if namespace.check:
+            return _check(config)
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as `python -m` does, so that modules beside us are found
+        functions = load(config.functions)
+        uvloop.run(_work(config, functions))
+    except SetupError as error:
+        raise SettingsError(str(error)) from error
+    except BaseExceptionGroup as group:
+        if setup := group.subgroup(SetupError):
+            raise SettingsError(str(setup.exceptions[0])) from group
+        raise
+    return 0
+
+
+async def _work(config: WorkerConfig, functions: Mapping[str, Function]) -> None:
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, partial(_stop, stopping))
+    await run(config, functions, stopping, partial(announce, "worker"))
+
+
+def _stop(stopping: asyncio.Event) -> None:
+    if stopping.is_set():
+        logging.getLogger(__name__).warning("asked twice: ending at once")
+        os._exit(1)
+    stopping.set()
+
+
+def _check(config: WorkerConfig) -> int:
+    try:
+        count = uvloop.run(alive(config))
+    except (RedisError, OSError) as error:
+        raise SystemExit(f"tailrace worker: can't ask Redis: {error}") from error
+    sys.stdout.write(f"workers alive: {count}\n")
+    return 0 if count else 1
+
+
+COMMAND = Command("Take jobs from the queue, and append their events to the logs.", _configure, _run, _EXAMPLES)

@@ -1,0 +1,43 @@
+"""The worker's settings."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from tailrace.log import DEFAULT_HISTORY
+
+
+class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Each field is a flag of `tailrace worker` (`--drain-s`) and a variable (`TAILRACE_DRAIN_S`)."""
+
+    redis: Annotated[str, Meta(description="URL of the logs' Redis.")] = "redis://127.0.0.1:6379/0"
+    queue_redis: Annotated[str, Meta(description="URL of the queue's Redis, if it is another one.")] = ""
+    prefix: Annotated[str, Meta(description="What all keys begin with.", min_length=1)] = "tailrace"
+    shards: Annotated[int, Meta(description="Number of logs; the same in all processes.", ge=1, le=8)] = 1
+    partitions: Annotated[int, Meta(description="Number of queues; the same in all processes.", ge=1, le=64)] = 1
+    functions: Annotated[tuple[str, ...], Meta(description="A module with functions to call; may be repeated.")] = ()
+    burst: Annotated[bool, Meta(description="End when the queues are empty.")] = False
+
+    history: Annotated[str, Meta(description="What histories keep: PATTERN=ENTRIES/BYTES/SECONDS, with spaces between; first match.")] = (
+        DEFAULT_HISTORY
+    )
+    log_age_s: Annotated[float, Meta(description="Seconds that a log keeps its events.", ge=1)] = 600.0
+    log_bytes: Annotated[int, Meta(description="Bytes that a log keeps at most.", ge=1 << 16)] = 256 << 20
+    dedupe_s: Annotated[float, Meta(description="Seconds that a push's key is remembered.", ge=1)] = 3600.0
+    receipt_s: Annotated[float, Meta(description="Seconds that a receipt is kept.", ge=1)] = 3600.0
+    dead_letters: Annotated[int, Meta(description="Dead letters that are kept at most, about.", ge=1)] = 10_000
+    dead_bytes: Annotated[int, Meta(description="Bytes of dead letters that are kept at most, about.", ge=1)] = 64 << 20
+
+    batch_jobs: Annotated[int, Meta(description="Jobs taken from a queue at once, at most.", ge=1, le=512)] = 128
+    batch_bytes: Annotated[int, Meta(description="Bytes of jobs taken at once, at most.", ge=1)] = 1 << 20
+    window: Annotated[int, Meta(description="Batches in flight, counted from the oldest unfinished.", ge=1)] = 4
+    poll_ms: Annotated[float, Meta(description="Milliseconds between looks for jobs that rang no bell.", ge=1)] = 20.0
+    lease_s: Annotated[float, Meta(description="Seconds after which a dead worker's queue is taken over.", ge=0.5)] = 2.0
+
+    drain_s: Annotated[float, Meta(description="Seconds that a stopping worker leaves its calls to end.", ge=0)] = 10.0
+    max_calls: Annotated[int, Meta(description="Calls of functions that run at once, at most.", ge=1)] = 10
+    call_timeout_s: Annotated[float, Meta(description="Seconds that a call may take.", gt=0)] = 300.0
+    call_tries: Annotated[int, Meta(description="Times that a call is started at most.", ge=1)] = 5
+    calls_poll_s: Annotated[float, Meta(description="Seconds between looks for calls.", gt=0)] = 0.1
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged: this level and above.")] = "info"

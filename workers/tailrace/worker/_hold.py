@@ -1,0 +1,210 @@
+"""What the holder of a queue does under one epoch: take, judge, commit, finish; several batches at once, in order."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tailrace.log import Appended, LogWriter, NewEvent, Registry, outcome_field
+from tailrace.worker._batch import Delivery, commits, events, ticket_of
+from tailrace.worker._count import count
+from tailrace.worker._memory import Memory
+from tailrace.worker._patience import Patience
+from tailrace.worker._queue import Ended, Ending, Grant, Queue, Taken
+from tailrace.worker._receipts import delivered
+from tailrace.worker._triage import Facts, asked, judge_batch, sort
+
+_SHORTEST_S = 0.001  # BLPOP waits for ever at 0
+
+
+class Line(NamedTuple):
+    """All that a holder of one queue works with."""
+
+    queue: Queue
+    writers: Sequence[LogWriter]
+    registry: Registry
+    bell: Redis
+    """A client of the queue's Redis that is used for nothing else."""
+    bell_key: str
+    queue_patience: Patience
+    log_patience: Patience
+    functions: Collection[str] = ()
+    window: int = 4
+    poll_s: float = 0.02
+    lease_s: float = 2.0
+    grace_s: float = 5.0
+    """How long a stopping holder waits for what is in flight."""
+
+
+class Batch:
+    """A batch on its way."""
+
+    def __init__(self, taken: Taken, deliveries: list[Delivery]) -> None:
+        self.taken, self.deliveries = taken, deliveries
+        self.appended: dict[str, Appended] = {}
+        self.unanswered = 0
+        """Commits."""
+        self.finished = False
+
+
+class Commit(NamedTuple):
+    """Events of a batch for one shard."""
+
+    number: int
+    events: list[NewEvent]
+    batch: Batch
+
+
+class Hold:
+    """One epoch of one holder."""
+
+    def __init__(self, line: Line, grant: Grant, owner: str) -> None:
+        self._line, self._queue, self._owner = line, line.queue, owner
+        self._epoch, self._left = grant
+        self._memory = Memory(len(line.writers))
+        self._window: deque[Batch] = deque()
+        self._numbers = [0] * len(line.writers)
+        self._outbox: list[asyncio.Queue[Commit]] = [asyncio.Queue() for _ in line.writers]
+        self._committed: asyncio.Queue[Batch] = asyncio.Queue()
+        self._moved = asyncio.Event()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Hold the queue until it is time to stop.
+
+        Raises, in a group: DeposedError or RefusedError (somebody else holds it), or what else went wrong.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            helpers = [tasks.create_task(self._renew())]
+            await self._take_over()
+            helpers += [tasks.create_task(self._send(shard)) for shard in range(len(self._line.writers))]
+            helpers += [tasks.create_task(self._finish())]
+            await self._feed(stopping)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._line.grace_s):
+                    await self._until(lambda: not self._window)
+            for helper in helpers:
+                helper.cancel()
+
+    async def _take_over(self) -> None:
+        for shard, writer in enumerate(self._line.writers):
+            ask = partial(writer.raise_epoch, self._queue.partition, self._epoch)
+            self._memory.inherit(shard, await self._line.log_patience.ask(ask), self._left)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._line.lease_s / 4)
+            await self._line.queue_patience.ask(partial(self._queue.renew, self._epoch, self._owner))
+            if not self._window:
+                await self._forget()
+
+    async def _forget(self) -> None:
+        for shard, writer in enumerate(self._line.writers):
+            with contextlib.suppress(RedisError, OSError):  # what it keeps now, the next holder lets it forget
+                await writer.forget(self._queue.partition, self._epoch, self._memory.forgettable(shard))
+
+    # Take, judge.
+
+    async def _feed(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            await self._until(lambda: len(self._window) < self._line.window)
+            mine = [batch.taken.field for batch in self._window if not batch.finished]
+            ask = partial(self._queue.take, self._epoch, mine)
+            taken, idle_s = await self._line.queue_patience.ask(ask)
+            if taken:
+                await self._start(taken)
+            else:
+                await self._listen(idle_s)
+
+    async def _listen(self, idle_s: float | None) -> None:
+        """Wait for the bell, but no longer than to the next job that is due or may have come in without ringing."""
+        pause = self._line.poll_s if idle_s is None else min(self._line.poll_s, max(idle_s, _SHORTEST_S))
+        try:
+            await self._line.bell.execute_command("BLPOP", self._line.bell_key, pause)
+        except (RedisError, OSError):
+            await asyncio.sleep(pause)
+
+    async def _start(self, taken: Taken) -> None:
+        begun = self._memory.begun
+        judged = judge_batch(taken, self._line.functions, begun)
+        facts = Facts(begun, await self._count(asked(judged, begun)), len(self._line.writers))
+        endings, deliveries = sort(taken, judged, facts)
+        if endings:  # they leave before anything of this batch, or a later one, is appended
+            await self._end([Ended(taken.field, not deliveries, endings)])
+            over = {ending.position for ending in endings}
+            self._memory.end([job.ticket for job in taken.jobs if job.position in over])
+        if deliveries:
+            self._pack(Batch(taken, deliveries))
+
+    async def _count(self, channels: Sequence[str]) -> dict[str, int]:
+        return await count(self._line.registry, self._line.log_patience, channels)
+
+    def _pack(self, batch: Batch) -> None:
+        known = self._memory.known
+        self._window.append(batch)
+        for delivery in batch.deliveries if known else ():
+            for index in self._memory.begun.get(delivery.ticket, ()):
+                name = f"{delivery.ticket}:{index}"
+                batch.appended[name] = known[name]
+        for shard, new in enumerate(events(batch.deliveries, len(self._line.writers), known)):
+            for some in commits(new):
+                self._numbers[shard] += 1
+                batch.unanswered += 1
+                field = outcome_field(self._epoch, self._numbers[shard])
+                self._memory.remember(shard, field, {ticket_of(event.name) for event in some})
+                self._outbox[shard].put_nowait(Commit(self._numbers[shard], some, batch))
+        if not batch.unanswered:
+            self._committed.put_nowait(batch)
+
+    # Commit, finish.
+
+    async def _send(self, shard: int) -> None:
+        writer, partition = self._line.writers[shard], self._queue.partition
+        while True:
+            number, new, batch = await self._outbox[shard].get()
+            forget = self._memory.forgettable(shard)
+            ask = partial(writer.commit, partition, self._epoch, number, forget, new)
+            batch.appended.update([(entry.name, entry) for entry in await self._line.log_patience.ask(ask)])
+            batch.unanswered -= 1
+            if not batch.unanswered:
+                self._committed.put_nowait(batch)
+
+    async def _finish(self) -> None:
+        while True:
+            batches = [await self._committed.get()]
+            while not self._committed.empty():
+                batches.append(self._committed.get_nowait())
+            there = await self._count(_asking(batches))
+            await self._end([Ended(batch.taken.field, whole=True, endings=_receipts(batch, there)) for batch in batches])
+            for batch in batches:
+                batch.finished = True
+                self._memory.end([delivery.ticket for delivery in batch.deliveries])
+            while self._window and self._window[0].finished:
+                self._window.popleft()
+            self._moved.set()
+
+    async def _end(self, ended: Iterable[Ended]) -> None:
+        await self._line.queue_patience.ask(partial(self._queue.finish, self._epoch, list(ended)))
+
+    async def _until(self, ready: Callable[[], bool]) -> None:
+        while not ready():
+            self._moved.clear()
+            await self._moved.wait()
+
+
+def _asking(batches: Iterable[Batch]) -> list[str]:
+    deliveries = [delivery for batch in batches for delivery in batch.deliveries if delivery.listener is not None]
+    return list({push.to for delivery in deliveries for push in delivery.pushes})
+
+
+def _receipts(batch: Batch, there: Mapping[str, int]) -> list[Ending]:
+    now_ms = int(batch.taken.now_ms)
+    return [
+        Ending(delivery.position, delivered(delivery, batch.appended, there, now_ms), delivery.listener)
+        for delivery in batch.deliveries
+        if delivery.listener is not None
+    ]

@@ -1,0 +1,112 @@
+"""Says, from what a job holds alone, what is to become of it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tailrace.wire import (
+    CLIENT_PREFIX,
+    PUSH,
+    PUSH_MANY,
+    Job,
+    JobError,
+    Options,
+    PushError,
+    PushJob,
+    Receipt,
+    decode_job,
+    decode_pushes,
+)
+
+MAX_DEATHS = 3
+GONE = "no such client"
+LATE = "expired before it was its turn"
+
+
+class Deliver(NamedTuple):
+    """The job's pushes are valid."""
+
+    pushes: tuple[PushJob, ...]
+    many: bool
+    listener: str | None
+    """Who asked for a receipt."""
+
+
+class Bury(NamedTuple):
+    """The job can't be valid."""
+
+    reason: str
+    path: str = "$"
+    listener: str | None = None
+
+
+class Move(NamedTuple):
+    """The job is a call of a function."""
+
+
+Verdict = Deliver | Bury | Move
+_options = msgspec.json.Decoder(Options)
+
+
+def judge(payload: bytes | None, functions: Collection[str]) -> Verdict:
+    """Read a job and decide."""
+    if payload is None:
+        return Bury("the job's payload is gone: it expired, or was deleted")
+    try:
+        job = decode_job(payload)
+    except JobError as error:
+        return Bury(error.message, error.path)
+    many = job.f == PUSH_MANY
+    if not many and job.f != PUSH:
+        return Move() if job.f in functions else Bury(f"no worker here has a function {job.f!r}", "$.f", listener(job))
+    try:
+        pushes, options = msgspec.structs.astuple(decode_pushes(job))
+    except PushError as error:
+        return Bury(error.message, error.path, listener(job))
+    return Deliver(pushes, many, options.receipt)
+
+
+def listener(job: Job) -> str | None:
+    """Find out who asked for a receipt, whatever else is wrong with the job."""
+    try:
+        return _options.decode(job.k).receipt
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def left_out(pushes: Sequence[PushJob], late_ms: float, there: Mapping[str, int]) -> dict[int, Receipt]:
+    """Say which pushes of a job are not delivered, and why: too late, or for a client that isn't there.
+
+    `late_ms` is how long ago the job was due; `there` counts who is in a client's channel.
+    """
+    out = {}
+    for index, push in enumerate(pushes):
+        if push.expires_s is not None and late_ms > push.expires_s * 1000:
+            out[index] = expired(push)
+        elif push.to.startswith(CLIENT_PREFIX) and there.get(push.to) == 0:
+            out[index] = nobody(push)
+    return out
+
+
+def skipped(pushes: Sequence[PushJob], known: Collection[int], shards: Sequence[int]) -> dict[int, Receipt]:
+    """Say which pushes a former holder has left out of a job that it began: those that a shard would hold before the last that it holds.
+
+    `known` are the pushes that the shards hold, `shards` the shard of each push.
+    """
+    last = {shards[index]: index for index in sorted(known)}
+    return {
+        index: nobody(push) if push.expires_s is None else expired(push)
+        for index, push in enumerate(pushes)
+        if index not in known and index < last.get(shards[index], -1)
+    }
+
+
+def expired(push: PushJob) -> Receipt:
+    """Make the receipt of a push that came too late."""
+    return Receipt(status="info", message=LATE, event=push.event, to=push.to)
+
+
+def nobody(push: PushJob) -> Receipt:
+    """Make the receipt of a push for a client that is neither connected nor away."""
+    return Receipt(status="error", message=GONE, recipients=0, event=push.event, to=push.to)

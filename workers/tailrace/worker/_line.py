@@ -1,0 +1,73 @@
+"""A queue's line as one worker sees it: stand by, take the lease, hold, and begin again."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+from functools import partial
+from uuid import uuid4
+
+from redis.exceptions import RedisError
+
+from tailrace.log import RefusedError
+from tailrace.worker._hold import Hold, Line
+from tailrace.worker._queue import DeposedError, Grant
+
+_STANDBY_S = 0.25
+_log = logging.getLogger(__name__)
+
+
+async def serve(line: Line, stopping: asyncio.Event) -> None:
+    """Hold a queue whenever nobody else does, until it is time to stop."""
+    worker, term, at_least = uuid4().hex[:12], 0, 0
+    while not stopping.is_set():
+        term += 1
+        owner = f"{worker}/{term}"
+        grant = await _grant(line, owner, at_least, stopping)
+        if grant:
+            _log.info("holding queue %d under epoch %d", line.queue.partition, grant.epoch)
+            at_least = await _hold(line, grant, owner, stopping)
+
+
+async def _grant(line: Line, owner: str, at_least: int, stopping: asyncio.Event) -> Grant | None:
+    asking = asyncio.create_task(line.queue_patience.ask(partial(line.queue.acquire, owner, at_least)))
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([asking, stop], return_when=asyncio.FIRST_COMPLETED)
+        if asking.done() and (grant := asking.result()):
+            return grant
+        if asking.done():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(stop), _STANDBY_S)
+    finally:
+        for task in (asking, stop):
+            task.cancel()
+        await asyncio.gather(asking, stop, return_exceptions=True)
+    return None
+
+
+async def _hold(line: Line, grant: Grant, owner: str, stopping: asyncio.Event) -> int:
+    """Return the lowest epoch that will do for the next term."""
+    at_least, give_up = 0, True
+    try:
+        await Hold(line, grant, owner).run(stopping)
+    except* DeposedError:
+        _log.warning("queue %d has another holder: standing by", line.queue.partition)
+    except* RefusedError as refusals:
+        at_least = max(error.epoch for error in _each(refusals)) + 1
+        _log.warning("a log is at epoch %d, not %d: standing by", at_least - 1, grant.epoch)
+    except* Exception:  # noqa: BLE001 - whatever it was may be a job's doing: the lease runs out, which the queue counts as a death of what was in hand.
+        give_up = False
+        _log.exception("queue %d: begin again when the lease has run out", line.queue.partition)
+    if give_up:
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            await asyncio.wait_for(line.queue.release(grant.epoch), line.lease_s)
+    return at_least
+
+
+def _each(group: BaseExceptionGroup[RefusedError]) -> Iterator[RefusedError]:
+    for error in group.exceptions:
+        if isinstance(error, RefusedError):
+            yield error
+        elif isinstance(error, BaseExceptionGroup):
+            yield from _each(error)

@@ -1,0 +1,50 @@
+"""Waiting for Redis: whatever it answers, or doesn't, the same request is sent again until it is settled."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from redis.exceptions import RedisError
+
+from tailrace.log import EarlyError
+
+T = TypeVar("T")
+_FIRST_S, _LONGEST_S = 0.02, 1.0
+_log = logging.getLogger(__name__)
+
+
+class Patience:
+    """Asks until there is an answer, and says once that it has to wait, and once that it is over."""
+
+    def __init__(self, whom: str) -> None:
+        self._whom = whom
+        self._waiting: set[object] = set()
+
+    async def ask(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Send a request until it is answered. Passes on what isn't Redis' fault."""
+        me, pause = object(), _FIRST_S
+        try:
+            while True:
+                try:
+                    answer = await request()
+                except (RedisError, OSError, EarlyError) as error:
+                    self._complain(me, error)
+                    await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, keeps no secret
+                    pause = min(pause * 2, _LONGEST_S)
+                else:
+                    return answer
+        finally:
+            self._calm(me)
+
+    def _complain(self, me: object, error: Exception) -> None:
+        if not self._waiting:
+            _log.warning("waiting for %s: %s: %s", self._whom, type(error).__name__, error)
+        self._waiting.add(me)
+
+    def _calm(self, me: object) -> None:
+        if me in self._waiting:
+            self._waiting.discard(me)
+            if not self._waiting:
+                _log.warning("waited for %s long enough: going on", self._whom)

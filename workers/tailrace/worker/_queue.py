@@ -1,0 +1,168 @@
+"""A queue's scripts: its lease, what it gives out, and how that ends."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from tailrace.wire import JOB_PREFIX, Keys, TailraceError
+from tailrace.worker._scripts import script
+
+_HEAD = 3  # fields of an answer before its batch
+
+
+class DeposedError(TailraceError):
+    """The queue serves another epoch: somebody else holds it now."""
+
+
+class Grant(NamedTuple):
+    """A lease that was taken."""
+
+    epoch: int
+    left: frozenset[str]
+    """Tickets that former holders had in hand."""
+
+
+class TakenJob(NamedTuple):
+    """A job that the queue gave out."""
+
+    position: int
+    """In its batch, from 1."""
+    ticket: str
+    """Names the job until it ends, for ids may come again."""
+    id: bytes
+    due_ms: float
+    payload: bytes | None
+    """None where it is gone."""
+
+
+class Taken(NamedTuple):
+    """A batch that the queue gave out."""
+
+    field: str
+    """Names the batch."""
+    deaths: int
+    """How many holders died having it in hand."""
+    now_ms: float
+    """Redis' time."""
+    jobs: tuple[TakenJob, ...]
+
+
+class Ending(NamedTuple):
+    """How one job of a batch ended, where there is more to it than being done."""
+
+    position: int
+    receipt: bytes = b""
+    listener: str = ""
+    reason: str = ""
+    """Makes it a dead letter."""
+    path: str = ""
+    moved: bool = False
+    """It is a call, and goes to the queue of calls."""
+
+
+class Ended(NamedTuple):
+    """What is to end of a batch."""
+
+    field: str
+    whole: bool
+    """All that is left of it; if not, what has an ending."""
+    endings: Sequence[Ending]
+
+
+class QueueLimits(NamedTuple):
+    """What is taken at once, and what is kept of jobs that ended."""
+
+    jobs: int = 128
+    bytes: int = 1 << 20
+    lease_ms: int = 2000
+    receipt_ms: int = 3_600_000
+    dead_letters: int = 10_000
+    dead_bytes: int = 64 << 20
+
+
+class Queue:
+    """One partition's queue. Each method is one script, and may be sent again until it is answered."""
+
+    def __init__(self, redis: Redis, keys: Keys, partition: int = 0, limits: QueueLimits | None = None) -> None:
+        self.partition = partition
+        self._redis, self._keys, self._limits = redis, keys, limits or QueueLimits()
+        self._line, self._lease, self._hand = keys.line(partition), keys.lease(partition), keys.hand(partition)
+        self._acquire, self._renew, self._release, self._take, self._finish = (
+            redis.register_script(script(name)) for name in ("acquire", "renew", "release", "take", "finish")
+        )
+
+    async def acquire(self, owner: str, at_least: int = 0) -> Grant | None:
+        """Take the lease, or return None while somebody else has it. Raises redis.RedisError."""
+        args: list[str | int] = [owner, self._limits.lease_ms, at_least]
+        reply = await self._acquire(keys=[self._line, self._lease, self._hand], args=args)
+        return Grant(int(reply[0]), frozenset([ticket.decode() for ticket in reply[1:]])) if reply else None
+
+    async def renew(self, epoch: int, owner: str) -> None:
+        """Keep the lease. Raises DeposedError, redis.RedisError."""
+        if not await self._renew(keys=[self._line, self._lease], args=[epoch, owner, self._limits.lease_ms]):
+            raise DeposedError
+
+    async def release(self, epoch: int) -> None:
+        """Give the lease up, if it is still held. Raises redis.RedisError."""
+        await self._release(keys=[self._line, self._lease], args=[epoch])
+
+    async def take(self, epoch: int, mine: Iterable[str]) -> tuple[Taken | None, float | None]:
+        """Take a batch that isn't among those named, if one is due; also return in how many seconds the next job is.
+
+        Raises DeposedError, redis.RedisError.
+        """
+        args: list[str | int] = [epoch, self._limits.jobs, self._limits.bytes, JOB_PREFIX, *mine]
+        reply = await self._take(keys=[self._line, self._keys.queue(self.partition), self._hand], args=args)
+        if reply[0] != b"done":
+            raise DeposedError
+        now_ms, idle_s = float(reply[1]), None
+        if reply[2]:
+            idle_s = max(0.0, (float(reply[2]) - now_ms) / 1000)
+        return (_taken(now_ms, reply[3:]) if len(reply) > _HEAD else None), idle_s
+
+    async def finish(self, epoch: int, ended: Iterable[Ended]) -> None:
+        """End jobs. Works while Redis is out of memory. Raises DeposedError, redis.RedisError."""
+        names = (self._line, self._keys.queue(self.partition), self._hand, self._keys.dead(), self._keys.calls())
+        args: list[str | bytes | int] = [epoch, *common(self._keys, self._limits)]
+        for field, whole, endings in ended:
+            args += [field, int(whole), len(endings)]
+            for position, receipt, listener, reason, path, moved in endings:
+                args += [position, receipt, listener, printable(reason), printable(path), int(moved)]
+        if not await self._finish(keys=names, args=args):
+            raise DeposedError
+
+    async def depth(self) -> int:
+        """Count the jobs that wait, and the batches in hand. Raises redis.RedisError."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zcard(self._keys.queue(self.partition))
+        pipe.hlen(self._hand)
+        return sum(await pipe.execute())
+
+
+def common(keys: Keys, limits: QueueLimits) -> list[str | int]:
+    """Give what scripts that end jobs ask for."""
+    return [
+        JOB_PREFIX,
+        keys.receipt(""),
+        keys.receipts(""),
+        limits.receipt_ms,
+        limits.dead_letters,
+        limits.dead_bytes,
+    ]
+
+
+def printable(text: str) -> bytes:
+    """Encode what may quote a job: with no lone surrogate, and not without end."""
+    return text.encode(errors="backslashreplace")[:2000]
+
+
+def _taken(now_ms: float, reply: list[bytes]) -> Taken:
+    field = reply[0].decode()
+    series, _, first = field.partition(".")
+    start = int(first) - 1
+    jobs = [
+        TakenJob(int(position), f"{series}.{start + int(position)}", job_id, float(due), payload)
+        for position, job_id, due, payload in zip(reply[2::4], reply[3::4], reply[4::4], reply[5::4], strict=True)
+    ]
+    return Taken(field, int(reply[1]), now_ms, tuple(jobs))

@@ -1,0 +1,86 @@
+"""Sorts a batch: which jobs end before anything is appended, and what is appended of the rest."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from tailrace.wire import CLIENT_PREFIX, JobReceipt, JobState, bucket, encode_receipt
+from tailrace.worker._batch import Delivery, blocks
+from tailrace.worker._judge import MAX_DEATHS, Bury, Deliver, Move, Verdict, judge, left_out, skipped
+from tailrace.worker._queue import Ending, Taken, TakenJob
+from tailrace.worker._receipts import dead
+
+Judged = list[tuple[TakenJob, Verdict]]
+Begun = Mapping[str, Collection[int]]
+"""By ticket: the pushes that shards are known to hold."""
+_POISON = Bury(f"{MAX_DEATHS} workers died having this job in hand")
+
+
+class Facts(NamedTuple):
+    """What has to be known to sort a batch, beyond the batch."""
+
+    begun: Begun
+    there: Mapping[str, int]
+    """Counts who is in the channels asked for."""
+    shards: int
+
+
+class Sorted(NamedTuple):
+    """What becomes of a batch."""
+
+    endings: list[Ending]
+    """Jobs that end now, with nothing appended."""
+    deliveries: list[Delivery]
+
+
+def judge_batch(taken: Taken, functions: Collection[str], begun: Begun) -> Judged:
+    """Judge each job; one that was there at too many deaths, and of which no shard has a part, isn't even read."""
+    if taken.deaths >= MAX_DEATHS:
+        return [(job, judge(job.payload, functions) if job.ticket in begun else _POISON) for job in taken.jobs]
+    return [(job, judge(job.payload, functions)) for job in taken.jobs]
+
+
+def asked(judged: Judged, begun: Begun) -> list[str]:
+    """List the clients' channels of which has to be known whether anybody is there."""
+    deliver = [verdict for job, verdict in judged if isinstance(verdict, Deliver) and job.ticket not in begun]
+    return list({push.to for verdict in deliver for push in verdict.pushes if push.to.startswith(CLIENT_PREFIX)})
+
+
+def sort(taken: Taken, judged: Judged, facts: Facts) -> Sorted:
+    """Sort a batch."""
+    endings, deliveries = [], []
+    for job, verdict in judged:
+        match verdict:
+            case Deliver():
+                delivery = _delivery(job, verdict, taken.now_ms, facts)
+                if verdict.pushes and len(delivery.out) == len(verdict.pushes):
+                    endings.append(_nothing(delivery))
+                else:
+                    deliveries.append(delivery)
+            case Bury(reason, path, asker):
+                endings.append(Ending(job.position, dead(name(job), reason, path), asker or "", reason, path))
+            case Move():
+                endings.append(Ending(job.position, moved=True))
+    return Sorted(endings, deliveries)
+
+
+def name(job: TakenJob) -> str:
+    """Return a job's id as text, whatever bytes a producer chose."""
+    return job.id.decode(errors="backslashreplace")
+
+
+def _delivery(job: TakenJob, verdict: Deliver, now_ms: float, facts: Facts) -> Delivery:
+    pushes, many, listener = verdict
+    if job.ticket in facts.begun:
+        out = skipped(pushes, facts.begun[job.ticket], [bucket(push.to, facts.shards) for push in pushes])
+    else:
+        out = left_out(pushes, now_ms - job.due_ms, facts.there)
+    rendered = blocks(pushes, out, int(now_ms))
+    return Delivery(job.position, job.ticket, name(job), pushes, rendered, out, many, listener)
+
+
+def _nothing(delivery: Delivery) -> Ending:
+    receipt = b""
+    if delivery.listener is not None:
+        receipts = [delivery.out[index] for index in range(len(delivery.pushes))]
+        receipt = encode_receipt(JobReceipt(delivery.job, JobState.EXPIRED, receipts, delivery.many))
+    return Ending(delivery.position, receipt, delivery.listener or "")

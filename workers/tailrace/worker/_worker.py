@@ -1,0 +1,177 @@
+"""One worker process: a line per partition, the calls of functions, and the signs of life that `--check` looks for."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import uuid4
+
+from arq.connections import ArqRedis
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tailrace.log import HistoryPolicy, LogLimits, LogWriter, Registry, check_layout, check_redis, connect
+from tailrace.wire import Keys
+from tailrace.worker._calls import Calls, CallsConfig, serve_calls
+from tailrace.worker._config import WorkerConfig
+from tailrace.worker._emitter import Emitter
+from tailrace.worker._functions import Function
+from tailrace.worker._hold import Line
+from tailrace.worker._line import serve
+from tailrace.worker._patience import Patience
+from tailrace.worker._queue import Queue, QueueLimits
+
+SIGN_EVERY_S, ALIVE_S = 5.0, 15.0
+_BURST_LOOKS_S = 0.1
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """What the parts of a worker share."""
+
+    def __init__(self, config: WorkerConfig, logs: Redis, queues: Redis, bells: list[Redis]) -> None:
+        self.config, self.logs, self.queues = config, logs, queues
+        self.keys = Keys(config.prefix)
+        self.log_patience = Patience("the logs' Redis")
+        self.queue_patience = Patience("the queue's Redis") if config.queue_redis else self.log_patience
+        limits = LogLimits(config.log_age_s, config.log_bytes, config.dedupe_s, HistoryPolicy(config.history))
+        self.writers = [LogWriter(logs, self.keys, shard, limits) for shard in range(config.shards)]
+        self.registry = Registry(logs, self.keys)
+        self._bells = bells
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+
+    @property
+    def limits(self) -> QueueLimits:
+        config = self.config
+        return QueueLimits(
+            config.batch_jobs,
+            config.batch_bytes,
+            round(config.lease_s * 1000),
+            round(config.receipt_s * 1000),
+            config.dead_letters,
+            config.dead_bytes,
+        )
+
+    def queue(self, partition: int) -> Queue:
+        return Queue(self.queues, self.keys, partition, self.limits)
+
+    def line(self, partition: int, functions: Mapping[str, Function]) -> Line:
+        config = self.config
+        return Line(
+            self.queue(partition),
+            self.writers,
+            self.registry,
+            self._bells[partition],
+            self.keys.bell(partition),
+            self.queue_patience,
+            self.log_patience,
+            frozenset(functions),
+            config.window,
+            config.poll_ms / 1000,
+            config.lease_s,
+        )
+
+    async def check(self) -> None:
+        """Wait for Redis, and see that it is as it has to be. Raises SetupError."""
+        await self.log_patience.ask(partial(check_redis, self.logs))
+        await self.log_patience.ask(partial(check_layout, self.logs, self.keys, self.config.shards))
+        await self.queue_patience.ask(partial(check_redis, self.queues))
+
+    async def sign(self) -> None:
+        """Say again and again that this worker lives."""
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                await self._sign()
+            await asyncio.sleep(SIGN_EVERY_S)
+
+    async def _sign(self) -> None:
+        seconds, _ = await self.queues.time()
+        pipe = self.queues.pipeline(transaction=False)
+        pipe.zadd(self.keys.workers(), {self._name: seconds})
+        pipe.zremrangebyscore(self.keys.workers(), "-inf", seconds - 4 * ALIVE_S)
+        pipe.expire(self.keys.workers(), round(4 * ALIVE_S))
+        await pipe.execute()
+
+    async def leave(self) -> None:
+        """Take this worker's sign of life back."""
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            await asyncio.wait_for(self.queues.zrem(self.keys.workers(), self._name), 1)
+
+    async def watch_burst(self, stopping: asyncio.Event) -> None:
+        """Stop when no queue holds anything any more."""
+        while await self.queue_patience.ask(self._left):
+            await asyncio.sleep(_BURST_LOOKS_S)
+        stopping.set()
+
+    async def _left(self) -> int:
+        queues = [await self.queue(partition).depth() for partition in range(self.config.partitions)]
+        return sum(queues) + int(await self.queues.zcard(self.keys.calls()))
+
+    def calls(self, functions: Mapping[str, Function]) -> Calls:
+        config = self.config
+        queue = ArqRedis.from_url(config.queue_redis or config.redis, socket_timeout=10, default_queue_name=self.keys.calls())
+        return Calls(
+            functions,
+            queue,
+            self.keys,
+            limits=self.limits,
+            emitter=Emitter(self.logs, self.writers, self.registry, self.log_patience),
+            patience=self.queue_patience,
+            config=CallsConfig(config.max_calls, config.call_timeout_s, config.call_tries, config.calls_poll_s, config.drain_s),
+        )
+
+
+@asynccontextmanager
+async def connected(config: WorkerConfig) -> AsyncIterator[Worker]:
+    """Make a worker's connections. Raises SetupError: a URL can't be read."""
+    url = config.queue_redis or config.redis
+    logs, queues = connect(config.redis), connect(url)
+    # A bell is listened to on a connection of its own, longer than other commands take.
+    bells = [connect(url, timeout_s=config.poll_ms / 1000 + 5, connections=2) for _ in range(config.partitions)]
+    try:
+        yield Worker(config, logs, queues, bells)
+    finally:
+        for redis in (logs, queues, *bells):
+            await redis.aclose()
+
+
+async def run(config: WorkerConfig, functions: Mapping[str, Function], stopping: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Work until it is time to stop. Raises SetupError."""
+    async with connected(config) as worker:
+        if not await _before(stopping, worker.check()):
+            return
+        ready()
+        async with asyncio.TaskGroup() as tasks:
+            helpers = [tasks.create_task(worker.sign())]
+            if config.burst:
+                helpers.append(tasks.create_task(worker.watch_burst(stopping)))
+            lines = [tasks.create_task(serve(worker.line(partition, functions), stopping)) for partition in range(config.partitions)]
+            if functions:
+                lines.append(tasks.create_task(serve_calls(worker.calls(functions), stopping)))
+            await asyncio.wait(lines)
+            for helper in helpers:
+                helper.cancel()
+        await worker.leave()
+
+
+async def alive(config: WorkerConfig) -> int:
+    """Count the workers that gave a sign of life lately. Raises redis.RedisError."""
+    async with connected(config) as worker:
+        seconds, _ = await worker.queues.time()
+        return int(await worker.queues.zcount(worker.keys.workers(), seconds - ALIVE_S, "+inf"))
+
+
+async def _before(stopping: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Say whether something could be done before it was time to stop."""
+    doing, stop = asyncio.create_task(work), asyncio.create_task(stopping.wait())
+    await asyncio.wait([doing, stop], return_when=asyncio.FIRST_COMPLETED)
+    for task in (doing, stop):
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await doing
+        return True
+    return False
