@@ -58,6 +58,7 @@ def test_stock_arq_worker_on_the_queue(redis_url: str, capsys: pytest.CaptureFix
     with redis.Redis.from_url(redis_url) as client:
         client.set("tailrace:queue:health-check", "Jan-01 00:00:00 j_complete=0", ex=60)
         client.zadd(keys.queue(), {"job": 0})
+        client.zadd(keys.workers(), {"killed a minute ago": client.time()[0] - 60})
         client.xadd(keys.dead(), {"job": "job"})
     assert main(["doctor", "--redis", redis_url]) == 1
     shown = capsys.readouterr().out

@@ -53,7 +53,7 @@ def test_later(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_no_worker(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["push", "--to", "all", "--wait", "0.1", "1"]) == 0
-    assert "no receipt within 0.1 s, is a worker running?" in capsys.readouterr().out
+    assert "no receipt within 0.1 s, does a worker serve it?" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

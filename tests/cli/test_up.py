@@ -17,6 +17,17 @@ import pytest
 from tests.support.wait import wait_until_sync
 
 pytestmark = pytest.mark.timeout(120)
+FUNCTIONS = """
+from tailrace.worker import Event, function
+import msgspec
+
+class Greeting(msgspec.Struct):
+    name: str
+
+@function
+def greet(greeting: Greeting) -> Event:
+    return Event("room:1", {"text": f"Hello {greeting.name}"})
+"""
 ANY_PORTS = ("--edge-port", "0", "--edge-port", "0", "--metrics-port", "0", "--metrics-port", "0", "--ingest-port", "0")
 NAMES = ["edge-1", "edge-2", "ingest", "valkey", "worker"]
 
@@ -30,7 +41,7 @@ class Up:
         self._log = folder / "up.log"
         with self._log.open("wb") as log:
             command = [sys.executable, "-m", "tailrace.cli", "up", *ANY_PORTS, *arguments]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environ)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environ, cwd=folder)
 
     @property
     def log(self) -> str:
@@ -72,7 +83,9 @@ def alive(pids: Sequence[int]) -> list[int]:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("up"))
+    folder = tmp_path_factory.mktemp("up")
+    (folder / "greetings.py").write_text(FUNCTIONS)
+    running = Up(folder, "--functions", "greetings")
     try:
         running.until("Try, in two other terminals:")
         yield running
@@ -121,6 +134,12 @@ def test_other_commands_find_it(up: Up) -> None:
     assert up.run("doctor").returncode == 0
     assert "ok       workers: 1" in up.run("doctor").stdout
     assert up.run("dead", "list").stdout.splitlines()[-1] == "0 dead letters"
+
+
+def test_a_function_is_called(up: Up) -> None:
+    called = up.run("call", "greet", '{"name": "Ada"}')
+    assert called.returncode == 0, called.stderr
+    assert '"text":"Hello Ada"' in called.stdout
 
 
 def test_what_cannot_be_called_is_a_dead_letter_that_can_be_redriven(up: Up) -> None:

@@ -16,6 +16,9 @@ API = {
     "tailrace.cli": """
         Command SettingsError add_settings announce bind configure_logging main read_settings redact
     """,
+    "tailrace.edge": """
+        EdgeConfig EdgePlugin
+    """,
     "tailrace.ingest": """
         IngestConfig create_app
     """,

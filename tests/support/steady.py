@@ -56,7 +56,7 @@ class SteadyClient:
     def _note(self, event: httpx_sse.ServerSentEvent) -> None:
         self.cursor = event.id or self.cursor
         self.connects += event.event == "connect"
-        if event.event == "message":
+        if event.event == "message" and event.data:  # httpx-sse also makes an event of `retry:` alone
             self.numbers.append(event.json()["n"])
         elif event.event in ("gap", "reset"):
             self.notices.append(f"{event.event} {event.data}")

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 
 from redis import RedisError
 
+from tailrace.edge._core import Core
 from tailrace.edge._frames import FrameMaker, cursor_at, jittered, pieces
 from tailrace.edge._hub import Hub
-from tailrace.edge._meter import Meter
 from tailrace.edge._resume import Missing, replay
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import Sync
-from tailrace.edge._tail import Tail
-from tailrace.log import LogReader
 from tailrace.wire import Control, Entry, Gap, Reset, encode_control, format_id, retry, with_id
 
 logger = logging.getLogger(__name__)
@@ -29,14 +27,12 @@ _MOST_OF_ONE, _MOST_OF_ALL = 50, 400
 class CatchUp:
     """Ring if it reaches back far enough, else histories and then the ring; live in one step of the loop."""
 
-    def __init__(
-        self, tails: Sequence[Tail], logs: Sequence[LogReader], hub: Hub, sync: Sync, meter: Meter, busy_retry_ms: int
-    ) -> None:
-        self._tails, self._logs, self._hub, self._sync, self._meter = tails, logs, hub, sync, meter
-        self._busy_retry_ms = busy_retry_ms
-        sync.on_new_generation = self.serve_all
+    def __init__(self, core: Core, hub: Hub, sync: Sync) -> None:
+        self._tails, self._logs, self._hub, self._sync, self._meter = core.tails, core.logs, hub, sync, core.meter
         self._questions: asyncio.Queue[Subscriber] = asyncio.Queue()
         self._ahead: set[Subscriber] = set()
+        self._busy_retry_ms = core.config.busy_retry_ms
+        sync.on_new_generation = self.serve_all
 
     def serve(self, subscriber: Subscriber) -> None:
         """Take as many steps as its socket allows now."""
@@ -136,9 +132,7 @@ class CatchUp:
     async def _from_histories(self, subscriber: Subscriber, behind: Behind) -> None:
         shards = len(self._tails)
         needed = [
-            shard
-            for shard, tail in enumerate(self._tails)
-            if behind.positions[shard] < tail.ring.base and subscriber.here(shard, shards)
+            shard for shard, tail in enumerate(self._tails) if behind.positions[shard] < tail.ring.base and subscriber.here(shard, shards)
         ]
         if not needed:
             return
@@ -161,9 +155,7 @@ class CatchUp:
             self._meter.gaps += 1
             self.say(subscriber, Gap(missing.channel, format_id(after), format_id(missing.next)))
 
-    def _write(
-        self, subscriber: Subscriber, behind: Behind, shard: int, entries: Sequence[Entry], end: int
-    ) -> None:
+    def _write(self, subscriber: Subscriber, behind: Behind, shard: int, entries: Sequence[Entry], end: int) -> None:
         """Write entries as far as the socket takes them, and move the position as far."""
         connection = subscriber.connection
         if connection is None:

@@ -11,35 +11,19 @@ Positive = Meta(gt=0)
 class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of an edge; each is a flag and a variable of `tailrace edge` too."""
 
-    redis: Annotated[str, Meta(description="URL of the Redis or Valkey that holds the logs.")] = (
-        "redis://127.0.0.1:6379/0"
-    )
+    redis: Annotated[str, Meta(description="URL of the Redis or Valkey that holds the logs.")] = "redis://127.0.0.1:6379/0"
     prefix: Annotated[str, Meta(description="Start of every key in Redis.", min_length=1)] = "tailrace"
     shards: Annotated[int, Meta(description="Number of logs; all processes need the same.", ge=1, le=8)] = 1
     path: Annotated[str, Meta(description="Path of the stream.", pattern="^/")] = "/sse"
-    origins: Annotated[
-        tuple[str, ...], Meta(description="Origins that browsers may read from (CORS); * is any, without cookies.")
-    ] = ()
+    origins: Annotated[tuple[str, ...], Meta(description="Origins that browsers may read from (CORS); * is any, without cookies.")] = ()
     heartbeat_s: Annotated[float, Meta(description="Seconds between two heartbeats of a stream.", gt=0)] = 30
-    retry_ms: Annotated[
-        int, Meta(description="Milliseconds after which clients reconnect; jittered for each.", ge=10)
-    ] = 3000
-    busy_retry_ms: Annotated[
-        int, Meta(description="The same where the edge can't serve a stream now, in milliseconds.", ge=10)
-    ] = 10_000
+    retry_ms: Annotated[int, Meta(description="Milliseconds after which clients reconnect; jittered for each.", ge=10)] = 3000
+    busy_retry_ms: Annotated[int, Meta(description="The same where the edge can't serve a stream now, in milliseconds.", ge=10)] = 10_000
     drain_s: Annotated[float, Meta(description="Seconds over which an ending edge closes its streams.", ge=0)] = 20
-    max_connections: Annotated[
-        int, Meta(description="Most streams at once; 0 is 90 % of the limit of open files.", ge=0)
-    ] = 0
+    max_connections: Annotated[int, Meta(description="Most streams at once; 0 is 90 % of the limit of open files.", ge=0)] = 0
     max_channels: Annotated[int, Meta(description="Most channels that one stream may ask for.", ge=1)] = 100
     ring_entries: Annotated[int, Meta(description="Most entries of a log that are kept in memory.", ge=1)] = 20_000
     ring_bytes: Annotated[int, Meta(description="Most bytes of a log that are kept in memory.", ge=1)] = 64 << 20
-    stall_s: Annotated[
-        float, Meta(description="Seconds without progress after which a stream is cut, or a dead peer noticed.", gt=0)
-    ] = 15
-    lease_s: Annotated[
-        float, Meta(description="Seconds after which a killed edge's clients leave the registry.", gt=0)
-    ] = 15
-    metrics_port: Annotated[
-        int, Meta(description="Port of /metrics (Prometheus); 0 is none.", ge=0, le=65_535)
-    ] = 0
+    stall_s: Annotated[float, Meta(description="Seconds without progress after which a stream is cut, or a dead peer noticed.", gt=0)] = 15
+    lease_s: Annotated[float, Meta(description="Seconds after which a killed edge's clients leave the registry.", gt=0)] = 15
+    metrics_port: Annotated[int, Meta(description="Port of /metrics (Prometheus); 0 is none.", ge=0, le=65_535)] = 0

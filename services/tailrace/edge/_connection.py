@@ -1,11 +1,70 @@
-"""Connections over a server's `send`: for any ASGI server that doesn't hand its sockets over."""
+"""Where a subscriber's bytes go: a socket of our own, or any ASGI server's `send`."""
 
 import asyncio
-from collections.abc import Callable
+from typing import Any
 
-from litestar.types import Receive, Send
+from litestar.types import Receive, Scope, Send
 
-from tailrace.edge._frames import PIECE_BYTES
+from tailrace.edge._engine import Engine
+from tailrace.edge._frames import LAST_CHUNK, PIECE_BYTES
+from tailrace.edge._subscriber import Subscriber
+
+EXTENSION = "tailrace.handover"
+"""The ASGI extension by which a server offers the socket of a response: `{"take": take(protocol) -> (transport, framed)}`."""
+_LOW_WATER = 8 << 10
+
+
+class SocketConnection(asyncio.Protocol):
+    """A socket of our own: all that is kept of a connection beside its subscriber."""
+
+    __slots__ = ("_engine", "_subscriber", "_transport", "framed", "paused")
+
+    def __init__(self, engine: Engine, subscriber: Subscriber) -> None:
+        self._engine, self._subscriber = engine, subscriber
+        self._transport: asyncio.Transport
+        self.framed = self.paused = False
+
+    def begin(self, transport: asyncio.Transport, *, framed: bool) -> None:
+        transport.set_write_buffer_limits(PIECE_BYTES, _LOW_WATER)
+        self._transport, self.framed = transport, framed
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def backlog(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    def end(self) -> None:
+        if not self._transport.is_closing():
+            if self.framed:
+                self._transport.write(LAST_CHUNK)
+            self._transport.close()
+
+    def cut(self) -> None:
+        self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self._engine.make_room(self._subscriber)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        self._engine.leave(self._subscriber)
+
+
+def hand_over(scope: Scope, engine: Engine, subscriber: Subscriber) -> SocketConnection | None:
+    """Take the socket of a response whose head was sent; None where the server doesn't offer it, or kept the head back."""
+    extensions: dict[str, Any] = scope.get("extensions") or {}
+    offer = extensions.pop(EXTENSION, None)
+    connection = SocketConnection(engine, subscriber)
+    taken = offer["take"](connection) if offer else None
+    if taken is None:
+        return None
+    transport, framed = taken
+    connection.begin(transport, framed=framed)
+    return connection
 
 
 class SendConnection:
@@ -13,9 +72,9 @@ class SendConnection:
 
     framed = False
 
-    def __init__(self, on_room: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, subscriber: Subscriber) -> None:
         self.paused = False
-        self._on_room = on_room
+        self._engine, self._subscriber = engine, subscriber
         self._parts: list[bytes] = []
         self._sending = 0
         self._ended = False
@@ -50,7 +109,6 @@ class SendConnection:
     async def _until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self.cut()
 
     async def _send(self, send: Send) -> None:
         while self._parts or not self._ended:
@@ -63,6 +121,7 @@ class SendConnection:
             self._sending = len(data)
             await send({"type": "http.response.body", "body": data, "more_body": True})
             self._sending = 0
-            self.paused = False
-            self._on_room()
+            self.paused = self.backlog() > PIECE_BYTES
+            if not self.paused:
+                self._engine.make_room(self._subscriber)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from redis import RedisError
 
 from tailrace.edge._catchup import CatchUp
 from tailrace.edge._config import EdgeConfig
+from tailrace.edge._core import Core
 from tailrace.edge._errors import BusyError
 from tailrace.edge._frames import cursor_at, jittered
 from tailrace.edge._heart import Heart, rfc3339
@@ -27,10 +28,11 @@ from tailrace.edge._subscriber import Connection, Subscriber
 from tailrace.edge._sync import Sync
 from tailrace.edge._tail import Tail
 from tailrace.log import LogReader, Registry, check_layout, check_redis, connect, connect_reader, redact
-from tailrace.wire import Connect, Keys, comment, encode_control, retry, with_id
+from tailrace.wire import Connect, Drain, Keys, comment, encode_control, retry, with_id
 
 logger = logging.getLogger(__name__)
 _PAUSE_S = 0.5
+_WAVE_S, _DRAIN_EACH_S, _FAREWELL_S = 0.05, 0.005, 1.0
 
 
 class Engine:
@@ -43,21 +45,26 @@ class Engine:
         self.state = "starting"
         """Then `ready`, and `draining` or `failed` at the end."""
         self.subscribers: set[Subscriber] = set()
+        self.on_failure: Callable[[], None] = lambda: None
+        """Called if the engine breaks, which ends all streams."""
         self.meter = Meter()
-        self._keys = keys = Keys(config.prefix)
         self._redis, self._reader_redis = connect(config.redis), connect_reader(config.redis, block_s=BLOCK_S)
-        self._logs = [LogReader(self._redis, keys, shard) for shard in range(config.shards)]
-        self._tails = tails = [Tail(Ring(0, config.ring_entries, config.ring_bytes)) for _ in self._logs]
-        self._hub = hub = Hub(tails, self.meter)
-        self._sync = sync = Sync(tails, self._logs, hub)
-        self._catch_up = CatchUp(tails, self._logs, hub, sync, self.meter, config.busy_retry_ms)
-        self._reader = Reader(self._reader_redis, keys, tails, hub, self._catch_up, sync, self.meter)
-        self._heart = Heart(tails, hub, self._catch_up, self.meter, config.heartbeat_s, config.stall_s)
-        self._starter = Starter(tails, self._logs, hub, sync)
+        self._core = core = self._make_core(config)
+        self._hub = hub = Hub(core)
+        self._sync = sync = Sync(core, hub)
+        self._catch_up = CatchUp(core, hub, sync)
+        self._reader = Reader(core, self._reader_redis, hub, self._catch_up, sync)
+        self._heart = Heart(core, hub, self._catch_up)
+        self._starter = Starter(core, hub, sync)
         self._roster = Roster()
-        registry = Registry(self._redis, keys, lease_s=config.lease_s)
+        registry = Registry(self._redis, core.keys, lease_s=config.lease_s)
         self._registrar = Registrar(registry, self.id, self._roster, config.lease_s / 3)
         self._most = config.max_connections or most_connections()
+
+    def _make_core(self, config: EdgeConfig) -> Core:
+        keys, shards = Keys(config.prefix), range(config.shards)
+        tails = [Tail(Ring(0, config.ring_entries, config.ring_bytes)) for _ in shards]
+        return Core(config, keys, tails, [LogReader(self._redis, keys, shard) for shard in shards], self.meter)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -86,8 +93,8 @@ class Engine:
         while True:
             try:
                 await check_redis(self._redis)
-                await check_layout(self._redis, self._keys, self.config.shards)
-                for log, tail in zip(self._logs, self._tails, strict=True):
+                await check_layout(self._redis, self._core.keys, self.config.shards)
+                for log, tail in zip(self._core.logs, self._core.tails, strict=True):
                     await warm(log, tail, self.config)
             except (RedisError, OSError) as error:
                 if not waited:
@@ -114,6 +121,7 @@ class Engine:
             logger.critical("the edge failed: its streams end, and it isn't ready any more", exc_info=error)
             self.state = "failed"
             self.end_all()
+            self.on_failure()
 
     @property
     def degraded(self) -> str:
@@ -172,7 +180,7 @@ class Engine:
             )
         )
         if not (behind and behind.reset):  # a reset brings the cursor
-            connect = with_id(connect, cursor_at(self._tails, self._hub.position_of(subscriber)))
+            connect = with_id(connect, cursor_at(self._core.tails, self._hub.position_of(subscriber)))
         return comment("tailrace") + retry(jittered(self.config.retry_ms)) + connect
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -185,6 +193,42 @@ class Engine:
         subscriber.connection = None
         self._roster.leave(subscriber.client, subscriber.presence)
         self._registrar.changed()
+
+    async def drain(self) -> None:
+        """Let nobody in any more, and close all streams in waves within `drain_s`; few are closed at once."""
+        self.state = "draining"
+        leaving = list(self.subscribers)
+        spread_s = min(self.config.drain_s * 0.8, len(leaving) * _DRAIN_EACH_S)
+        waves = max(1, round(spread_s / _WAVE_S))
+        for wave in range(waves):
+            for subscriber in leaving[wave::waves]:
+                self._say_drain(subscriber)
+            await asyncio.sleep(_WAVE_S if waves > 1 else 0)
+        await self._gone()
+
+    def _say_drain(self, subscriber: Subscriber) -> None:
+        connection = subscriber.connection
+        if connection is None:
+            return
+        if not connection.paused:
+            retry_ms = jittered(self.config.retry_ms // 2)
+            subscriber.write(retry(retry_ms) + encode_control(Drain(retry_ms)))
+        connection.end()
+
+    async def _gone(self) -> None:
+        """Wait a moment until what was written is with the clients, then cut who hasn't taken it."""
+        self.end_all()
+        for _ in range(round(_FAREWELL_S / _WAVE_S)):
+            if not self.subscribers:
+                return
+            await asyncio.sleep(_WAVE_S)
+        self.cut_all()
+
+    def cut_all(self) -> None:
+        """Cut all connections, whatever they still had to be sent."""
+        for subscriber in list(self.subscribers):
+            if subscriber.connection is not None:
+                subscriber.connection.cut()
 
     def end_all(self) -> None:
         """End all streams at once."""
@@ -199,4 +243,4 @@ class Engine:
 
     def metrics(self) -> str:
         """Return all figures for Prometheus."""
-        return render(self.meter, len(self.subscribers), len(self._hub.behind), self._tails)
+        return render(self.meter, len(self.subscribers), len(self._hub.behind), self._core.tails)

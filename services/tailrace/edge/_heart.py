@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tailrace.edge._catchup import CatchUp
-from tailrace.edge._frames import cursor_at, chunked
+from tailrace.edge._core import Core
+from tailrace.edge._frames import chunked, cursor_at
 from tailrace.edge._hub import Hub
-from tailrace.edge._meter import Meter
 from tailrace.edge._subscriber import Behind, Subscriber
-from tailrace.edge._tail import Tail
 from tailrace.wire import Heartbeat, encode_control, with_id
 
 _SPOKES = 30
@@ -27,11 +26,9 @@ def rfc3339(moment: float) -> str:
 class Heart:
     """A wheel of subscribers: each turn takes `heartbeat_s`, each spoke has its share of them."""
 
-    def __init__(
-        self, tails: Sequence[Tail], hub: Hub, catch_up: CatchUp, meter: Meter, heartbeat_s: float, stall_s: float
-    ) -> None:
-        self._tails, self._hub, self._catch_up, self._meter = tails, hub, catch_up, meter
-        self._heartbeat_s, self._stall_s = heartbeat_s, stall_s
+    def __init__(self, core: Core, hub: Hub, catch_up: CatchUp) -> None:
+        self._tails, self._hub, self._catch_up, self._meter = core.tails, hub, catch_up, core.meter
+        self._heartbeat_s, self._stall_s = core.config.heartbeat_s, core.config.stall_s
         self._wheel: list[set[Subscriber]] = [set() for _ in range(_SPOKES)]
         self._now = 0
 

@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from tailrace.edge._core import Core
 from tailrace.edge._frames import Frame, FrameMaker, Piece, Positions, chunked, pieces
-from tailrace.edge._meter import Meter
 from tailrace.edge._subscriber import Behind, Subscriber
-from tailrace.edge._tail import Tail
 from tailrace.wire import Entry
 
 SLICE = 500
@@ -19,9 +18,8 @@ Batch = Sequence[tuple[int, Sequence[Entry]]]
 class Hub:
     """Knows the live subscribers; all of them share one position, but for those that a running batch still has to reach."""
 
-    def __init__(self, tails: Sequence[Tail], meter: Meter) -> None:
-        self._tails = tails
-        self._meter = meter
+    def __init__(self, core: Core) -> None:
+        self._tails, self._meter = core.tails, core.meter
         self._channels: dict[str, set[Subscriber]] = {}
         self._pending: dict[Subscriber, list[Piece]] = {}
         self._before: Positions = ()

@@ -46,7 +46,7 @@ def render(meter: Meter, connections: int, behind: int, tails: Iterable[Tail]) -
 
 
 def _per_shard(tails: list[Tail]) -> list[str]:
-    rows = [
+    rows: list[tuple[str, str, list[float]]] = [
         ("ring_entries", "Entries in the ring.", [len(tail.ring) for tail in tails]),
         ("ring_bytes", "Bytes in the ring, about.", [tail.ring.bytes for tail in tails]),
         ("position_seconds", "Time of the last entry that was read.", [(tail.position >> 64) / 1000 for tail in tails]),

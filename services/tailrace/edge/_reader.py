@@ -8,13 +8,13 @@ from redis import RedisError
 from redis.asyncio import Redis
 
 from tailrace.edge._catchup import CatchUp
+from tailrace.edge._core import Core
 from tailrace.edge._hub import Hub
-from tailrace.edge._meter import Meter
 from tailrace.edge._subscriber import Subscriber
 from tailrace.edge._sync import Sync
 from tailrace.edge._tail import Tail
 from tailrace.log import RawEntry, follow, whole_entries
-from tailrace.wire import Entry, Keys, parse_id
+from tailrace.wire import Entry, parse_id
 
 logger = logging.getLogger(__name__)
 BLOCK_S = 1.0
@@ -25,11 +25,9 @@ _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 class Reader:
     """Follows the logs from the tails' positions, through losses of Redis too."""
 
-    def __init__(
-        self, redis: Redis, keys: Keys, tails: Sequence[Tail], hub: Hub, catch_up: CatchUp, sync: Sync, meter: Meter
-    ) -> None:
-        self._redis, self._keys, self._tails = redis, keys, tails
-        self._hub, self._catch_up, self._sync, self._meter = hub, catch_up, sync, meter
+    def __init__(self, core: Core, redis: Redis, hub: Hub, catch_up: CatchUp, sync: Sync) -> None:
+        self._redis, self._keys, self._tails, self._meter = redis, core.keys, core.tails, core.meter
+        self._hub, self._catch_up, self._sync = hub, catch_up, sync
         self._confirmed: dict[int, tuple[str, int]] = {}
         """Generation and position that Redis confirmed for a shard before it was asked for more."""
         self.on_return: Callable[[], None] = lambda: None

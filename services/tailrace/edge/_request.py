@@ -66,6 +66,6 @@ def _client(text: str | None) -> str:
 
 
 def _rewind(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text) <= MAX_REWIND):  # noqa: PLR2004
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text) <= MAX_REWIND):
         raise RequestError(f"rewind {text[:40]!r}: a whole number up to {MAX_REWIND} is needed", "rewind")
     return int(text)

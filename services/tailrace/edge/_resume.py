@@ -31,9 +31,7 @@ class Replay(NamedTuple):
     """Where the subscriber is after all of them."""
 
 
-def replay(
-    histories: Mapping[str, ChannelHistory], ring: Ring, after: int, bound: int, excused: Mapping[str, int]
-) -> Replay:
+def replay(histories: Mapping[str, ChannelHistory], ring: Ring, after: int, bound: int, excused: Mapping[str, int]) -> Replay:
     """Merge what histories hold after a position, up to `bound`: the ring's base when they were asked.
 
     `excused` are channels of a rewind: what they lack up to the given position was before the stream began.

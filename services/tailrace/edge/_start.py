@@ -1,11 +1,11 @@
 """The start of a stream: the ring's warming, and where a client's cursor puts it."""
 
 import asyncio
-from collections.abc import Sequence
 
 from redis import RedisError
 
 from tailrace.edge._config import EdgeConfig
+from tailrace.edge._core import Core
 from tailrace.edge._errors import BusyError
 from tailrace.edge._hub import Hub
 from tailrace.edge._request import StreamRequest
@@ -36,8 +36,8 @@ async def warm(log: LogReader, tail: Tail, config: EdgeConfig) -> None:
 class Starter:
     """Finds out where streams begin."""
 
-    def __init__(self, tails: Sequence[Tail], logs: Sequence[LogReader], hub: Hub, sync: Sync) -> None:
-        self._tails, self._logs, self._hub, self._sync = tails, logs, hub, sync
+    def __init__(self, core: Core, hub: Hub, sync: Sync) -> None:
+        self._tails, self._logs, self._hub, self._sync = core.tails, core.logs, hub, sync
 
     async def begin(self, request: StreamRequest) -> Behind:
         """Return where a stream begins.
@@ -110,5 +110,3 @@ class Starter:
             if entries:
                 behind.positions[shard] = min(behind.positions[shard], entries[0].id - 1)
         return behind
-
-

@@ -1,15 +1,13 @@
 """`GET /sse` over ASGI: the stream's contract, from the request to the first bytes."""
 
 from collections.abc import Iterable
-from functools import partial
 
 import msgspec
 from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
 
-from tailrace.edge._connection import SendConnection
+from tailrace.edge._connection import SendConnection, SocketConnection, hand_over
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError, RequestError
-from tailrace.edge._handover import hand_over
 from tailrace.edge._request import read_request
 from tailrace.edge._subscriber import Subscriber
 from tailrace.wire import comment, retry
@@ -65,19 +63,17 @@ class StreamHandler:
 
     async def _stream(self, subscriber: Subscriber, cors: Headers, scope: Scope, receive: Receive, send: Send) -> None:
         engine = self._engine
-        on_room, on_gone = partial(engine.make_room, subscriber), partial(engine.leave, subscriber)
-        handed_over = False
+        socket: SocketConnection | None = None
         try:
             await send(_start(200, [*_HEAD, *cors]))
-            if socket := hand_over(scope, on_room, on_gone):
-                handed_over = True
+            if socket := hand_over(scope, engine, subscriber):
                 engine.open(subscriber, socket)
             else:
-                connection = SendConnection(on_room)
+                connection = SendConnection(engine, subscriber)
                 engine.open(subscriber, connection)
                 await connection.run(receive, send)
         finally:
-            if not handed_over:
+            if socket is None:
                 engine.leave(subscriber)
 
     async def _put_off(self, send: Send, cors: Headers) -> None:

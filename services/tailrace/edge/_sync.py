@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from tailrace.edge._core import Core
 from tailrace.edge._hub import Hub
-from tailrace.edge._tail import Tail
-from tailrace.log import Generations, LogReader
+from tailrace.log import Generations
 from tailrace.wire import format_id
 
 logger = logging.getLogger(__name__)
@@ -16,14 +16,14 @@ LOST = "Redis lost events that this cursor had seen"
 class Sync:
     """Asks Redis for generations; all who ask at the same time share one answer."""
 
-    def __init__(self, tails: Sequence[Tail], logs: Sequence[LogReader], hub: Hub) -> None:
+    def __init__(self, core: Core, hub: Hub) -> None:
         self.away = False
         """Whether Redis can't be read just now."""
         self.on_new_generation: Callable[[], None] = lambda: None
-        self._tails, self._logs, self._hub = tails, logs, hub
-        self._locks = [asyncio.Lock() for _ in tails]
-        self._started = [0 for _ in tails]
-        self._answers: list[Generations | None] = [None for _ in tails]
+        self._tails, self._logs, self._hub = core.tails, core.logs, hub
+        self._locks = [asyncio.Lock() for _ in self._tails]
+        self._started = [0 for _ in self._tails]
+        self._answers: list[Generations | None] = [None for _ in self._tails]
 
     async def look(self, shard: int) -> Generations:
         """Return a shard's generations as they are after this call began, and act on them. Raises redis.RedisError."""

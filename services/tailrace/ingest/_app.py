@@ -109,7 +109,8 @@ def _respond(answer: Answer) -> Response[bytes]:
 
 
 def _http_error(_: AnyRequest, error: HTTPException) -> Response[bytes]:
-    return _respond(answers.problem(error.status_code, error.detail, headers=error.headers))
+    message = f"the body has more than {MAX_BODY_BYTES} bytes" if error.status_code == 413 else error.detail
+    return _respond(answers.problem(error.status_code, message, headers=error.headers))
 
 
 def _fault(request: AnyRequest, error: Exception) -> Response[bytes]:

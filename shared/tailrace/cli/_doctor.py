@@ -30,6 +30,7 @@ from tailrace.log import connect
 from tailrace.wire import Keys
 
 _WAIT_S = 5.0
+_ALIVE_S = 15  # a worker gives a sign of life more often
 _EPILOG = """
 examples:
   tailrace doctor
@@ -89,8 +90,8 @@ async def _config(redis: Redis) -> dict[str, str]:
 async def _queue(redis: Redis, keys: Keys) -> Iterator[Finding]:
     return judge_queue(
         foreign=bool(await redis.exists(f"{keys.queue()}:health-check")),  # arq's own sign of life, `<queue>:health-check`
-        workers=await redis.zcard(keys.workers()),
-        waiting=await redis.zcard(keys.queue()),
+        workers=await redis.zcount(keys.workers(), (await redis.time())[0] - _ALIVE_S, "+inf"),
+        waiting=await redis.zcard(keys.queue()) + await redis.zcard(keys.calls()),
         dead=await redis.xlen(keys.dead()),
     )
 

@@ -53,7 +53,7 @@ async def enqueued(target: Target, enqueue: Callable[[Pusher], Awaitable[Job]], 
         return 1
     if receipt is None:
         told = f"enqueued: job {job.id}" if job.new else f"left alone: there is a job {job.id} already"
-        print(told + (f"; no receipt within {wait_s:g} s, is a worker running?" if wait_s > 0 else ""))
+        print(told + (f"; no receipt within {wait_s:g} s, does a worker serve it?" if wait_s > 0 else ""))
         return 0
     return _print(receipt)
 

@@ -94,19 +94,22 @@ class Lane:
             return set()
         self._number += 1
         keys, args = self._call([job for asked in group for job in asked.jobs])
+        deadline, clock = group[0].deadline, asyncio.get_running_loop().time
         uncertain, tries = False, 0
         while True:
+            sent = False
             try:
-                async with asyncio.timeout_at(group[0].deadline):
+                async with asyncio.timeout_at(deadline):
                     await self._look()
+                    sent = clock() < deadline
                     return _read(await self._script(keys=keys, args=args))
             except OutOfMemoryError:
                 raise QueueFullError("Redis is out of memory") from None
             except _AWAY as error:
-                uncertain = uncertain or not _unsent(error)
+                uncertain = uncertain or (sent and not _unsent(error))
                 pause_s = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
-                if asyncio.get_running_loop().time() + pause_s >= group[0].deadline:
-                    raise RedisAwayError(str(error) or type(error).__name__, uncertain=uncertain) from error
+                if clock() + pause_s >= deadline:
+                    raise RedisAwayError(str(error) or "no answer in time", uncertain=uncertain) from error
             tries += 1
             await asyncio.sleep(pause_s)
 

@@ -35,6 +35,11 @@ def ticket_of(name: str) -> str:
     return name.partition(":")[0]
 
 
+def number(ticket: str) -> int:
+    """Return a ticket's number; jobs were given out in the order of these."""
+    return int(ticket.partition(".")[2])
+
+
 def blocks(pushes: Sequence[PushJob], out: Collection[int], now_ms: int) -> tuple[bytes, ...]:
     """Render what is delivered of a job."""
     return tuple([b"" if index in out else render(push, now_ms) for index, push in enumerate(pushes)])

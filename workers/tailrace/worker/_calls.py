@@ -26,9 +26,13 @@ _MAX_TRACEBACK = 20_000
 _log = logging.getLogger(__name__)
 
 
-class CallsConfig(NamedTuple):
-    """How calls are run."""
+class Terms(NamedTuple):
+    """What calls work with, and how they are run."""
 
+    keys: Keys
+    limits: QueueLimits
+    emitter: Emitter
+    patience: Patience
     at_once: int = 10
     timeout_s: float = 300.0
     tries: int = 5
@@ -50,30 +54,20 @@ class Outcome(NamedTuple):
 class Calls(ArqWorker):
     """An arq worker for functions: only JSON, arguments validated, nothing that fails vanishes."""
 
-    def __init__(
-        self,
-        functions: Mapping[str, Function],
-        queue: ArqRedis,
-        keys: Keys,
-        *,
-        limits: QueueLimits,
-        emitter: Emitter,
-        patience: Patience,
-        config: CallsConfig,
-    ) -> None:
-        self._config, self._emitter, self._patience, self._keys = config, emitter, patience, keys
-        self._common = common(keys, limits)
+    def __init__(self, functions: Mapping[str, Function], queue: ArqRedis, terms: Terms) -> None:
+        self._terms, self._emitter, self._patience = terms, terms.emitter, terms.patience
+        self._common = common(terms.keys, terms.limits)
         self._outcomes: dict[str, Outcome] = {}
         self._bury = queue.register_script(script("bury"))
         super().__init__(
             [self._as_arq(each) for each in functions.values()],
-            queue_name=keys.calls(),
+            queue_name=terms.keys.calls(),
             redis_pool=queue,
             handle_signals=False,
-            max_jobs=config.at_once,
-            job_timeout=config.timeout_s + _MARGIN_S,
-            poll_delay=config.poll_s,
-            max_tries=config.tries,
+            max_jobs=terms.at_once,
+            job_timeout=terms.timeout_s + _MARGIN_S,
+            poll_delay=terms.poll_s,
+            max_tries=terms.tries,
             health_check_interval=30,
             job_serializer=msgspec.json.Encoder(enc_hook=_describe).encode,
             job_deserializer=msgspec.json.decode,
@@ -105,12 +99,13 @@ class Calls(ArqWorker):
         return [format_id(entry.id) for entry in entries]
 
     async def _timed(self, function: Function, ctx: dict[Any, Any], argument: Any) -> list[PushJob]:
+        limit = asyncio.timeout(self._terms.timeout_s)
         try:
-            async with asyncio.timeout(self._config.timeout_s) as limit:
+            async with limit:
                 return await call(function, ctx, argument)
         except TimeoutError:
             if limit.expired():
-                message = f"it took longer than {self._config.timeout_s:g} s"
+                message = f"it took longer than {self._terms.timeout_s:g} s"
                 raise TimeoutError(message) from None
             raise
 
@@ -137,7 +132,7 @@ class Calls(ArqWorker):
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
         """Make a job that arq gives up a dead letter."""
-        tried = _failed(job_id, f"tried {self._config.tries} times", "$", None)
+        tried = _failed(job_id, f"tried {self._terms.tries} times", "$", None)
         await self._note(job_id, self._outcomes.pop(job_id, tried))
         await self._patience.ask(partial(super().finish_failed_job, job_id, result_data))
 
@@ -145,7 +140,7 @@ class Calls(ArqWorker):
         """Start no more calls, and leave those that run some time to end; what doesn't is put back."""
         self.allow_pick_jobs = False
         if running := [task for task in self.tasks.values() if not task.done()]:
-            _, slow = await asyncio.wait(running, timeout=self._config.drain_s)
+            _, slow = await asyncio.wait(running, timeout=self._terms.drain_s)
             for task in slow:
                 task.cancel()
             await asyncio.wait(running)
@@ -164,7 +159,7 @@ class Calls(ArqWorker):
     async def _note(self, job_id: str, outcome: Outcome) -> None:
         receipt, listener, reason, path, trace = outcome
         args = [job_id, *self._common, self.queue_name, receipt, listener, printable(reason), path]
-        ask = partial(self._bury, keys=[self._keys.dead()], args=[*args, trace.encode(errors="backslashreplace")])
+        ask = partial(self._bury, keys=[self._terms.keys.dead()], args=[*args, trace.encode(errors="backslashreplace")])
         await self._patience.ask(ask)
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from itertools import takewhile
+from typing import NamedTuple, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -49,7 +50,6 @@ class Batch:
         self.appended: dict[str, Appended] = {}
         self.unanswered = 0
         """Commits."""
-        self.finished = False
 
 
 class Commit(NamedTuple):
@@ -70,8 +70,7 @@ class Hold:
         self._window: deque[Batch] = deque()
         self._numbers = [0] * len(line.writers)
         self._outbox: list[asyncio.Queue[Commit]] = [asyncio.Queue() for _ in line.writers]
-        self._committed: asyncio.Queue[Batch] = asyncio.Queue()
-        self._moved = asyncio.Event()
+        self._committed, self._finished = asyncio.Event(), asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Hold the queue until it is time to stop.
@@ -86,7 +85,7 @@ class Hold:
             await self._feed(stopping)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._line.grace_s):
-                    await self._until(lambda: not self._window)
+                    await self._shorter(1)
             for helper in helpers:
                 helper.cancel()
 
@@ -111,8 +110,8 @@ class Hold:
 
     async def _feed(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
-            await self._until(lambda: len(self._window) < self._line.window)
-            mine = [batch.taken.field for batch in self._window if not batch.finished]
+            await self._shorter(self._line.window)
+            mine = [batch.taken.field for batch in self._window]
             ask = partial(self._queue.take, self._epoch, mine)
             taken, idle_s = await self._line.queue_patience.ask(ask)
             if taken:
@@ -124,14 +123,14 @@ class Hold:
         """Wait for the bell, but no longer than to the next job that is due or may have come in without ringing."""
         pause = self._line.poll_s if idle_s is None else min(self._line.poll_s, max(idle_s, _SHORTEST_S))
         try:
-            await self._line.bell.execute_command("BLPOP", self._line.bell_key, pause)
+            await cast("Awaitable[object]", self._line.bell.blpop([self._line.bell_key], timeout=cast("int", pause)))
         except (RedisError, OSError):
             await asyncio.sleep(pause)
 
     async def _start(self, taken: Taken) -> None:
         begun = self._memory.begun
         judged = judge_batch(taken, self._line.functions, begun)
-        facts = Facts(begun, await self._count(asked(judged, begun)), len(self._line.writers))
+        facts = Facts(begun, await self._count(asked(judged, begun)), self._memory.last)
         endings, deliveries = sort(taken, judged, facts)
         if endings:  # they leave before anything of this batch, or a later one, is appended
             await self._end([Ended(taken.field, not deliveries, endings)])
@@ -158,7 +157,7 @@ class Hold:
                 self._memory.remember(shard, field, {ticket_of(event.name) for event in some})
                 self._outbox[shard].put_nowait(Commit(self._numbers[shard], some, batch))
         if not batch.unanswered:
-            self._committed.put_nowait(batch)
+            self._committed.set()
 
     # Commit, finish.
 
@@ -171,29 +170,31 @@ class Hold:
             batch.appended.update([(entry.name, entry) for entry in await self._line.log_patience.ask(ask)])
             batch.unanswered -= 1
             if not batch.unanswered:
-                self._committed.put_nowait(batch)
+                self._committed.set()
 
     async def _finish(self) -> None:
+        """Finish batches in the order in which they were taken, so that what a shard holds after a job that hasn't ended says what it left out."""
         while True:
-            batches = [await self._committed.get()]
-            while not self._committed.empty():
-                batches.append(self._committed.get_nowait())
+            batches = list(takewhile(lambda batch: not batch.unanswered, self._window))
+            if not batches:
+                await self._committed.wait()
+                self._committed.clear()
+                continue
             there = await self._count(_asking(batches))
-            await self._end([Ended(batch.taken.field, whole=True, endings=_receipts(batch, there)) for batch in batches])
+            await self._end([Ended(batch.taken.field, True, _receipts(batch, there)) for batch in batches])
             for batch in batches:
-                batch.finished = True
-                self._memory.end([delivery.ticket for delivery in batch.deliveries])
-            while self._window and self._window[0].finished:
                 self._window.popleft()
-            self._moved.set()
+                self._memory.end([delivery.ticket for delivery in batch.deliveries])
+            self._finished.set()
 
     async def _end(self, ended: Iterable[Ended]) -> None:
         await self._line.queue_patience.ask(partial(self._queue.finish, self._epoch, list(ended)))
 
-    async def _until(self, ready: Callable[[], bool]) -> None:
-        while not ready():
-            self._moved.clear()
-            await self._moved.wait()
+    async def _shorter(self, length: int) -> None:
+        """Wait until fewer batches are in flight."""
+        while len(self._window) >= length:
+            self._finished.clear()
+            await self._finished.wait()
 
 
 def _asking(batches: Iterable[Batch]) -> list[str]:

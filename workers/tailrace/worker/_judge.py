@@ -89,19 +89,6 @@ def left_out(pushes: Sequence[PushJob], late_ms: float, there: Mapping[str, int]
     return out
 
 
-def skipped(pushes: Sequence[PushJob], known: Collection[int], shards: Sequence[int]) -> dict[int, Receipt]:
-    """Say which pushes a former holder has left out of a job that it began: those that a shard would hold before the last that it holds.
-
-    `known` are the pushes that the shards hold, `shards` the shard of each push.
-    """
-    last = {shards[index]: index for index in sorted(known)}
-    return {
-        index: nobody(push) if push.expires_s is None else expired(push)
-        for index, push in enumerate(pushes)
-        if index not in known and index < last.get(shards[index], -1)
-    }
-
-
 def expired(push: PushJob) -> Receipt:
     """Make the receipt of a push that came too late."""
     return Receipt(status="info", message=LATE, event=push.event, to=push.to)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from tailrace.log import Appended
-from tailrace.worker._batch import ticket_of
+from tailrace.worker._batch import number, ticket_of
 
 
 class Memory:
@@ -15,6 +15,8 @@ class Memory:
         """By event name: what former holders appended of jobs that haven't ended."""
         self.begun: dict[str, set[int]] = {}
         """By ticket: which pushes of a job those are."""
+        self.last: list[tuple[int, int]] = [(0, 0)] * shards
+        """By shard: the last of those, as number of its ticket and index."""
         self._open: dict[tuple[int, str], set[str]] = {}
         self._holding: dict[str, list[tuple[int, str]]] = defaultdict(list)
         self._forgettable: list[list[str]] = [[] for _ in range(shards)]
@@ -27,6 +29,7 @@ class Memory:
                 ticket, _, index = each.name.partition(":")
                 self.known[each.name] = each
                 self.begun.setdefault(ticket, set()).add(int(index))
+                self.last[shard] = max(self.last[shard], (number(ticket), int(index)))
             self.remember(shard, field, {ticket_of(each.name) for each in kept})
 
     def remember(self, shard: int, field: str, tickets: set[str]) -> None:

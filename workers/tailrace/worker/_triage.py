@@ -1,11 +1,11 @@
 """Sorts a batch: which jobs end before anything is appended, and what is appended of the rest."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from tailrace.wire import CLIENT_PREFIX, JobReceipt, JobState, bucket, encode_receipt
-from tailrace.worker._batch import Delivery, blocks
-from tailrace.worker._judge import MAX_DEATHS, Bury, Deliver, Move, Verdict, judge, left_out, skipped
+from tailrace.wire import CLIENT_PREFIX, JobReceipt, JobState, PushJob, Receipt, bucket, encode_receipt
+from tailrace.worker._batch import Delivery, blocks, number
+from tailrace.worker._judge import MAX_DEATHS, Bury, Deliver, Move, Verdict, expired, judge, left_out, nobody
 from tailrace.worker._queue import Ending, Taken, TakenJob
 from tailrace.worker._receipts import dead
 
@@ -21,7 +21,8 @@ class Facts(NamedTuple):
     begun: Begun
     there: Mapping[str, int]
     """Counts who is in the channels asked for."""
-    shards: int
+    last: Sequence[tuple[int, int]]
+    """By shard: the last push that it is known to hold of what former holders left."""
 
 
 class Sorted(NamedTuple):
@@ -70,12 +71,21 @@ def name(job: TakenJob) -> str:
 
 def _delivery(job: TakenJob, verdict: Deliver, now_ms: float, facts: Facts) -> Delivery:
     pushes, many, listener = verdict
-    if job.ticket in facts.begun:
-        out = skipped(pushes, facts.begun[job.ticket], [bucket(push.to, facts.shards) for push in pushes])
-    else:
-        out = left_out(pushes, now_ms - job.due_ms, facts.there)
+    out = skipped(job.ticket, pushes, facts)
+    if job.ticket not in facts.begun:
+        out |= left_out(pushes, now_ms - job.due_ms, facts.there)
     rendered = blocks(pushes, out, int(now_ms))
     return Delivery(job.position, job.ticket, name(job), pushes, rendered, out, many, listener)
+
+
+def skipped(ticket: str, pushes: Sequence[PushJob], facts: Facts) -> dict[int, Receipt]:
+    """Say which pushes a former holder has left out: those that a shard doesn't hold, though it holds what comes after them."""
+    known = facts.begun.get(ticket, ())
+    return {
+        index: nobody(push) if push.expires_s is None else expired(push)
+        for index, push in enumerate(pushes)
+        if index not in known and (number(ticket), index) < facts.last[bucket(push.to, len(facts.last))]
+    }
 
 
 def _nothing(delivery: Delivery) -> Ending:

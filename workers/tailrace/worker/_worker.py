@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from uuid import uuid4
 
+import msgspec
 from arq.connections import ArqRedis
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from tailrace.log import HistoryPolicy, LogLimits, LogWriter, Registry, check_layout, check_redis, connect
 from tailrace.wire import Keys
-from tailrace.worker._calls import Calls, CallsConfig, serve_calls
+from tailrace.worker._calls import Calls, Terms, serve_calls
 from tailrace.worker._config import WorkerConfig
 from tailrace.worker._emitter import Emitter
 from tailrace.worker._functions import Function
@@ -101,28 +102,32 @@ class Worker:
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             await asyncio.wait_for(self.queues.zrem(self.keys.workers(), self._name), 1)
 
-    async def watch_burst(self, stopping: asyncio.Event) -> None:
-        """Stop when no queue holds anything any more."""
-        while await self.queue_patience.ask(self._left):
+    async def watch_burst(self, stopping: asyncio.Event, *, calls: bool) -> None:
+        """Stop when the queues that are served here hold nothing any more."""
+        while await self.queue_patience.ask(partial(self._left, calls)):  # noqa: ASYNC110 - Redis fires no event when a queue is empty
             await asyncio.sleep(_BURST_LOOKS_S)
         stopping.set()
 
-    async def _left(self) -> int:
+    async def _left(self, calls: bool) -> int:
         queues = [await self.queue(partition).depth() for partition in range(self.config.partitions)]
-        return sum(queues) + int(await self.queues.zcard(self.keys.calls()))
+        return sum(queues) + (int(await self.queues.zcard(self.keys.calls())) if calls else 0)
 
     def calls(self, functions: Mapping[str, Function]) -> Calls:
         config = self.config
-        queue = ArqRedis.from_url(config.queue_redis or config.redis, socket_timeout=10, default_queue_name=self.keys.calls())
-        return Calls(
-            functions,
-            queue,
+        pool = ConnectionPool.from_url(config.queue_redis or config.redis, socket_timeout=10)
+        queue = ArqRedis(pool, msgspec.json.encode, msgspec.json.decode, default_queue_name=self.keys.calls())
+        terms = Terms(
             self.keys,
-            limits=self.limits,
-            emitter=Emitter(self.logs, self.writers, self.registry, self.log_patience),
-            patience=self.queue_patience,
-            config=CallsConfig(config.max_calls, config.call_timeout_s, config.call_tries, config.calls_poll_s, config.drain_s),
+            self.limits,
+            Emitter(self.logs, self.writers, self.registry, self.log_patience),
+            self.queue_patience,
+            config.max_calls,
+            config.call_timeout_s,
+            config.call_tries,
+            config.calls_poll_s,
+            config.drain_s,
         )
+        return Calls(functions, queue, terms)
 
 
 @asynccontextmanager
@@ -148,7 +153,7 @@ async def run(config: WorkerConfig, functions: Mapping[str, Function], stopping:
         async with asyncio.TaskGroup() as tasks:
             helpers = [tasks.create_task(worker.sign())]
             if config.burst:
-                helpers.append(tasks.create_task(worker.watch_burst(stopping)))
+                helpers.append(tasks.create_task(worker.watch_burst(stopping, calls=bool(functions))))
             lines = [tasks.create_task(serve(worker.line(partition, functions), stopping)) for partition in range(config.partitions)]
             if functions:
                 lines.append(tasks.create_task(serve_calls(worker.calls(functions), stopping)))

@@ -1,0 +1,62 @@
+"""The application that `tailrace edge` serves: the stream, its health, and a page that shows it."""
+
+from importlib.resources import files
+
+import msgspec
+from litestar import Litestar, MediaType, Response, asgi, get
+from litestar.types import Receive, Scope, Send
+
+from tailrace.edge._engine import Engine
+from tailrace.edge._stream import StreamHandler
+
+
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an edge is."""
+
+    state: str
+    reason: str = ""
+
+
+def readiness(engine: Engine) -> tuple[int, Health]:
+    """Return what `/readyz` answers: 503 only before the start and from the start of a drain.
+
+    A proxy without a ready edge answers 503, after which browsers give up; so Redis away or overload is 200.
+    """
+    if engine.state != "ready":
+        return 503, Health(engine.state)
+    return 200, Health("degraded", engine.degraded) if engine.degraded else Health("ready")
+
+
+def make_app(engine: Engine) -> Litestar:
+    """Make the application."""
+    stream = StreamHandler(engine)
+    page = files(__package__).joinpath("page.html").read_text().replace("{{path}}", engine.config.path)
+
+    @asgi(engine.config.path, copy_scope=False)
+    async def sse(scope: Scope, receive: Receive, send: Send) -> None:
+        await stream(scope, receive, send)
+
+    @get("/", media_type=MediaType.HTML, sync_to_thread=False)
+    def index() -> str:
+        return page
+
+    @get("/healthz", sync_to_thread=False)
+    def healthz() -> Health:
+        return Health("alive")
+
+    @get("/readyz", sync_to_thread=False)
+    def readyz() -> Response[Health]:
+        status, health = readiness(engine)
+        return Response(health, status_code=status)
+
+    return Litestar([sse, index, healthz, readyz], openapi_config=None, logging_config=None)
+
+
+def make_metrics_app(engine: Engine) -> Litestar:
+    """Make the application on `metrics_port`."""
+
+    @get("/metrics", media_type="text/plain; version=0.0.4; charset=utf-8", sync_to_thread=False)
+    def metrics() -> str:
+        return engine.metrics()
+
+    return Litestar([metrics], openapi_config=None, logging_config=None)

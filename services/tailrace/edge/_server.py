@@ -1,0 +1,115 @@
+"""tailrace's own server: uvicorn that hands sockets over, drains before it stops, and ends with status 0."""
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+from litestar import Litestar
+from uvicorn.server import ServerState
+
+from tailrace.cli import announce, bind
+from tailrace.edge._app import make_app, make_metrics_app
+from tailrace.edge._config import EdgeConfig
+from tailrace.edge._engine import Engine
+from tailrace.edge._handover import HandoverProtocol, check_seam
+
+_BACKLOG = 4096
+_SEND_BUFFER = 32 << 10
+"""The kernel doubles it; with its own choice it takes megabytes for a stalled client."""
+
+
+class EdgeServer(uvicorn.Server):
+    """Serves until it is told to end; the listener closes after the last stream."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(_settings(make_app(engine)))
+        self._engine = engine
+        self._hurry = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `serve`: uvicorn raises them again at the end, which spoils the exit status."""
+        yield
+
+    def stop(self) -> None:
+        """Drain and end; a second time, end at once."""
+        if self.should_exit:
+            self._hurry.set()
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        for listener in sockets or []:
+            announce("edge", *listener.getsockname()[:2])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        drain, hurry = asyncio.create_task(self._engine.drain()), asyncio.create_task(self._hurry.wait())
+        await asyncio.wait([drain, hurry], return_when=asyncio.FIRST_COMPLETED)
+        self.force_exit = not drain.done()
+        for task in (drain, hurry):
+            task.cancel()
+        self._engine.cut_all()
+        await super().shutdown(sockets)
+
+
+async def serve(config: EdgeConfig, host: str, port: int) -> None:
+    """Run an edge until SIGTERM or SIGINT.
+
+    Raises SetupError, SettingsError: it can't run like this.
+    """
+    check_seam()
+    loop, me, servers = asyncio.get_running_loop(), asyncio.current_task(), list[EdgeServer]()
+
+    def stop() -> None:
+        if servers:
+            servers[0].stop()
+        elif me is not None:
+            me.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    with suppress(asyncio.CancelledError):
+        engine = Engine(config)
+        async with engine.running():
+            listener = _tuned(bind(host, port))
+            servers.append(EdgeServer(engine))
+            engine.on_failure = servers[0].stop
+            if config.metrics_port:
+                await _serve_metrics(engine, bind(host, config.metrics_port, "--metrics-port"))
+            await servers[0].serve([listener])
+
+
+def _settings(app: Litestar) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=HandoverProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _tuned(listener: socket.socket, stall_s: float = 15) -> socket.socket:
+    """Set what all accepted sockets inherit: small kernel buffers, and an end for peers that answer no more."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(stall_s * 1000))
+    return listener
+
+
+async def _serve_metrics(engine: Engine, listener: socket.socket) -> None:
+    settings = _settings(make_metrics_app(engine))
+    settings.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    await loop.create_server(lambda: HandoverProtocol(settings, state, {}, _loop=loop), sock=listener, backlog=settings.backlog)

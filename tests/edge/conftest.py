@@ -1,0 +1,76 @@
+"""Edges of both kinds, and a log to append to."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from redis.asyncio import Redis
+
+from tailrace.log import LogLimits, LogWriter, NewEvent, connect
+from tailrace.wire import Keys, bucket, encode_json_block
+from tests.edge.foreign import Foreign
+from tests.support.service import Service
+
+FAST = {"heartbeat_s": "0.3", "lease_s": "1.5", "retry_ms": "100", "busy_retry_ms": "300", "drain_s": "2"}
+StartEdge = Callable[..., Service]
+
+
+class Log:
+    """Appends to all shards."""
+
+    def __init__(self, redis: Redis, shards: int = 1, limits: LogLimits | None = None) -> None:
+        self.redis = redis
+        self.keys = Keys()
+        self._writers = [LogWriter(redis, self.keys, shard, limits) for shard in range(shards)]
+        self.count = 0
+
+    async def append(self, channel: str, *, times: int = 1, filler: int = 0) -> list[int]:
+        """Append events that number themselves over all channels, and give their numbers."""
+        numbers = list(range(self.count, self.count + times))
+        self.count += times
+        writer = self._writers[bucket(channel, len(self._writers))]
+        for start in range(0, times, 100):
+            part = numbers[start : start + 100]
+            await writer.append([NewEvent(str(n), channel, _block(channel, n, filler)) for n in part])
+        return numbers
+
+
+def _block(channel: str, number: int, filler: int) -> bytes:
+    extra = f',"filler":"{"x" * filler}"' if filler else ""
+    return encode_json_block("message", f'{{"n":{number},"channel":"{channel}"{extra}}}'.encode())
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = connect(redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def log(redis: Redis) -> Log:
+    return Log(redis)
+
+
+@pytest.fixture
+def start_edge() -> Iterator[StartEdge]:
+    """Start edges that end with the test; settings by name."""
+    with ExitStack() as stack:
+
+        def start(redis_url: str, kind: str = "tailrace edge", **settings: object) -> Service:
+            chosen = {**FAST, "redis": redis_url, **{name: str(value) for name, value in settings.items()}}
+            if kind == "tailrace edge":
+                flags = [part for name, value in chosen.items() for part in ("--" + name.replace("_", "-"), value)]
+                return stack.enter_context(Service("edge", *flags))
+            names = {"redis": "REDIS_URL"}
+            return stack.enter_context(
+                Foreign({f"TAILRACE_{names.get(name, name.upper())}": value for name, value in chosen.items()})
+            )
+
+        yield start
+
+
+@pytest.fixture(params=["tailrace edge", "plugin on uvicorn h11"])
+def edge(request: pytest.FixtureRequest, redis_url: str, start_edge: StartEdge) -> Service:
+    """Give an edge whose transport is handed over, then one that is a guest in another application."""
+    return start_edge(redis_url, request.param, origins="https://example.org")

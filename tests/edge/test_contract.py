@@ -1,0 +1,249 @@
+"""The SSE contract, over both ways to a socket: the transport handed over, and plain ASGI."""
+
+import uuid
+
+import httpx
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from tailrace.edge import EdgeConfig
+from tailrace.log import AWAY, LEASE_S, Registry
+from tailrace.wire import ALL, Keys
+from tests.edge.conftest import Log, StartEdge
+from tests.support.service import Service
+from tests.support.sse import SSEClient
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.anyio
+CLIENT = "6ffb1c74-4ca5-4b92-9a2e-6ef8d4d1b0a1"
+
+
+def sse(edge: Service, last_event_id: str | None = None, **params: object) -> SSEClient:
+    return SSEClient(f"{edge.url}/sse", last_event_id, **params)
+
+
+async def get(edge: Service, method: str = "GET", **params: object) -> httpx.Response:
+    async with httpx.AsyncClient() as client:
+        return await client.request(method, f"{edge.url}/sse", params=msgspec.to_builtins(params))
+
+
+async def test_head_and_first_events(edge: Service, log: Log) -> None:
+    async with sse(edge, channel=["room:1", "b", "room:1"], unknown="x") as client:
+        connect = await client.next("connect")
+        data = msgspec.json.decode(connect.data)
+        assert client.status == 200
+        assert client.headers["content-type"] == "text/event-stream"
+        assert client.headers["cache-control"] == "no-cache, no-store, no-transform"
+        assert client.headers["x-accel-buffering"] == "no"
+        assert client.headers["x-content-type-options"] == "nosniff"
+        assert client.headers["transfer-encoding"] == "chunked"
+        assert connect.id
+        assert uuid.UUID(data["id"]).version == 4
+        assert data["channels"] == ["room:1", "b", ALL, f"client:{data['id']}"]
+        assert (data["message"], data["heartbeat_s"]) == ("connected", 0.3)
+        assert 50 <= (client.retry_ms or 0) <= 150
+        for channel in ("room:1", "b", ALL, f"client:{data['id']}"):
+            (number,) = await log.append(channel)
+            assert await client.data() == {"n": number, "channel": channel}
+
+
+async def test_first_bytes_are_a_comment_and_retry(edge: Service) -> None:
+    async with httpx.AsyncClient() as client, client.stream("GET", f"{edge.url}/sse") as response:
+        lines = response.aiter_lines()
+        first = [await anext(lines) for _ in range(4)]
+    assert first[0].startswith(":")
+    assert first[2].startswith("retry: ")
+
+
+async def test_heartbeats_carry_the_cursor(edge: Service, log: Log) -> None:
+    async with sse(edge) as client:
+        connect = await client.next("connect")
+        await log.append("elsewhere")
+        beat = await client.next("heartbeat")
+        assert msgspec.json.decode(beat.data)["message"] == "alive"
+        await wait_until(lambda: client.last_event_id != connect.id)
+
+
+async def test_a_client_id_is_kept(edge: Service, log: Log) -> None:
+    async with sse(edge, client_id=CLIENT.upper()) as client:
+        assert (await client.data("connect"))["id"] == CLIENT
+        await client.drop()
+        (number,) = await log.append(f"client:{CLIENT}")
+        await client.reconnect()
+        assert (await client.data("connect"))["id"] == CLIENT
+        assert (await client.data())["n"] == number
+
+
+async def test_two_connections_with_one_id_both_receive_and_count_once(edge: Service, log: Log) -> None:
+    registry = Registry(log.redis, Keys())
+    async with sse(edge, client_id=CLIENT) as one, sse(edge, client_id=CLIENT, channel="a") as two:
+        await one.next("connect")
+        await two.next("connect")
+        await log.append(f"client:{CLIENT}")
+        assert (await one.next()).id == (await two.next()).id
+        assert await registry.recipients([ALL, "a", f"client:{CLIENT}"]) == [1, 1, 1]
+
+
+BAD_REQUESTS: list[tuple[dict[str, object], int, str, str]] = [
+    ({"channel": "a b"}, 400, "channel", "'a b'"),
+    ({"channel": ""}, 400, "channel", "''"),
+    ({"channel": "$sys"}, 400, "channel", "'$sys'"),
+    ({"channel": "x" * 129}, 400, "channel", "1 to 128"),
+    ({"channel": "é"}, 400, "channel", "1 to 128"),
+    ({"channel": [f"c{n}" for n in range(101)]}, 400, "channel", "101 channels"),
+    ({"channel": ["fine", f"client:{CLIENT}"]}, 403, "channel", "client:"),
+    ({"channel": "user:1"}, 403, "channel", "user:1"),
+    ({"client_id": "me"}, 400, "client_id", "'me'"),
+    ({"client_id": ""}, 400, "client_id", "no UUID"),
+    ({"client_id": "{" + CLIENT + "}"}, 400, "client_id", "no UUID"),
+    ({"rewind": "-1"}, 400, "rewind", "'-1'"),
+    ({"rewind": "1001"}, 400, "rewind", "1000"),
+    ({"rewind": "many"}, 400, "rewind", "'many'"),
+]
+
+
+async def test_bad_requests_are_told_what_is_wrong(edge: Service) -> None:
+    for params, status, path, says in BAD_REQUESTS:
+        answer = await get(edge, **params)
+        body = msgspec.json.decode(answer.content)
+        assert (answer.status_code, body["status"], body["path"]) == (status, "error", path), params
+        assert says in body["message"], params
+        assert answer.headers["content-type"] == "application/json"
+
+
+async def test_a_hundred_channels_are_fine(edge: Service) -> None:
+    async with sse(edge, channel=[f"c{n}" for n in range(100)]) as client:
+        assert len((await client.data("connect"))["channels"]) == 102
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_there_is_no_way_to_publish(edge: Service, method: str) -> None:
+    answer = await get(edge, method)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert "no way to publish" in answer.text
+
+
+async def test_head_is_answered_like_get_without_a_body(edge: Service) -> None:
+    answer = await get(edge, "HEAD")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "text/event-stream"
+
+
+async def test_cors(edge: Service) -> None:
+    ours, other = {"Origin": "https://example.org"}, {"Origin": "https://elsewhere.org"}
+    asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "last-event-id"}
+    async with httpx.AsyncClient(base_url=edge.url) as client:
+        preflight = await client.options("/sse", headers=ours | asked)
+        assert preflight.status_code == 204
+        assert preflight.headers["access-control-allow-origin"] == "https://example.org"
+        assert preflight.headers["access-control-allow-headers"] == "last-event-id"
+        assert "GET" in preflight.headers["access-control-allow-methods"]
+        head = await client.head("/sse", headers=ours)
+        assert head.headers["access-control-allow-origin"] == "https://example.org"
+        assert head.headers["vary"] == "Origin"
+        assert "access-control-allow-origin" not in (await client.head("/sse", headers=other)).headers
+        bad = await client.get("/sse?channel=%20", headers=ours)
+        assert (bad.status_code, bad.headers["access-control-allow-origin"]) == (400, "https://example.org")
+
+
+async def test_resume_by_header_then_by_parameter(edge: Service, log: Log) -> None:
+    async with sse(edge, channel="a") as client:
+        await client.next("connect")
+        first, second = [(await log.append("a"))[0] for _ in range(2)]
+        after_first = (await client.next()).id
+        after_second = (await client.next()).id
+        await client.drop()
+        (third,) = await log.append("a")
+        async with sse(edge, after_first, channel="a", last_event_id=after_second) as header:
+            connect = await header.next("connect")
+            assert connect.id == after_first
+            assert [(await header.data())["n"] for _ in range(2)] == [second, third]
+        async with sse(edge, channel="a", last_event_id=after_second) as parameter:
+            assert (await parameter.data())["n"] == third
+        assert first < second < third
+
+
+async def test_a_cursor_that_cannot_be_read_resets(edge: Service, log: Log) -> None:
+    await log.append("a", times=3)
+    for cursor in ("garbage", "1.", "x" * 200, "1abcdeAAAAAAA.abcdeAAAAAAA", "\x7f", "1zzzzzAAAAAAA"):
+        async with sse(edge, cursor, channel="a") as client:
+            connect, reset = await client.next(None), await client.next(None)
+            assert (connect.event, connect.id) == ("connect", "")
+            assert reset.event == "reset"
+            assert reset.id
+            assert msgspec.json.decode(reset.data)["reason"]
+            (number,) = await log.append("a")
+            assert (await client.data())["n"] == number
+
+
+async def test_rewind_gives_exactly_the_last_events_of_each_channel(edge: Service, log: Log) -> None:
+    a, b = await log.append("a", times=5), await log.append("b", times=5)
+    a += await log.append("a", times=1)
+    async with sse(edge, channel=["a", "b", "silent"], rewind=2) as client:
+        seen = [(await client.data())["n"] for _ in range(4)]
+        assert seen == sorted([*a[-2:], *b[-2:]])
+        (number,) = await log.append("silent")
+        assert (await client.data())["n"] == number
+        assert [event.event for event in client.events if event.event not in ("message", "heartbeat")] == ["connect"]
+        await client.reconnect()
+        (number,) = await log.append("a")
+        assert (await client.data())["n"] == number
+
+
+async def test_several_channels_come_in_log_order(edge: Service, log: Log) -> None:
+    async with sse(edge, channel=["a", "b"]) as client:
+        await client.next("connect")
+        for channel in "abbaab":
+            await log.append(channel)
+        assert [(await client.data())["n"] for _ in range(6)] == list(range(6))
+        assert len(set(client.ids())) == len([event for event in client.events if event.event != "heartbeat"])
+
+
+async def test_registered_before_connect_is_read_and_away_after_leaving(edge: Service, redis: Redis) -> None:
+    registry = Registry(redis, Keys())
+    for _ in range(5):
+        async with sse(edge, channel="a") as client:
+            own = (await client.data("connect"))["channels"][-1]
+            assert await registry.recipients([ALL, "a", own]) == [1, 1, 1]
+        await wait_until(lambda own=own: _is_away(registry, own))
+    assert await registry.recipients([ALL, "a"]) == [0, 0]
+
+
+async def _is_away(registry: Registry, channel: str) -> bool:
+    return await registry.recipients([channel]) == [AWAY]
+
+
+async def test_two_edges_both_deliver(edge: Service, start_edge: StartEdge, redis_url: str, log: Log) -> None:
+    other = start_edge(redis_url)
+    async with sse(edge, channel="a") as one, sse(other, channel="a") as two:
+        await one.next("connect")
+        await two.next("connect")
+        await log.append("a")
+        assert (await one.next()).id == (await two.next()).id
+
+
+async def test_a_client_moves_between_edges(edge: Service, start_edge: StartEdge, redis_url: str, log: Log) -> None:
+    other = start_edge(redis_url)
+    numbers = []
+    async with sse(edge, channel="a") as client:
+        await client.next("connect")
+        for url in (f"{other.url}/sse", f"{edge.url}/sse", f"{other.url}/sse"):
+            numbers += await log.append("a", times=3)
+            await client.drop()
+            numbers += await log.append("a", times=3)
+            await client.reconnect(url)
+        assert [(await client.data())["n"] for _ in numbers] == numbers
+
+
+async def test_large_events_and_bursts_arrive_whole(edge: Service, log: Log) -> None:
+    async with sse(edge, channel="a") as client:
+        await client.next("connect")
+        numbers = await log.append("a", times=3, filler=1 << 20)
+        numbers += await log.append("a", times=2000, filler=100)
+        assert [(await client.data(timeout_s=10))["n"] for _ in numbers] == numbers
+
+
+async def test_defaults() -> None:
+    config = EdgeConfig()
+    assert (config.heartbeat_s, config.drain_s, config.max_channels, config.lease_s) == (30, 20, 100, LEASE_S)

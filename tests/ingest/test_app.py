@@ -1,0 +1,64 @@
+"""What stands around the contract: health, the token, the OpenAPI page, other ways in."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.support.service import Service
+
+TOKEN = "s3cret-token"
+
+
+@pytest.fixture(scope="module")
+def guarded(system_url: str) -> Iterator[Service]:
+    with Service("ingest", "--redis", system_url, environ={"TAILRACE_PUSH_TOKEN": TOKEN}) as service:
+        yield service
+
+
+def test_health(ingest: Service) -> None:
+    assert httpx.get(f"{ingest.url}/healthz").json() == {"state": "alive"}
+    assert httpx.get(f"{ingest.url}/readyz").json() == {"state": "ready"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/push"), ("GET", "/jobs/x"), ("DELETE", "/jobs/x"), ("GET", "/schema/openapi.json")]
+)
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "Bearer", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xfc"])
+def test_without_the_token_nothing_is_to_be_had(guarded: Service, method: str, path: str, header: str | None) -> None:
+    headers = {"authorization": header.encode("latin-1")} if header else {}
+    answer = httpx.request(method, guarded.url + path, headers=headers)  # type: ignore[arg-type]
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert answer.json() == {"status": "error", "message": "a bearer token is needed", "path": "$"}
+
+
+def test_with_the_token_all_is(guarded: Service) -> None:
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    body = {"to": "room:1", "data": 1}
+    assert httpx.post(f"{guarded.url}/push", json=body, headers=headers).status_code == 200
+    assert httpx.get(f"{guarded.url}/schema/openapi.json", headers=headers).status_code == 200
+    assert TOKEN not in guarded.stderr
+
+
+def test_probes_need_no_token(guarded: Service) -> None:
+    assert httpx.get(f"{guarded.url}/healthz").status_code == 200
+    assert httpx.get(f"{guarded.url}/readyz").status_code == 200
+
+
+def test_openapi_describes_what_is_used(ingest: Service) -> None:
+    document = httpx.get(f"{ingest.url}/schema/openapi.json").json()
+    assert set(document["paths"]) == {"/push", "/jobs/{job}"}
+    push = document["paths"]["/push"]["post"]
+    assert set(push["responses"]) == {"200", "202", "400", "401", "404", "409", "410", "413", "422", "429", "503"}
+    array, one = push["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+    assert array["items"] == one
+    assert set(one["properties"]) >= {"to", "event", "data", "text", "key", "delay_s", "at", "expires_s", "stamp"}
+    assert set(document["paths"]["/jobs/{job}"]) == {"get", "delete"}
+    assert "$ref" not in str(document)
+    assert "html" in httpx.get(f"{ingest.url}/schema").headers["content-type"]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("PUT", "/push", 405)])
+def test_other_ways_in_are_answered_in_the_same_form(ingest: Service, method: str, path: str, status: int) -> None:
+    answer = httpx.request(method, ingest.url + path)
+    assert (answer.status_code, set(answer.json())) == (status, {"status", "message", "path"})

@@ -1,0 +1,176 @@
+"""`tailrace ingest` as a process: its start, its end, and what it does while Redis fails."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import redis
+
+from tailrace.wire import Keys
+from tests.support.redis import RedisServer, free_port
+from tests.support.service import Service
+from tests.support.wait import wait_until, wait_until_sync
+
+KEYS = Keys()
+PUSH = {"to": "room:1", "data": 1}
+
+
+@pytest.fixture
+def alone(redis_server: RedisServer) -> Iterator[Service]:
+    """Ingest without a worker."""
+    with Service("ingest", "--redis", redis_server.url, "--enqueue-s", "1", "--max-queue", "3") as service:
+        yield service
+
+
+def _push(service: Service, *, prefer: str = "respond-async", body: object = PUSH) -> httpx.Response:
+    return httpx.post(f"{service.url}/push", json=body, headers={"prefer": prefer}, timeout=20)
+
+
+@pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_with_status_0(alone: Service, with_signal: signal.Signals) -> None:
+    assert _push(alone).status_code == 202
+    assert alone.terminate(with_signal) == 0
+    assert "Traceback" not in alone.stderr
+
+
+@pytest.mark.anyio
+async def test_who_waits_is_answered_202_when_it_ends(alone: Service) -> None:
+    async with httpx.AsyncClient(timeout=30) as client:
+        waiting = asyncio.create_task(
+            client.post(f"{alone.url}/push", json=PUSH, headers={"prefer": "wait=30"})
+        )
+        with redis.Redis.from_url(_redis_of(alone)) as server:
+            await wait_until(lambda: server.zcard(KEYS.queue()))
+        begin = time.monotonic()
+        assert await asyncio.to_thread(alone.terminate) == 0
+        assert (await waiting).status_code == 202
+        assert time.monotonic() - begin < 5
+
+
+def _redis_of(service: Service) -> str:
+    return service._command[service._command.index("--redis") + 1]
+
+
+def test_no_receipt_in_time_is_202_and_the_job_is_queued(alone: Service) -> None:
+    begin = time.monotonic()
+    answer = _push(alone, prefer="wait=1")
+    assert answer.status_code == 202
+    assert 0.9 < time.monotonic() - begin < 4
+    assert httpx.get(alone.url + answer.headers["location"]).json()["state"] == "queued"
+
+
+def test_a_full_queue_is_503_and_keeps_what_was_accepted(alone: Service, redis_server: RedisServer) -> None:
+    assert [_push(alone).status_code for _ in range(4)] == [202, 202, 202, 503]
+    answer = _push(alone)
+    assert answer.headers["retry-after"] == "5"
+    assert "too many jobs wait" in answer.json()["message"]
+    with redis.Redis.from_url(redis_server.url) as server:
+        assert server.zcard(KEYS.queue()) == 3
+
+
+def test_redis_short_of_memory_is_503_until_it_has_room(alone: Service, redis_server: RedisServer) -> None:
+    with redis.Redis.from_url(redis_server.url) as server:
+        used = server.info("memory")["used_memory"]
+        server.config_set("maxmemory", used * 5 // 4)
+        answer = _push(alone)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "of its memory: nothing was enqueued" in answer.json()["message"]
+        server.config_set("maxmemory", 0)
+        wait_until_sync(lambda: _push(alone).status_code == 202)
+
+
+def test_redis_that_goes_away_and_comes_back(alone: Service, redis_server: RedisServer) -> None:
+    assert _push(alone).status_code == 202
+    redis_server.kill()
+    answer = _push(alone)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json()["message"].startswith("Redis is away")
+    assert str(redis_server.port) not in answer.text
+    for path in ("/readyz", "/jobs/x"):
+        assert httpx.get(alone.url + path).status_code == 503
+    assert httpx.delete(f"{alone.url}/jobs/x").status_code == 503
+    assert httpx.get(f"{alone.url}/healthz").status_code == 200
+    redis_server.start()
+    wait_until_sync(lambda: httpx.get(f"{alone.url}/readyz").status_code == 200)
+    assert _push(alone).status_code == 202
+    assert alone.stderr.count("Redis is away") == 1
+    assert alone.stderr.count("Redis is back") == 1
+
+
+def test_it_starts_without_redis_and_says_so() -> None:
+    url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
+    with Service("ingest", "--redis", url, "--enqueue-s", "0.3") as service:
+        assert _push(service).status_code == 503
+        assert httpx.get(f"{service.url}/readyz").status_code == 503
+        assert "is away" in service.stderr
+        assert "hunter2" not in service.stderr + str(service.stdout)
+        assert service.terminate() == 0
+
+
+def test_a_redis_that_evicts_is_refused() -> None:
+    with RedisServer("valkey", "--maxmemory-policy", "allkeys-lru") as server:
+        done = _ingest("--redis", server.url)
+    assert done.returncode == 2
+    assert "maxmemory-policy" in done.stderr
+
+
+def test_a_port_that_is_taken_names_the_setting(alone: Service, redis_server: RedisServer) -> None:
+    done = _ingest("--redis", redis_server.url, "--port", alone.url.rsplit(":", 1)[1])
+    assert done.returncode == 2
+    assert "--port" in done.stderr
+
+
+def test_help_shows_settings_and_examples() -> None:
+    done = _ingest("--help")
+    assert done.returncode == 0
+    assert "TAILRACE_PUSH_TOKEN" in done.stdout
+    assert "curl" in done.stdout
+
+
+def _ingest(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tailrace.cli", "ingest", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+
+def test_too_much_at_once_is_429(redis_server: RedisServer) -> None:
+    """Bodies that never end hold what they announce; the smallest limit lets one of the largest in."""
+    with Service("ingest", "--redis", redis_server.url, "--max-bytes", str(1 << 24)) as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        import socket
+
+        with socket.create_connection((host, int(port))) as slow:
+            slow.sendall(b"POST /push HTTP/1.1\r\nHost: x\r\nContent-Length: 16777216\r\n\r\n[")
+            answer = wait_until_sync(lambda: _busy(service))
+    assert answer.headers["retry-after"] == "5"
+    assert answer.json()["message"] == "too many requests at once"
+
+
+def _busy(service: Service) -> httpx.Response | None:
+    answer = _push(service)
+    return answer if answer.status_code == 429 else None
+
+
+def test_killed_between_enqueueing_and_answering_it_loses_nothing(redis_server: RedisServer) -> None:
+    """Without a worker every request waits; then ingest is killed, and a worker comes."""
+    with Service("ingest", "--redis", redis_server.url) as service, redis.Redis.from_url(redis_server.url) as server:
+        asyncio.run(_abandoned(service, server, 20))
+        with Service("worker", "--redis", redis_server.url):
+            wait_until_sync(lambda: server.xlen(KEYS.log(0)) == 20)
+        assert server.zcard(KEYS.queue()) == 0
+
+
+async def _abandoned(service: Service, server: "redis.Redis", count: int) -> None:
+    async with httpx.AsyncClient(timeout=30) as client:
+        waiting = [
+            asyncio.create_task(client.post(f"{service.url}/push", json={"to": "room:1", "data": number}))
+            for number in range(count)
+        ]
+        await wait_until(lambda: server.zcard(KEYS.queue()) == count)
+        await asyncio.to_thread(service.kill)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(result, httpx.HTTPError) for result in results)
