@@ -7,9 +7,13 @@ from contextlib import ExitStack
 import blockbuster
 import pytest
 import redis
+from hypothesis import settings
 
 import tailrace
 from tests.support.redis import Kind, RedisServer, executable
+
+settings.register_profile("tailrace", deadline=None)  # a busy machine is no failure
+settings.load_profile("tailrace")
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ def seen_in(page: Page, streams: Streams, events: list[Pushed]) -> list[list[str
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate])
 @given(st.lists(pushed, min_size=1, max_size=20))
 def test_chromium_sees_what_was_pushed(page: Page, streams: Streams, events: list[Pushed]) -> None:
     check(events, seen_in(page, streams, events))

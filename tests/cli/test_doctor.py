@@ -1,5 +1,6 @@
 """`tailrace doctor` on real servers, good and bad, and through streams that are held back."""
 
+import gzip
 import socket
 import threading
 from collections.abc import Iterator
@@ -90,24 +91,29 @@ def answering(*parts: bytes) -> Iterator[str]:
             thread.join()
 
 
-def test_stream_that_comes_through(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stream_of_another_system_is_judged_by_its_first_event(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with answering(HEAD, CONNECT) as url:
         assert main(["doctor", "--redis", redis_url, "--url", url]) == 0
-    assert "events come through at once" in capsys.readouterr().out
+    assert "warning  the first event came after" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("parts", [[HEAD], [HEAD, CONNECT[:-1]]], ids=["nothing", "part of an event"])
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [([], "not even the answer's head came"), ([HEAD], "the first did not come"), ([HEAD, CONNECT[:-1]], "the first did not come")],
+    ids=["nothing", "head", "part of an event"],
+)
 def test_stream_that_is_held_back(
-    redis_url: str, parts: list[bytes], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    redis_url: str, parts: list[bytes], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tailrace.cli._doctor._WAIT_S", 0.3)
+    monkeypatch.setattr("tailrace.cli._probe._WAIT_S", 0.3)
     with answering(*parts) as url:
         assert main(["doctor", "--redis", redis_url, "--url", url]) == 1
-    assert "something on the way buffers: the first event did not come" in capsys.readouterr().out
+    assert f"something on the way holds events back: {said}" in capsys.readouterr().out
 
 
 def test_compressed_stream(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with answering(HEAD.replace(b"Connection: close", b"Connection: close\r\nContent-Encoding: gzip"), b"\x1f\x8b") as url:
+    zipped = HEAD.replace(b"Connection: close", b"Connection: close\r\nContent-Encoding: gzip")
+    with answering(zipped, gzip.compress(CONNECT)) as url:
         assert main(["doctor", "--redis", redis_url, "--url", url]) == 0
     assert "warning  something on the way compresses the stream (gzip)" in capsys.readouterr().out
 

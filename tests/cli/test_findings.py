@@ -71,12 +71,15 @@ def test_queue() -> None:
 @pytest.mark.parametrize(
     ("seen", "verdicts", "said"),
     [
-        (Proxied(200, STREAM, 0.01, 0.02), ["ok"], "at once"),
-        (Proxied(200, STREAM, None, None), ["wrong"], "proxy_buffering off"),
-        (Proxied(200, STREAM, 0.01, 4), ["wrong"], "after 4.0 s"),
-        (Proxied(200, {**STREAM, "content-encoding": "gzip"}, 0.01, 0.02), ["warning", "ok"], "compress"),
-        (Proxied(404, {"content-type": "text/html"}, None, None), ["wrong"], "404"),
-        (Proxied(200, {}, None, None), ["wrong"], "not an event stream"),
+        (Proxied(200, STREAM, 0.02, sent=True, event_s=0.01), ["ok"], "at once"),
+        (Proxied(200, STREAM, 0.02), ["warning"], "--redis"),
+        (Proxied(200, STREAM), ["wrong"], "proxy_buffering off"),
+        (Proxied(200, STREAM, 4), ["wrong"], "after 4.0 s"),
+        (Proxied(200, STREAM, 0.02, sent=True), ["wrong"], "one sent did not come"),
+        (Proxied(200, {**STREAM, "content-encoding": "gzip"}, 0.02, sent=True, event_s=0.01), ["warning", "ok"], "compress"),
+        (Proxied(0, {}), ["wrong"], "not even"),
+        (Proxied(404, {"content-type": "text/html"}), ["wrong"], "404"),
+        (Proxied(200, {}), ["wrong"], "not an event stream"),
     ],
 )
 def test_proxy(seen: Proxied, verdicts: list[str], said: str) -> None:

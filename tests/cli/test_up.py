@@ -87,7 +87,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     (folder / "greetings.py").write_text(FUNCTIONS)
     running = Up(folder, "--functions", "greetings")
     try:
-        running.until("Try, in two other terminals:")
+        running.until("try in two other terminals:")
         yield running
     finally:
         running.process.kill()
@@ -131,8 +131,10 @@ def _read_until(stream: HTTPResponse, text: str) -> str:
 def test_other_commands_find_it(up: Up) -> None:
     pushed = up.run("push", "--to", "room:1", "--text", "hi")
     assert json.loads(pushed.stdout)["status"] == "success"
-    assert up.run("doctor").returncode == 0
-    assert "ok       workers: 1" in up.run("doctor").stdout
+    doctor = up.run("doctor", "--url", f"{up.url('edge-1')}/sse")
+    assert doctor.returncode == 0
+    assert "ok       workers: 1" in doctor.stdout
+    assert "ok       events come through at once" in doctor.stdout
     assert up.run("dead", "list").stdout.splitlines()[-1] == "0 dead letters"
 
 
@@ -189,7 +191,7 @@ def test_data_outlives_it(tmp_path: Path) -> None:
     for arguments in (["push", "--to", "room:1", "--text", "kept"], []):
         running = Up(tmp_path, "--data", str(tmp_path / "data"))
         try:
-            running.until("Try, in two other terminals:")
+            running.until("try in two other terminals:")
             if arguments:
                 assert running.run(*arguments).returncode == 0
                 assert running.run("up", *ANY_PORTS, "--data", str(tmp_path / "data")).returncode == 2
@@ -212,7 +214,7 @@ def _tailed(running: Up) -> str:
 
 def test_killed_itself_it_leaves_no_process(tmp_path: Path) -> None:
     running = Up(tmp_path)
-    running.until("Try, in two other terminals:")
+    running.until("try in two other terminals:")
     children = list(running.children().values())
     assert len(children) == len(NAMES)
     running.process.kill()

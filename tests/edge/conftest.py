@@ -63,9 +63,7 @@ def start_edge() -> Iterator[StartEdge]:
                 flags = [part for name, value in chosen.items() for part in ("--" + name.replace("_", "-"), value)]
                 return stack.enter_context(Service("edge", *flags))
             names = {"redis": "REDIS_URL"}
-            return stack.enter_context(
-                Foreign({f"TAILRACE_{names.get(name, name.upper())}": value for name, value in chosen.items()})
-            )
+            return stack.enter_context(Foreign({f"TAILRACE_{names.get(name, name.upper())}": value for name, value in chosen.items()}))
 
         yield start
 

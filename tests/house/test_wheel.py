@@ -16,11 +16,12 @@ from tests.support.service import Service
 pytestmark = pytest.mark.timeout(300)
 
 SHARED = {"tailrace.wire", "tailrace.log", "tailrace.push", "tailrace.cli"}
-SERVICES = {"tailrace.edge", "tailrace.ingest", "tailrace.worker"}
+HTTP = {"tailrace.edge", "tailrace.ingest"}  # each extra brings what the other needs too
+SERVICES = HTTP | {"tailrace.worker"}
 OFFERED = {
     "base": SHARED,
-    "edge": SHARED | {"tailrace.edge"},
-    "ingest": SHARED | {"tailrace.ingest"},
+    "edge": SHARED | HTTP,
+    "ingest": SHARED | HTTP,
     "worker": SHARED | {"tailrace.worker"},
     "all": SHARED | SERVICES,
 }

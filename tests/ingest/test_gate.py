@@ -1,14 +1,16 @@
 import pytest
 
-from tailrace.ingest._gate import BusyError, Gate
+from tailrace.ingest._gate import BusyError, Gate, Hold
 
 
 def test_bytes_are_held_as_long_as_they_are_used() -> None:
     gate = Gate(10)
-    with gate.hold(6):
-        with pytest.raises(BusyError), gate.hold(5):
-            pass
-        with gate.hold(4):
-            pass
-    with gate.hold(10):
-        pass
+    with Hold(gate) as first:
+        first.add(4)
+        first.add(2)
+        with Hold(gate) as second:
+            second.add(4)
+            with pytest.raises(BusyError):
+                second.add(1)
+        assert gate.held == 6
+    assert gate.held == 0

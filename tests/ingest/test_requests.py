@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
@@ -24,6 +26,7 @@ def test_one_push_and_an_array() -> None:
         (b'{"to":"a","data":1,"sender":"x"}', PushError, "$.sender"),
         (b'[{"to":"a","data":1},{"to":"a","data":1,"event":"open"}]', PushError, "$[1].event"),
         (b'[{"to":"a","data":1},{"to":"a b","data":1}]', PushError, "$[1].to"),
+        (b"[" + b",".join([b'{"to":"a","data":1}'] * 10_001) + b"]", TooLargeError, "$"),
         (b'[{"to":"a","data":1},{"to":"a","data":"%b"}]' % (b"x" * (1 << 20)), TooLargeError, "$[1].data"),
     ],
 )
@@ -42,7 +45,5 @@ _JSON = st.recursive(
 
 @given(st.binary() | _JSON.map(msgspec.json.encode) | st.lists(_JSON).map(msgspec.json.encode))
 def test_nothing_else_is_ever_raised(body: bytes) -> None:
-    try:
+    with suppress(PushError):
         read_body(body)
-    except PushError as error:
-        assert error.path.startswith("$")

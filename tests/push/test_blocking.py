@@ -1,6 +1,7 @@
 import os
 import threading
 
+import msgspec
 import pytest
 
 from tailrace.push import BlockingPusher, JobState, Push, PushError
@@ -17,7 +18,7 @@ def test_the_verbs_are_the_same(working_url: str) -> None:
         assert pusher.cancel(job.id) == JobState.APPENDED
         receipts = pusher.push_many([Push(to="blocking:1", data=1), Push(to="blocking:1", data=2)]).receipts()
         assert receipts is not None
-        assert [bytes(receipt.data) for receipt in receipts] == [b"1", b"2"]
+        assert [msgspec.json.encode(receipt.data) for receipt in receipts] == [b"1", b"2"]
         scheduled = pusher.push("blocking:1", 1, delay_s=60)
         assert scheduled.cancel() == JobState.CANCELLED
         assert len(pusher.push_many([Push(to="blocking:1", data=1)]).jobs) == 1

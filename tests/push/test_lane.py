@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import anyio
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -26,7 +27,7 @@ async def _queued(redis: Redis, partition: int = 0) -> list[str]:
     """What stands in the queue, in its order: the data of each push."""
     ids = await redis.zrange(KEYS.queue(partition), 0, -1)
     payloads = await redis.mget([JOB_PREFIX + job.decode() for job in ids]) if ids else []
-    return [bytes(push.data).decode() for text in payloads for push in decode_pushes(decode_job(text)).pushes]
+    return [msgspec.json.encode(push.data).decode() for text in payloads for push in decode_pushes(decode_job(text)).pushes]
 
 
 async def test_concurrent_pushes_stand_in_the_order_of_asking(redis: Redis, redis_server: RedisServer) -> None:
@@ -45,9 +46,7 @@ async def test_pushes_that_wait_share_a_script(redis: Redis, redis_server: Redis
     assert after - before <= 3
 
 
-async def test_partitions_are_chosen_by_channel_and_a_batch_goes_in_whole(
-    redis: Redis, redis_server: RedisServer
-) -> None:
+async def test_partitions_are_chosen_by_channel_and_a_batch_goes_in_whole(redis: Redis, redis_server: RedisServer) -> None:
     async with Pusher(redis_server.url, partitions=2) as pusher:
         pushes = [Push(to=f"room:{number}", data=number) for number in range(20)]
         batch = await pusher.push_many(pushes)
@@ -115,9 +114,7 @@ async def test_those_who_wait_behind_do_not_wait_longer() -> None:
     assert took_s < 1.5
 
 
-async def test_from_three_quarters_of_the_memory_on_nothing_is_enqueued(
-    redis: Redis, redis_server: RedisServer
-) -> None:
+async def test_from_three_quarters_of_the_memory_on_nothing_is_enqueued(redis: Redis, redis_server: RedisServer) -> None:
     used = (await redis.info("memory"))["used_memory"]
     await redis.config_set("maxmemory", used * 5 // 4)
     async with Pusher(redis_server.url) as pusher:

@@ -30,9 +30,7 @@ def test_each_push_stands_once_at_its_place(wishes: list[tuple[int, float]], par
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.0, 1.0, 2.5])), max_size=40), st.integers(1, 4))
-def test_a_job_has_one_partition_and_one_time_and_keeps_the_order(
-    wishes: list[tuple[int, float]], partitions: int
-) -> None:
+def test_a_job_has_one_partition_and_one_time_and_keeps_the_order(wishes: list[tuple[int, float]], partitions: int) -> None:
     requests = [_request(channel, delay_s, index) for index, (channel, delay_s) in enumerate(wishes)]
     jobs, places = _plan(requests, partitions)
     for number, job in enumerate(jobs):

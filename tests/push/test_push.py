@@ -27,9 +27,7 @@ def _data(data: Any) -> Any:
 def test_options_arrive() -> None:
     at = datetime(2026, 1, 31, 12, tzinfo=UTC)
     request = to_request(Push(to="room:1", text="<p>", event="html", key="k", at=at, expires_s=1.5, stamp=False))
-    assert request == PushRequest(
-        to="room:1", text="<p>", event="html", key="k", at=at, expires_s=1.5, stamp=False, data=UNSET
-    )
+    assert request == PushRequest(to="room:1", text="<p>", event="html", key="k", at=at, expires_s=1.5, stamp=False, data=UNSET)
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

@@ -50,7 +50,7 @@ class SSEClient:
         Raises:
             TimeoutError: none came in time, or the stream ended; the message shows what did come.
         """
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s), self._news:
                 while True:
                     while self._read < len(self.events):
@@ -58,11 +58,10 @@ class SSEClient:
                         if event in (None, self.events[self._read - 1].event):
                             return self.events[self._read - 1]
                     if self.ended.is_set():
-                        raise TimeoutError
+                        break
                     await self._news.wait()
-        except TimeoutError:
-            state = "the stream ended" if self.ended.is_set() else f"within {timeout_s} s"
-            raise TimeoutError(f"no {event} ({state}): {self.status} {self.events[-10:]} {self.body!r}") from None
+        state = "the stream ended" if self.ended.is_set() else f"within {timeout_s} s"
+        raise TimeoutError(f"no {event} ({state}): {self.status} {self.events[-10:]} {self.body!r}")
 
     async def data(self, event: str | None = "message", timeout_s: float = 5) -> Any:
         """Give the decoded data of the next event."""
@@ -79,9 +78,7 @@ class SSEClient:
     async def _open(self) -> None:
         headers = {"Last-Event-ID": self.last_event_id} if self.last_event_id else {}
         client = await self._stack.enter_async_context(httpx.AsyncClient(timeout=httpx.Timeout(10, read=None)))
-        response = await self._stack.enter_async_context(
-            client.stream("GET", self.url, params=self.params or None, headers=headers)
-        )
+        response = await self._stack.enter_async_context(client.stream("GET", self.url, params=self.params or None, headers=headers))
         self.status, self.headers = response.status_code, response.headers
         if response.status_code != httpx.codes.OK:
             self.body = await response.aread()

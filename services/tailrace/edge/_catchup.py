@@ -10,7 +10,7 @@ from redis import RedisError
 from tailrace.edge._core import Core
 from tailrace.edge._frames import FrameMaker, cursor_at, jittered, pieces
 from tailrace.edge._hub import Hub
-from tailrace.edge._resume import Missing, replay
+from tailrace.edge._resume import Missing, Move, next_move, replay
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import Sync
 from tailrace.wire import Control, Entry, Gap, Reset, encode_control, format_id, retry, with_id
@@ -79,27 +79,24 @@ class CatchUp:
             reason, behind.reset = behind.reset, ""
             self.say(subscriber, Reset(reason))
             return True
-        if any(at > tail.position for at, tail in zip(behind.positions, self._tails, strict=True)):
-            behind.since = behind.since or time.monotonic()
-            self._ahead.add(subscriber)
-            return False
-        behind.since = 0.0
-        for shard, tail in enumerate(self._tails):
-            if behind.positions[shard] != tail.position:
-                channels = subscriber.here(shard, len(self._tails))
-                if not channels:
-                    behind.positions[shard] = tail.position
-                elif behind.positions[shard] >= tail.ring.base:
-                    self._from_ring(subscriber, behind, shard, channels)
-                    return True
-                else:
-                    self._ask(subscriber, behind)
-                    return False
-        self._hub.join(subscriber)
+        move, shard = next_move(behind.positions, self._tails, lambda shard: bool(subscriber.here(shard, len(self._tails))))
+        if move is not Move.WAIT:
+            behind.since = 0.0
+        match move:
+            case Move.WAIT:
+                behind.since = behind.since or time.monotonic()
+                self._ahead.add(subscriber)
+            case Move.RING:
+                self._from_ring(subscriber, behind, shard)
+                return True
+            case Move.HISTORIES:
+                self._ask(subscriber, behind)
+            case Move.LIVE:
+                self._hub.join(subscriber)
         return False
 
-    def _from_ring(self, subscriber: Subscriber, behind: Behind, shard: int, channels: Sequence[str]) -> None:
-        tail = self._tails[shard]
+    def _from_ring(self, subscriber: Subscriber, behind: Behind, shard: int) -> None:
+        tail, channels = self._tails[shard], subscriber.here(shard, len(self._tails))
         entries = tail.ring.after(behind.positions[shard], channels, _RING_ENTRIES)
         end = entries[-1].id if len(entries) == _RING_ENTRIES else tail.position
         self._write(subscriber, behind, shard, entries, end)
@@ -131,12 +128,9 @@ class CatchUp:
 
     async def _from_histories(self, subscriber: Subscriber, behind: Behind) -> None:
         shards = len(self._tails)
-        needed = [
-            shard for shard, tail in enumerate(self._tails) if behind.positions[shard] < tail.ring.base and subscriber.here(shard, shards)
-        ]
-        if not needed:
+        move, shard = next_move(behind.positions, self._tails, lambda shard: bool(subscriber.here(shard, shards)))
+        if move is not Move.HISTORIES:
             return
-        shard = needed[0]
         tail, after, channels = self._tails[shard], behind.positions[shard], subscriber.here(shard, shards)
         bound = tail.ring.base
         most = max(2, min(_MOST_OF_ONE, _MOST_OF_ALL // len(channels)))

@@ -3,12 +3,51 @@
 Its reasons stand in design.md ("Cursor and resume"); it was tried there on an executable model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import NamedTuple
 
 from tailrace.edge._ring import Ring
-from tailrace.log import ChannelHistory
-from tailrace.wire import Entry
+from tailrace.edge._tail import Tail
+from tailrace.log import ChannelHistory, Generations
+from tailrace.wire import Entry, Place
+
+
+class Move(Enum):
+    """What a subscriber that is behind does next."""
+
+    WAIT = "its cursor is ahead of the reader"
+    RING = "the ring has what comes next"
+    HISTORIES = "the ring doesn't reach back far enough"
+    LIVE = "it has everything"
+
+
+def next_move(positions: list[int], tails: Sequence[Tail], asks: Callable[[int], bool]) -> tuple[Move, int]:
+    """Choose the next move, and the shard that it is about.
+
+    Positions of shards of which the subscriber asks for nothing move on by themselves.
+    """
+    if any(at > tail.position for at, tail in zip(positions, tails, strict=True)):
+        return Move.WAIT, 0
+    for shard, tail in enumerate(tails):
+        if positions[shard] == tail.position:
+            continue
+        if not asks(shard):
+            positions[shard] = tail.position
+        elif positions[shard] >= tail.ring.base:
+            return Move.RING, shard
+        else:
+            return Move.HISTORIES, shard
+    return Move.LIVE, 0
+
+
+def holds(tail: Tail, place: Place, generations: Generations | None) -> bool | None:
+    """Say whether a stream can go on from a place, or None where Redis has to be asked first: only its word resets."""
+    if place.generation == tail.label and place.position <= tail.position:
+        return True
+    if generations is None or generations.label != tail.label:
+        return None
+    return generations.holds(place.generation, place.position)
 
 
 class Missing(NamedTuple):

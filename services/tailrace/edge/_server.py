@@ -77,7 +77,7 @@ async def serve(config: EdgeConfig, host: str, port: int) -> None:
     with suppress(asyncio.CancelledError):
         engine = Engine(config)
         async with engine.running():
-            listener = _tuned(bind(host, port))
+            listener = _tuned(bind(host, port), config.stall_s)
             servers.append(EdgeServer(engine))
             engine.on_failure = servers[0].stop
             if config.metrics_port:
@@ -99,7 +99,7 @@ def _settings(app: Litestar) -> uvicorn.Config:
     )
 
 
-def _tuned(listener: socket.socket, stall_s: float = 15) -> socket.socket:
+def _tuned(listener: socket.socket, stall_s: float) -> socket.socket:
     """Set what all accepted sockets inherit: small kernel buffers, and an end for peers that answer no more."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     if hasattr(socket, "TCP_USER_TIMEOUT"):

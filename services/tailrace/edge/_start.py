@@ -9,11 +9,12 @@ from tailrace.edge._core import Core
 from tailrace.edge._errors import BusyError
 from tailrace.edge._hub import Hub
 from tailrace.edge._request import StreamRequest
+from tailrace.edge._resume import holds
 from tailrace.edge._subscriber import Behind
 from tailrace.edge._sync import LOST, Sync
 from tailrace.edge._tail import Tail
 from tailrace.log import Generations, LogReader
-from tailrace.wire import CursorError, Entry, Place, bucket, decode_cursor
+from tailrace.wire import CursorError, Entry, bucket, decode_cursor
 
 _PAGE = 500
 
@@ -60,28 +61,18 @@ class Starter:
             behind.reset = str(error)
             return behind
         known: dict[int, Generations] = {}
-        while unknown := [shard for shard, place in enumerate(cursor) if self._holds(shard, place, known) is None]:
+        while unknown := [shard for shard, place in enumerate(cursor) if holds(self._tails[shard], place, known.get(shard)) is None]:
             self._need_redis()
             for shard in unknown:
                 known[shard] = await self._sync.look(shard)
         behind = Behind(self._hub.position)
         for shard, place in enumerate(cursor):
-            if self._holds(shard, place, known):
+            if holds(self._tails[shard], place, known.get(shard)):
                 behind.positions[shard] = place.position
             else:
                 behind.reset = LOST
         self._need_redis_for_histories(request, behind)
         return behind
-
-    def _holds(self, shard: int, place: Place, known: dict[int, Generations]) -> bool | None:
-        """Say whether the stream can go on from there, or None where Redis has to be asked: only its word resets."""
-        tail = self._tails[shard]
-        if place.generation == tail.label and place.position <= tail.position:
-            return True
-        generations = known.get(shard)
-        if generations is None or generations.label != tail.label:
-            return None
-        return generations.holds(place.generation, place.position)
 
     def _need_redis(self) -> None:
         if self._sync.away:

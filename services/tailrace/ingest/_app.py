@@ -28,8 +28,7 @@ AnyRequest = Request[Any, Any, Any]
 async def push(request: AnyRequest, state: State) -> Response[bytes]:
     config: IngestConfig = state.config
     preference = read_prefer(",".join(request.headers.getall("prefer", [])), default_s=config.wait_s, max_s=config.max_wait_s)
-    size = request.content_length
-    answer = await state.engine.push(lambda: _body(request), MAX_BODY_BYTES if size is None else min(size, MAX_BODY_BYTES), preference)
+    answer = await state.engine.push(request.stream(), preference)  # unlike body(), it isn't kept while this waits
     if preference.applied:
         answer = answer._replace(headers={**answer.headers, "Preference-Applied": preference.applied})
     return _respond(answer)
@@ -92,11 +91,6 @@ def _cors(config: IngestConfig) -> CORSConfig | None:
         allow_headers=["Authorization", "Content-Type", "Prefer"],
         expose_headers=["Location", "Retry-After", "Preference-Applied"],
     )
-
-
-async def _body(request: AnyRequest) -> bytes:
-    """Read the body without the request keeping it for as long as the receipt is waited for."""
-    return b"".join([chunk async for chunk in request.stream()])
 
 
 def _respond(answer: Answer) -> Response[bytes]:

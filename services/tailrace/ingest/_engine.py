@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
 from tailrace.ingest import _answers as answers
 from tailrace.ingest._answers import Answer
-from tailrace.ingest._gate import BusyError, Gate
+from tailrace.ingest._gate import BusyError, Gate, Hold
 from tailrace.ingest._prefer import Preference
 from tailrace.ingest._requests import read_body
 from tailrace.push import Batch, Pusher, PushError, QueueFullError, RedisAwayError
@@ -35,11 +35,10 @@ class Engine:
         self._waiting = 0
         self._stopping = self._away = False
 
-    async def push(self, read: Callable[[], Awaitable[bytes]], size: int, preference: Preference) -> Answer:
-        """Enqueue what a body of `size` bytes asks for, and answer by its receipts, if they come in the time that is preferred."""
+    async def push(self, body: AsyncIterator[bytes], preference: Preference) -> Answer:
+        """Enqueue what a body asks for, and answer by its receipts, if they come in the time that is preferred."""
         try:
-            with self._gate.hold(size):
-                taken = await self._take(await read())
+            taken = await self._take(body)
         except BusyError as error:
             return answers.try_again(429, str(error))
         except PushError as error:
@@ -92,9 +91,14 @@ class Engine:
         self._stopping = True
         self._pusher.release()
 
-    async def _take(self, body: bytes) -> Taken:
-        asked = read_body(body)
-        batch = await self._pusher.enqueue(asked.pushes, many=asked.many)
+    async def _take(self, body: AsyncIterator[bytes]) -> Taken:
+        with Hold(self._gate) as hold:
+            chunks = []
+            async for chunk in body:
+                hold.add(len(chunk))
+                chunks.append(chunk)
+            asked = read_body(b"".join(chunks))
+            batch = await self._pusher.enqueue(asked.pushes, many=asked.many)
         now_ms = time.time_ns() // 1_000_000
         return Taken(batch, asked.many, any((push.due_ms(now_ms) or 0) > now_ms for push in asked.pushes))
 
@@ -112,7 +116,7 @@ class Engine:
     def _note(self, error: Exception | None) -> None:
         """Log that Redis went away, and that it is back, once each."""
         if error and not self._away:
-            _log.warning("Redis is away: %s", error)
+            _log.warning("Redis doesn't answer: %s", error)
         elif self._away and not error:
             _log.info("Redis is back")
         self._away = error is not None

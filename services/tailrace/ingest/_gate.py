@@ -1,7 +1,7 @@
 """Bounds what one process takes in at once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
 from tailrace.wire import TailraceError
 
@@ -11,18 +11,29 @@ class BusyError(TailraceError):
 
 
 class Gate:
-    """Counts bytes of bodies that are held."""
+    """Counts the bytes of all bodies that are held."""
 
     def __init__(self, most: int) -> None:
-        self._most, self._held = most, 0
+        self.most, self.held = most, 0
 
-    @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        """Hold so many bytes. Raises BusyError."""
-        if self._held + size > self._most:
-            raise BusyError("too many requests at once")
-        self._held += size
-        try:
-            yield
-        finally:
-            self._held -= size
+
+class Hold:
+    """One body's share, held while the `with` lasts."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate, self._share = gate, 0
+
+    def add(self, size: int) -> None:
+        """Hold so many bytes more. Raises BusyError."""
+        if self._gate.held + size > self._gate.most:
+            raise BusyError("too much comes at once: nothing was enqueued")
+        self._gate.held += size
+        self._share += size
+
+    def __enter__(self) -> Self:
+        """Hold nothing yet."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Let go."""
+        self._gate.held -= self._share

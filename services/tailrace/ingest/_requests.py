@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from tailrace.wire import PushRequest, check_push, convert_error
+from tailrace.wire import PushRequest, TooLargeError, check_push, convert_error
 
 MAX_BODY_BYTES = 16 << 20
+MAX_PUSHES = 10_000
+"""The most in one array: it is one job, and whoever comes after it waits."""
 
 
 class Asked(NamedTuple):
@@ -23,7 +25,8 @@ _body = msgspec.json.Decoder(PushRequest | list[PushRequest])
 def read_body(body: bytes) -> Asked:
     """Read and check a body.
 
-    Raises JobError: it isn't JSON; TooLargeError: a push has too much data; PushError: a value that can't be, with its path (`$[3].event`).
+    Raises JobError: it isn't JSON; TooLargeError: too many pushes, or too much data in one; PushError: a value that
+    can't be, with its path (`$[3].event`).
     """
     try:
         asked = _body.decode(body)
@@ -31,6 +34,8 @@ def read_body(body: bytes) -> Asked:
         raise convert_error(error) from None
     many = isinstance(asked, list)
     pushes = asked if isinstance(asked, list) else [asked]
+    if len(pushes) > MAX_PUSHES:
+        raise TooLargeError(f"an array has {MAX_PUSHES} pushes at most, and this one has {len(pushes)}")
     for index, push in enumerate(pushes):
         check_push(push, f"$[{index}]" if many else "$")
     return Asked(pushes, many)

@@ -6,7 +6,6 @@ import http.client
 import resource
 import time
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -14,7 +13,6 @@ from redis.exceptions import RedisError, ResponseError
 from tailrace.cli._command import Command
 from tailrace.cli._findings import (
     Finding,
-    Proxied,
     Verdict,
     judge_clock,
     judge_files,
@@ -25,11 +23,10 @@ from tailrace.cli._findings import (
 )
 from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._logging import redact
-from tailrace.cli._settings import SettingsError
+from tailrace.cli._probe import probe
 from tailrace.log import connect
 from tailrace.wire import Keys
 
-_WAIT_S = 5.0
 _ALIVE_S = 15  # a worker gives a sign of life more often
 _EPILOG = """
 examples:
@@ -42,7 +39,7 @@ Exit status: 0 nothing is wrong (there may be warnings), 1 something is.
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", metavar="URL", help="an edge's /sse as browsers reach it, to see whether a proxy buffers")
+    parser.add_argument("--url", metavar="URL", help="an edge's /sse as browsers reach it, to see whether a proxy holds events back")
     add_target(parser)
 
 
@@ -51,7 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
     findings = asyncio.run(_look(target))
     findings.append(judge_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     if arguments.url:
-        findings += _look_through(arguments.url)
+        findings += _look_through(arguments.url, target)
     for verdict, what, cure in findings:
         print(f"{verdict:<8} {what}" + (f"\n{'':<8} -> {cure}" if cure else ""))
     return int(any(finding.verdict is Verdict.WRONG for finding in findings))
@@ -96,44 +93,11 @@ async def _queue(redis: Redis, keys: Keys) -> Iterator[Finding]:
     )
 
 
-def _look_through(url: str) -> Iterator[Finding]:
+def _look_through(url: str, target: Target) -> Iterator[Finding]:
     try:
-        return judge_proxy(_proxied(url))
+        return judge_proxy(probe(url, target))
     except (OSError, http.client.HTTPException) as error:
         return iter([Finding(Verdict.WRONG, f"{redact(url)}: {error}", "see that the URL is right and that an edge runs behind it")])
-
-
-def _proxied(url: str) -> Proxied:
-    """Open a stream and see how soon its first event arrives."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"--url: {url} is not an http:// or https:// address")
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=_WAIT_S)
-    try:
-        began = time.monotonic()
-        headers = {"Accept": "text/event-stream", "Accept-Encoding": "gzip, br, zstd"}
-        connection.request("GET", f"{parts.path or '/'}?{parts.query}", headers=headers)
-        response = connection.getresponse()
-        first_s, connect_s = _first_event(response, began) if response.status == 200 else (None, None)
-        return Proxied(response.status, {name.lower(): value for name, value in response.getheaders()}, first_s, connect_s)
-    finally:
-        connection.close()
-
-
-def _first_event(response: http.client.HTTPResponse, began: float) -> tuple[float | None, float | None]:
-    """Give when the first byte came and when the first event was whole; a compressed stream counts by its bytes alone."""
-    first_s: float | None = None
-    text = b""
-    try:
-        while time.monotonic() - began < _WAIT_S and (part := response.read1()):
-            first_s = first_s if first_s is not None else time.monotonic() - began
-            text += part
-            if response.getheader("content-encoding") or b"\n\n" in text.partition(b"\nevent:")[2]:
-                return first_s, time.monotonic() - began
-    except TimeoutError:
-        pass
-    return first_s, None
 
 
 COMMAND = Command("Look for what is wrong with Redis, this machine or a proxy, and say what to change.", _configure, _run, _EPILOG)

@@ -12,6 +12,11 @@ _BAD_SKEW_S = 5.0
 _FILES = 65_536
 _CLIENTS = 1_000
 _SLOW_S = 2.0
+_UNBUFFER = (
+    "turn buffering and compression off there for this path (nginx: proxy_buffering off; Apache: flushpackets=on; Caddy: flush_interval -1)"
+)
+NO_ANSWER = 0
+"""Stands for the status where a connection was taken and nothing came back."""
 
 
 class Verdict(StrEnum):
@@ -33,10 +38,12 @@ class Proxied(NamedTuple):
     status: int
     headers: Mapping[str, str]
     """Names in lower case."""
-    first_s: float | None
-    """Until the first byte of the stream; None: none came in time."""
-    connect_s: float | None
-    """Until the whole `connect` event."""
+    connect_s: float | None = None
+    """Until the first event; None: it did not come in time."""
+    sent: bool = False
+    """Whether another event was appended for this stream; only the edge's own Redis can tell."""
+    event_s: float | None = None
+    """Until that event; None: it did not come in time."""
 
 
 def judge_server(info: Mapping[str, Any]) -> Iterator[Finding]:
@@ -130,6 +137,9 @@ def judge_queue(*, foreign: bool, workers: int, waiting: int, dead: int) -> Iter
 
 def judge_proxy(seen: Proxied) -> Iterator[Finding]:
     """Judge whether a stream comes through as it is sent."""
+    if seen.status == NO_ANSWER:
+        yield Finding(Verdict.WRONG, "something on the way holds events back: not even the answer's head came", _UNBUFFER)
+        return
     kind = seen.headers.get("content-type", "none")
     if seen.status != 200 or not kind.startswith("text/event-stream"):
         yield Finding(Verdict.WRONG, f"the answer is {seen.status} with content-type {kind}, not an event stream", "name the URL of /sse")
@@ -137,9 +147,16 @@ def judge_proxy(seen: Proxied) -> Iterator[Finding]:
     if encoding := seen.headers.get("content-encoding"):
         cure = "leave text/event-stream out of compression (nginx: gzip_types; Caddy: encode with a matcher)"
         yield Finding(Verdict.WARNING, f"something on the way compresses the stream ({encoding}), and may hold events back", cure)
-    if seen.connect_s is None or seen.connect_s > _SLOW_S:
-        when = "did not come" if seen.connect_s is None else f"came after {seen.connect_s:.1f} s"
-        cure = "turn buffering off there (nginx: proxy_buffering off; Apache: flushpackets=on; Caddy: flush_interval -1)"
-        yield Finding(Verdict.WRONG, f"something on the way buffers: the first event {when}", cure)
+    late = seen.event_s if seen.sent else seen.connect_s
+    if late is None or late > _SLOW_S:
+        when = "did not come" if late is None else f"came after {late:.1f} s"
+        yield Finding(
+            Verdict.WRONG, f"something on the way holds events back: {'one sent' if seen.sent else 'the first'} {when}", _UNBUFFER
+        )
+    elif seen.sent:
+        yield Finding(Verdict.OK, f"events come through at once (one sent came after {late * 1000:.0f} ms)")
     else:
-        yield Finding(Verdict.OK, f"events come through at once (the first after {seen.connect_s * 1000:.0f} ms)")
+        cure = "name this edge's Redis with --redis, and an event is sent too"
+        yield Finding(
+            Verdict.WARNING, f"the first event came after {late * 1000:.0f} ms; whether later ones are held back isn't known", cure
+        )

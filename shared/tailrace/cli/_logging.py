@@ -37,6 +37,7 @@ def configure_logging(level: str = "info") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Readable() if sys.stderr.isatty() else _Json())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("uvicorn.error").setLevel("WARNING")  # at info it says in five lines what the ready line says in one
 
 
 class _Json(logging.Formatter):

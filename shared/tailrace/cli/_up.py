@@ -43,7 +43,7 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 class UpConfig(msgspec.Struct, frozen=True):
     host: Annotated[str, msgspec.Meta(description="Address to listen on.")] = "127.0.0.1"
     edge_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge; repeat it for several.")] = (8000, 8010)
-    metrics_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge's metrics, in the same order.")] = (9000, 9010)
+    metrics_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge's metrics, in the same order.")] = (8900, 8910)
     ingest_port: Annotated[Port, msgspec.Meta(description="Port of ingest.")] = 8001
     data: Annotated[str, msgspec.Meta(description="Folder that Valkey keeps its data in; none: a temporary one.")] = ""
     functions: Annotated[tuple[str, ...], msgspec.Meta(description="Module with functions for the worker; repeatable.")] = ()
@@ -176,9 +176,9 @@ class _House:
         return is_ready
 
     def _advice(self) -> str:
-        edge = next((url for name, url in self._urls.items() if name.startswith("edge")), "")
+        edge = self._urls["edge-1"]
         return (
-            f"\nAll is up; Redis is {self._redis}. Ctrl-C stops it. Try, in two other terminals:\n\n"
+            f"\nAll is up; Redis is {self._redis}. Ctrl-C stops it. Open {edge} in a browser, or try in two other terminals:\n\n"
             f"    curl -N {edge}/sse\n"
             f'    {_own_name()} push --to all --event message \'{{"hello": "world"}}\'\n'
         )

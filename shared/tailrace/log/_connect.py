@@ -21,7 +21,8 @@ def connect(url: str, *, timeout_s: float | None = 5, connections: int = 50) -> 
     `timeout_s` bounds each command; a connection that blocks longer on purpose needs a longer one.
     Raises SetupError: the URL can't be read.
     """
-    options: dict[str, Any] = {"socket_timeout": timeout_s, "max_connections": connections, "health_check_interval": 0}
+    # Protocol 2 has one form of each answer on all versions of redis-py; 8 speaks 3 by itself, where a stream's entries come as a map.
+    options: dict[str, Any] = {"socket_timeout": timeout_s, "max_connections": connections, "health_check_interval": 0, "protocol": 2}
     if not url.startswith("unix"):
         options |= {"socket_connect_timeout": 5, "socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
     try:

@@ -8,7 +8,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError, OutOfMemoryError, ReadOnlyError, TimeoutError as RedisTimeoutError
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError as RedisTimeoutError,
+)
 
 from tailrace.push._errors import QueueFullError, RedisAwayError
 from tailrace.push._plan import CALLS, NewJob

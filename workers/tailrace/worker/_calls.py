@@ -1,6 +1,7 @@
 """Calls of functions, run the arq way from a queue of their own; what they emit is appended once per job and index."""
 
 import asyncio
+import contextlib
 import logging
 import traceback
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import msgspec
 from arq.connections import ArqRedis
 from arq.worker import Function as ArqFunction, Retry, RetryJob, Worker as ArqWorker, func
 
-from tailrace.wire import JOB_PREFIX, JobError, Keys, PushError, PushJob, decode_job, format_id
+from tailrace.wire import JOB_PREFIX, Job, Keys, PushError, PushJob, convert_error, decode_job, format_id
 from tailrace.worker._emitter import Emitter
 from tailrace.worker._functions import Function, call, read_argument
 from tailrace.worker._judge import listener
@@ -22,6 +23,7 @@ from tailrace.worker._scripts import script
 
 _MARGIN_S = 60.0  # what arq allows beyond our own time limit, for waiting until events are appended
 _PAUSE_S = 1.0
+_PUT_BACK_S, _PUT_BACK_TRIES = 0.1, 20
 _MAX_TRACEBACK = 20_000
 _log = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class Calls(ArqWorker):
         self._terms, self._emitter, self._patience = terms, terms.emitter, terms.patience
         self._common = common(terms.keys, terms.limits)
         self._outcomes: dict[str, Outcome] = {}
+        self._picking = asyncio.Lock()
         self._bury = queue.register_script(script("bury"))
         super().__init__(
             [self._as_arq(each) for each in functions.values()],
@@ -70,7 +73,7 @@ class Calls(ArqWorker):
             max_tries=terms.tries,
             health_check_interval=30,
             job_serializer=msgspec.json.Encoder(enc_hook=_describe).encode,
-            job_deserializer=msgspec.json.decode,
+            job_deserializer=_deserialize,
         )
 
     def _as_arq(self, function: Function) -> ArqFunction:
@@ -112,7 +115,8 @@ class Calls(ArqWorker):
     # What arq calls.
 
     async def _poll_iteration(self) -> None:
-        await self._patience.ask(super()._poll_iteration)
+        async with self._picking:
+            await self._patience.ask(super()._poll_iteration)
 
     async def run_job(self, job_id: str, score: int) -> None:
         """Run a job, if it can be read."""
@@ -139,18 +143,28 @@ class Calls(ArqWorker):
     async def drain(self) -> None:
         """Start no more calls, and leave those that run some time to end; what doesn't is put back."""
         self.allow_pick_jobs = False
-        if running := [task for task in self.tasks.values() if not task.done()]:
-            _, slow = await asyncio.wait(running, timeout=self._terms.drain_s)
-            for task in slow:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._picking.acquire(), _PAUSE_S)  # cut off there, a job would seem to run for long
+        if running := self._running():
+            await asyncio.wait(running, timeout=self._terms.drain_s)
+        for _ in range(_PUT_BACK_TRIES):
+            for task in self.job_tasks.values():
                 task.cancel()
-            await asyncio.wait(running)
+            if running := self._running():
+                await asyncio.wait(running, timeout=_PUT_BACK_S)
+        for task in self._running():  # Redis is away
+            task.cancel()
+
+    def _running(self) -> list[asyncio.Task[Any]]:
+        return [task for task in self.tasks.values() if not task.done()]
 
     def _unreadable(self, job_id: str, payload: bytes | None) -> Outcome | None:
         if payload is None:
             return _failed(job_id, "the job's payload is gone: it expired, or was deleted", "$", None)
         try:
             job = decode_job(payload)
-        except JobError as error:
+            _shape(job)
+        except PushError as error:
             return _failed(job_id, error.message, error.path, None)
         if job.f in self.functions:
             return None
@@ -176,7 +190,20 @@ async def serve_calls(calls: Calls, stopping: asyncio.Event) -> None:
             await calls.drain()
             main.cancel()
             await asyncio.wait([main])
-    await calls.pool.aclose()
+    await calls.pool.aclose(close_connection_pool=True)
+
+
+def _shape(job: Job) -> None:
+    for text, kind, path in ((job.a, list[Any], "$.a"), (job.k, dict[str, Any], "$.k")):
+        try:
+            msgspec.json.decode(text, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise PushError(*convert_error(error, path).args) from None
+
+
+def _deserialize(payload: bytes) -> dict[str, Any]:
+    """Read a job for arq, which asks for more than producers have to write."""
+    return {"t": None, "a": [], "k": {}, "et": 0, **msgspec.json.decode(payload)}
 
 
 def _failed(job: str, reason: str, path: str, asker: str | None, trace: str = "") -> Outcome:

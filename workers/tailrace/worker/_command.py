@@ -34,6 +34,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(namespace: argparse.Namespace) -> int:
     config = read_settings(WorkerConfig, namespace)
     configure_logging(config.log_level)
+    if config.log_level == "info":
+        logging.getLogger("arq").setLevel(logging.WARNING)  # it logs what functions are called with
     try:
         if namespace.check:
             return _check(config)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -20,6 +21,7 @@ from tailrace.worker._queue import Ended, Ending, Grant, Queue, Taken
 from tailrace.worker._receipts import delivered
 from tailrace.worker._triage import Facts, asked, judge_batch, sort
 
+_log = logging.getLogger(__name__)
 _SHORTEST_S = 0.001  # BLPOP waits for ever at 0
 
 
@@ -110,12 +112,12 @@ class Hold:
 
     async def _feed(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
-            await self._shorter(self._line.window)
             mine = [batch.taken.field for batch in self._window]
             ask = partial(self._queue.take, self._epoch, mine)
             taken, idle_s = await self._line.queue_patience.ask(ask)
             if taken:
                 await self._start(taken)
+                await self._shorter(1 if taken.deaths else self._line.window)
             else:
                 await self._listen(idle_s)
 
@@ -132,6 +134,7 @@ class Hold:
         judged = judge_batch(taken, self._line.functions, begun)
         facts = Facts(begun, await self._count(asked(judged, begun)), self._memory.last)
         endings, deliveries = sort(taken, judged, facts)
+        _warn([ending for ending in endings if ending.reason])
         if endings:  # they leave before anything of this batch, or a later one, is appended
             await self._end([Ended(taken.field, not deliveries, endings)])
             over = {ending.position for ending in endings}
@@ -173,7 +176,10 @@ class Hold:
                 self._committed.set()
 
     async def _finish(self) -> None:
-        """Finish batches in the order in which they were taken, so that what a shard holds after a job that hasn't ended says what it left out."""
+        """Finish batches in the order in which they were taken.
+
+        So what a shard holds of later jobs than one that hasn't ended is still in its memory, and says what of that job was left out.
+        """
         while True:
             batches = list(takewhile(lambda batch: not batch.unanswered, self._window))
             if not batches:
@@ -181,7 +187,7 @@ class Hold:
                 self._committed.clear()
                 continue
             there = await self._count(_asking(batches))
-            await self._end([Ended(batch.taken.field, True, _receipts(batch, there)) for batch in batches])
+            await self._end([Ended(batch.taken.field, whole=True, endings=_receipts(batch, there)) for batch in batches])
             for batch in batches:
                 self._window.popleft()
                 self._memory.end([delivery.ticket for delivery in batch.deliveries])
@@ -195,6 +201,12 @@ class Hold:
         while len(self._window) >= length:
             self._finished.clear()
             await self._finished.wait()
+
+
+def _warn(buried: Sequence[Ending]) -> None:
+    if buried:
+        more = f", and {len(buried) - 1} more" if buried[1:] else ""
+        _log.warning("a job is a dead letter: %s - at `%s`%s", buried[0].reason, buried[0].path, more)
 
 
 def _asking(batches: Iterable[Batch]) -> list[str]:

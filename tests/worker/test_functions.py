@@ -1,0 +1,126 @@
+"""Declaring functions, finding them, reading what they are called with and what they give back."""
+
+import sys
+import types
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import UNSET, Raw
+
+from tailrace.wire import PushError, PushJob, SetupError
+from tailrace.worker import Event, function
+from tailrace.worker._functions import Function, call, emitted, load, read_argument
+from tests.worker import handlers
+from tests.worker.handlers import Message
+
+
+def test_functions_are_found_by_module() -> None:
+    found = load(["tests.worker.handlers"])
+    assert {"say", "chat.html", "third_time"} <= found.keys()
+    assert found["say"].argument is Message
+    assert (found["say"].wants_ctx, found["third_time"].wants_ctx) == (False, True)
+
+
+def test_a_function_stays_what_it_was() -> None:
+    assert handlers.wrong(Message("x")) == "no event"
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [("tests.worker.nowhere", "can't import"), ("tests.worker.support", "no function"), ("no.such", "can't import")],
+)
+def test_modules_that_are_refused(module: str, message: str) -> None:
+    with pytest.raises(SetupError, match=message):
+        load([module])
+
+
+def test_two_functions_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tailrace_one", "tailrace_two"):
+        module = types.ModuleType(name)
+
+        @function(name="same")
+        def same(message: Message) -> None: ...
+
+        module.same = same  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, name, module)
+    with pytest.raises(SetupError, match="two functions are called 'same'"):
+        load(["tailrace_one", "tailrace_two"])
+    assert len(load(["tailrace_one", "tailrace_one"])) == 1
+
+
+def no_argument() -> None: ...
+def untyped(message): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def two_arguments(one: Message, two: Message) -> None: ...
+def push(message: Message) -> None: ...
+
+
+@pytest.mark.parametrize("each", [no_argument, untyped, two_arguments, push])
+def test_functions_that_are_refused(each: Any) -> None:
+    with pytest.raises(SetupError):
+        function(each)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "path"),
+    [
+        ([], {}, "$"),
+        ([{}, {}], {}, "$"),
+        ({"sender": "x"}, {}, "$"),
+        ([{"sender": 1}], {}, "$.sender"),
+        ([{}], {}, "$"),
+        ([{"sender": "x"}], {"colour": 1}, "$.k"),
+    ],
+)
+def test_what_a_function_can_not_be_called_with(args: Any, kwargs: dict[str, Any], path: str) -> None:
+    with pytest.raises(PushError) as caught:
+        read_argument(Function("say", handlers.say, Message), args, kwargs)
+    assert caught.value.path == path
+
+
+def test_an_argument_is_validated_and_converted() -> None:
+    made = read_argument(Function("say", handlers.say, Message), [{"sender": "x", "at": 7}], {})
+    assert made == Message("x", "", 7)
+
+
+def test_what_a_function_may_emit() -> None:
+    event = Event("room:1", {"x": 1})
+    push = PushJob(to="room:1", data=Raw(b'{"x":1}'))
+    assert emitted("f", None) == []
+    assert emitted("f", event) == emitted("f", push) == [push]
+    assert emitted("f", [event, push]) == emitted("f", iter((event, event))) == [push, push]
+    assert emitted("f", Event("room:1", text="a\nb"))[0].text == "a\nb"
+    assert emitted("f", Event("room:1", None))[0].data == Raw(b"null")
+
+
+@pytest.mark.parametrize(
+    ("result", "path"),
+    [
+        ("text", "$"),
+        (7, "$"),
+        ({"to": "room:1"}, "$"),
+        ([Event("a", 1), 7], "$[1]"),
+        (Event("a b", 1), "$.to"),
+        (Event("a"), "$.data"),
+        (Event("a", 1, text="x"), "$.text"),
+        (Event("a", {1, object()}), "$.data"),
+        (Event("a", "\ud800"), "$.data"),
+        ([Event("a", 1), Event("a", 1, event="drain")], "$[1].event"),
+        (PushJob(to="a", data=UNSET), "$.data"),
+    ],
+)
+def test_what_a_function_may_not_emit(result: Any, path: str) -> None:
+    with pytest.raises(PushError) as caught:
+        emitted("f", result)
+    assert caught.value.path == path
+
+
+@pytest.mark.anyio
+async def test_sync_functions_run_in_a_thread() -> None:
+    import threading
+
+    def where(message: Message) -> Event:
+        return Event("a", threading.current_thread() is threading.main_thread())
+
+    (push,) = await call(Function("where", where, Message), {}, Message("x"))
+    assert msgspec.json.decode(push.data) is False  # type: ignore[arg-type]
