@@ -1,4 +1,4 @@
-"""A headless Chromium, started once."""
+"""A headless Chromium, started once a module: as long as it runs, so does Playwright's loop, and other tests start loops of their own."""
 
 import shutil
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if not chromium:

@@ -16,6 +16,12 @@ API = {
     "tailrace.cli": """
         Command SettingsError add_settings announce bind configure_logging main read_settings redact
     """,
+    "tailrace.console": """
+        ConsoleConfig create_app
+    """,
+    "tailrace.demo": """
+        Sample machine
+    """,
     "tailrace.edge": """
         EdgeConfig EdgePlugin
     """,
@@ -43,7 +49,7 @@ API = {
         format_id id_at id_parts is_block join_places parse_id render retry stamp with_id
     """,
     "tailrace.worker": """
-        Event WorkerConfig function
+        Event WorkerConfig every function
     """,
 }
 

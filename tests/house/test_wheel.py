@@ -16,13 +16,14 @@ from tests.support.service import Service
 pytestmark = pytest.mark.timeout(300)
 
 SHARED = {"tailrace.wire", "tailrace.log", "tailrace.push", "tailrace.cli"}
-HTTP = {"tailrace.edge", "tailrace.ingest"}  # each extra brings what the other needs too
-SERVICES = HTTP | {"tailrace.worker"}
+HTTP = {"tailrace.edge", "tailrace.ingest", "tailrace.console"}  # each extra brings what the other needs too
+WORKER = {"tailrace.worker", "tailrace.demo"}
+SERVICES = HTTP | WORKER
 OFFERED = {
     "base": SHARED,
     "edge": SHARED | HTTP,
     "ingest": SHARED | HTTP,
-    "worker": SHARED | {"tailrace.worker"},
+    "worker": SHARED | WORKER,
     "all": SHARED | SERVICES,
 }
 ABSENT = {
@@ -33,7 +34,7 @@ ABSENT = {
     "all": set[str](),
 }
 REDIS_MAJOR = {"base": "8", "edge": "8", "ingest": "8", "worker": "5", "all": "5"}  # arq pins redis below 6
-COMMANDS = {"up", "edge", "ingest", "worker", "push", "call", "tail", "clients", "dead", "doctor"}
+COMMANDS = {"up", "edge", "ingest", "console", "worker", "push", "call", "tail", "clients", "dead", "doctor"}
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +96,7 @@ def test_every_command_exists_everywhere(environment: Environment) -> None:
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_command_explains_itself_or_names_its_extra(environment: Environment, command: str) -> None:
-    module = {"edge": "edge", "ingest": "ingest", "worker": "worker"}.get(command, "cli")
+    module = {name: name for name in ("edge", "ingest", "console", "worker")}.get(command, "cli")
     done = environment.tailrace(command, "--help")
     if f"tailrace.{module}" in OFFERED[environment.extra]:
         assert done.returncode == 0

@@ -21,6 +21,8 @@ def system_url() -> Iterator[str]:
 def ingest(system_url: str) -> Iterator[Service]:
     with Service("ingest", "--redis", system_url, "--origins", "https://app.example") as service:
         yield service
+        assert service.terminate() == 0
+        assert "Traceback" not in service.stderr
 
 
 @pytest.fixture

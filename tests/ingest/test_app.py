@@ -14,6 +14,7 @@ TOKEN = "s3cret-token"
 def guarded(system_url: str) -> Iterator[Service]:
     with Service("ingest", "--redis", system_url, environ={"TAILRACE_PUSH_TOKEN": TOKEN}) as service:
         yield service
+        assert service.terminate() == 0
 
 
 def test_health(ingest: Service) -> None:

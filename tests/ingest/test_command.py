@@ -94,7 +94,7 @@ def test_redis_that_goes_away_and_comes_back(alone: Service, redis_server: Redis
     wait_until_sync(lambda: httpx.get(f"{alone.url}/readyz").status_code == 200)
     assert _push(alone).status_code == 202
     assert alone.stderr.count("Redis doesn't answer") == 1
-    assert alone.stderr.count("Redis is back") == 1
+    assert alone.stderr.count("all is well again") == 1
 
 
 def test_it_starts_without_redis_and_says_so() -> None:
@@ -105,6 +105,12 @@ def test_it_starts_without_redis_and_says_so() -> None:
         assert "is away" in service.stderr
         assert "hunter2" not in service.stderr + str(service.stdout)
         assert service.terminate() == 0
+
+
+def test_only_the_queues_redis_is_needed(redis_server: RedisServer) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    with Service("ingest", "--redis", nowhere, "--queue-redis", redis_server.url) as service:
+        assert _push(service).status_code == 202
 
 
 def test_a_redis_that_evicts_is_refused() -> None:

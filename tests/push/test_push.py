@@ -30,6 +30,8 @@ def test_options_arrive() -> None:
     assert request == PushRequest(to="room:1", text="<p>", event="html", key="k", at=at, expires_s=1.5, stamp=False, data=UNSET)
 
 
+CYCLE: list[Any] = []
+CYCLE.append(CYCLE)
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"to": "a b", "data": 1}, "$.to"),
     ({"to": "", "data": 1}, "$.to"),
@@ -38,6 +40,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"to": "a", "data": 1, "text": "x"}, "$.text"),
     ({"to": "a", "data": object()}, "$.data"),
     ({"to": "a", "data": "\ud800"}, "$.data"),
+    ({"to": "a", "data": CYCLE}, "$"),
     ({"to": "a", "data": "x" * (1 << 20)}, "$.data"),
     ({"to": "a", "data": 1, "event": "heartbeat"}, "$.event"),
     ({"to": "a", "data": 1, "event": "a\nid: 1"}, "$.event"),

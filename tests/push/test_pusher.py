@@ -172,6 +172,24 @@ async def test_a_call_goes_to_the_functions_queue_once_per_id(redis_url: str) ->
         assert await job.cancel() == JobState.CANCELLED
 
 
+async def test_a_call_is_answered_by_what_the_function_emits(pusher: Pusher) -> None:
+    end = await (await pusher.call("greet", {"name": "ann"})).receipt()
+    assert end is not None
+    assert (end.state, end.receipts[0].to) == (JobState.APPENDED, "room:greetings")
+    assert msgspec.json.decode(end.receipts[0].data)["hello"] == "ann"  # type: ignore[arg-type]
+    bad = await (await pusher.call("greet", {"name": 5})).receipt()
+    assert bad is not None
+    assert (bad.state, bad.receipts[0].path) == (JobState.DEAD, "$.name")
+
+
+async def test_a_scheduled_call_can_be_cancelled(pusher: Pusher) -> None:
+    job = await pusher.call("greet", {"name": "ann"}, delay_s=60)
+    status = await job.status()
+    assert status is not None
+    assert status.state == JobState.SCHEDULED
+    assert await job.cancel() == JobState.CANCELLED
+
+
 @pytest.mark.parametrize("function", ["push", "push_many"])
 async def test_pushes_are_not_called(function: str, redis_url: str) -> None:
     async with Pusher(redis_url) as pusher:
@@ -181,6 +199,8 @@ async def test_pushes_are_not_called(function: str, redis_url: str) -> None:
             await pusher.call("f", object())
         with pytest.raises(PushError, match="1 to 256"):
             await pusher.call("f", job_id="")
+        with pytest.raises(PushError, match="printable"):
+            await pusher.call("f", job_id="\ud800")
 
 
 async def test_receipts_outlive_a_subscription_that_breaks(pusher: Pusher, redis: Redis) -> None:
@@ -201,6 +221,17 @@ async def test_a_receipt_made_while_nobody_was_subscribed_is_found(pusher: Pushe
     await redis.set(KEYS.receipt(job.id), b'{"job":"%b","state":"appended"}' % job.id.encode(), ex=60)  # and no message
     await redis.client_kill_filter(_type="pubsub")
     assert await waiting is not None
+
+
+async def test_what_is_no_receipt_is_passed_over(pusher: Pusher, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    job = await pusher.push("room:12", 1, delay_s=0.3)
+    waiting = asyncio.create_task(job.receipt())
+    channel = KEYS.receipts(pusher._listener)
+    await wait_until(lambda: redis.pubsub_channels(channel))
+    await redis.publish(channel, b"nonsense")
+    await redis.publish(channel, b'{"job":"another","state":"appended"}')
+    assert await waiting is not None
+    assert "can't be read" in caplog.text
 
 
 async def test_who_waits_can_be_let_go(pusher: Pusher) -> None:

@@ -187,3 +187,11 @@ def test_redis_is_out_of_memory_and_back(redis_server: RedisServer) -> None:
                 client.config_set("maxmemory", 0)
         producer.stop()
         expect_all_once_and_in_order(redis_server.url, producer.accepted)
+
+
+def test_workers_can_be_stopped_while_redis_is_away(redis_server: RedisServer) -> None:
+    with workers(2, redis_server.url, "--functions", "tests.worker.handlers") as services:
+        wait_until_sync(lambda: any("holding" in each.stderr for each in services))
+        redis_server.kill()
+        wait_until_sync(lambda: all("waiting for" in each.stderr for each in services))
+        assert [each.terminate() for each in services] == [0, 0]

@@ -27,6 +27,7 @@ class Reader:
 
     def __init__(self, core: Core, redis: Redis, hub: Hub, catch_up: CatchUp, sync: Sync) -> None:
         self._redis, self._keys, self._tails, self._meter = redis, core.keys, core.tails, core.meter
+        self._logs = core.logs
         self._hub, self._catch_up, self._sync = hub, catch_up, sync
         self._confirmed: dict[int, tuple[str, int]] = {}
         """Generation and position that Redis confirmed for a shard before it was asked for more."""
@@ -64,14 +65,26 @@ class Reader:
                 continue
             try:
                 tops = {shard: (await self._sync.look(shard)).top for shard in range(len(self._tails))}
+                late = {shard: tail.seen for shard, tail in enumerate(self._tails) if tops[shard] > tail.seen}
+                for shard, seen in late.items():
+                    if stuck.get(shard) == seen:
+                        await self._unstick(shard, tops[shard])
+                stuck = late
             except (RedisError, OSError) as error:
                 logger.warning("can't look at the generations: %s", error)
-                continue
-            behind = {shard: tail.seen for shard, tail in enumerate(self._tails) if tops[shard] > tail.seen}
-            if any(stuck.get(shard) == seen for shard, seen in behind.items()):
-                logger.warning("the logs move, but their reader doesn't: connecting anew")
-                await self._redis.connection_pool.disconnect()
-            stuck = behind
+
+    async def _unstick(self, shard: int, top: int) -> None:
+        newest = await self._logs[shard].newest(1)
+        tail = self._tails[shard]
+        if newest and newest[-1].id > tail.seen:
+            logger.warning("the logs move, but their reader doesn't: connecting anew")
+            await self._redis.connection_pool.disconnect()
+        elif tail.seen < top:
+            logger.warning("shard %d was trimmed past this reader, all of it: going on at its end", shard)
+            for subscriber in self._hub.live():
+                self._hub.put_behind(subscriber, self._hub.position_of(subscriber))
+            tail.skip_to(top)
+            self._catch_up.serve_all()
 
     async def _confirm(self, shards: Iterable[int]) -> None:
         for shard in shards:

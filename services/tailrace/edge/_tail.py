@@ -43,6 +43,11 @@ class Tail:
         self.position, self.seen = entries[-1].id, seen
         return fell
 
+    def skip_to(self, top: int) -> None:
+        """Go on at the log's last id: what was before it, and not read, has been trimmed."""
+        self.position = self.seen = top
+        self.ring.restart(top)
+
     def adopt(self, generations: Generations) -> float:
         """Go on in the newest generation; return up to which id positions in the former one are good.
 

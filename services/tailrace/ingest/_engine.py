@@ -33,7 +33,7 @@ class Engine:
         self._pusher, self._max_waiting = pusher, max_waiting
         self._gate = Gate(max_bytes)
         self._waiting = 0
-        self._stopping = self._away = False
+        self._stopping, self._trouble = False, ""
 
     async def push(self, body: AsyncIterator[bytes], preference: Preference) -> Answer:
         """Enqueue what a body asks for, and answer by its receipts, if they come in the time that is preferred."""
@@ -44,12 +44,12 @@ class Engine:
         except PushError as error:
             return answers.bad_push(error)
         except QueueFullError as error:
-            _log.warning("pushes are refused: %s", error)
+            self._note("pushes are refused", error)
             return answers.try_again(503, f"{error}: nothing was enqueued")
         except RedisAwayError as error:
-            self._note(error)
+            self._note("Redis doesn't answer", error)
             return answers.away(error)
-        self._note(None)
+        self._note("")
         return await self._outcome(taken, preference)
 
     async def status(self, job: str) -> Answer:
@@ -57,7 +57,7 @@ class Engine:
         try:
             end = await self._pusher.status(job)
         except RedisError as error:
-            self._note(error)
+            self._note("Redis doesn't answer", error)
             return answers.away()
         return answers.job_answer(end) if end else answers.unknown_job(job)
 
@@ -66,7 +66,7 @@ class Engine:
         try:
             return answers.cancelled(job, await self._pusher.cancel(job))
         except RedisError as error:
-            self._note(error)
+            self._note("Redis doesn't answer", error)
             return answers.away()
 
     async def ready(self) -> Answer:
@@ -77,9 +77,9 @@ class Engine:
             async with asyncio.timeout(2):
                 await self._pusher.ping()
         except (RedisError, TimeoutError) as error:
-            self._note(error)
+            self._note("Redis doesn't answer", error)
             return answers.away()
-        self._note(None)
+        self._note("")
         return Answer(200, {"state": "ready"})
 
     def fault(self, error: Exception) -> None:
@@ -113,13 +113,13 @@ class Engine:
         finally:
             self._waiting -= 1
 
-    def _note(self, error: Exception | None) -> None:
-        """Log that Redis went away, and that it is back, once each."""
-        if error and not self._away:
-            _log.warning("Redis doesn't answer: %s", error)
-        elif self._away and not error:
-            _log.info("Redis is back")
-        self._away = error is not None
+    def _note(self, trouble: str, error: Exception | None = None) -> None:
+        """Log a trouble when it begins and when it is over, and not with every request."""
+        if trouble and trouble != self._trouble:
+            _log.warning("%s: %s", trouble, error)
+        elif self._trouble and not trouble:
+            _log.info("all is well again")
+        self._trouble = trouble
 
 
 async def _ended(taken: Taken, wait_s: float) -> Answer | None:

@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -23,13 +23,15 @@ from tailrace.cli._settings import add_settings, read_settings
 from tailrace.cli._valkey import claimed, until_it_answers, valkey_command
 
 _READY = re.compile(r"^tailrace (?P<service>\w+) ready(?: on http://(?P<host>\S+):(?P<port>\d+))?$")
+_DEMO = "tailrace.demo"  # what the demo page's dashboard shows
+_ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _OVERCOMMIT = "Memory overcommit must be enabled"  # concerns snapshots of Redis that fill a machine
 _EPILOG = """
 examples:
   tailrace up
   tailrace up --data ./data                          # events outlive it
   tailrace up --functions shop.handlers              # your own functions, beside pushes
-  tailrace up --edge-port 9000 --edge-port 9010 --ingest-port 9001
+  tailrace up --edge-port 9000 --edge-port 9010 --ingest-port 9001 --console-port 9002
 
 Then, in another terminal:
   curl -N http://127.0.0.1:8000/sse
@@ -45,6 +47,7 @@ class UpConfig(msgspec.Struct, frozen=True):
     edge_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge; repeat it for several.")] = (8000, 8010)
     metrics_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge's metrics, in the same order.")] = (8900, 8910)
     ingest_port: Annotated[Port, msgspec.Meta(description="Port of ingest.")] = 8001
+    console_port: Annotated[Port, msgspec.Meta(description="Port of the demo page.")] = 8002
     data: Annotated[str, msgspec.Meta(description="Folder that Valkey keeps its data in; none: a temporary one.")] = ""
     functions: Annotated[tuple[str, ...], msgspec.Meta(description="Module with functions for the worker; repeatable.")] = ()
     drain_s: Annotated[float, msgspec.Meta(description="Seconds that an edge takes to send its clients away at the end.", ge=0)] = 1
@@ -77,6 +80,7 @@ def _with_ports(config: UpConfig) -> UpConfig:
             edge_port=tuple([chosen("--edge-port", port) for port in config.edge_port]),
             metrics_port=tuple([chosen("--metrics-port", port) for port in config.metrics_port]),
             ingest_port=chosen("--ingest-port", config.ingest_port),
+            console_port=chosen("--console-port", config.console_port),
         )
 
 
@@ -92,9 +96,9 @@ class _House:
         self._valkey = Child("valkey", valkey_command(port, data), self._merged.line, _never, unsaid=_OVERCOMMIT)
         self._services = [
             *(self._edge(number, port) for number, port in enumerate(config.edge_port)),
-            self._listener("ingest", "ingest", config.ingest_port),
-            # The console joins here, as one more listener, when there is one.
-            self._service("worker", "worker", *(word for module in config.functions for word in ("--functions", module))),
+            self._listener("ingest", "ingest", config.ingest_port, *self._origins()),
+            self._console(),
+            self._service("worker", "worker", *_repeated("--functions", [_DEMO, *config.functions])),
         ]
         self._urls: dict[str, str] = {}
         self._stop = asyncio.Event()
@@ -145,9 +149,19 @@ class _House:
             child.kill()
 
     def _edge(self, number: int, port: int) -> Child:
-        metrics = self._config.metrics_port[number : number + 1]
-        options = [word for each in metrics for word in ("--metrics-port", str(each))]
-        return self._listener(f"edge-{number + 1}", "edge", port, "--drain-s", str(self._config.drain_s), *options)
+        metrics = _repeated("--metrics-port", self._config.metrics_port[number : number + 1])
+        options = ["--drain-s", str(self._config.drain_s), *metrics, *self._origins()]
+        return self._listener(f"edge-{number + 1}", "edge", port, *options)
+
+    def _console(self) -> Child:
+        config = self._config
+        edges = _repeated("--edge-url", [_url(config.host, port) for port in config.edge_port])
+        return self._listener("console", "console", config.console_port, *edges, "--ingest-url", _url(config.host, config.ingest_port))
+
+    def _origins(self) -> list[str]:
+        """Let the demo page in, under both names that this machine has for itself."""
+        port = self._config.console_port
+        return _repeated("--origins", dict.fromkeys([_url(self._config.host, port), _url("127.0.0.1", port), _url("localhost", port)]))
 
     def _listener(self, name: str, service: str, port: int, *options: str) -> Child:
         return self._service(name, service, "--host", self._config.host, "--port", str(port), *options)
@@ -176,12 +190,21 @@ class _House:
         return is_ready
 
     def _advice(self) -> str:
-        edge = self._urls["edge-1"]
+        edge, page = self._urls["edge-1"], self._urls["console"]
         return (
-            f"\nAll is up; Redis is {self._redis}. Ctrl-C stops it. Open {edge} in a browser, or try in two other terminals:\n\n"
+            f"\nAll is up; Redis is {self._redis}. Ctrl-C stops it. Open {page} in a browser, or try in two other terminals:\n\n"
             f"    curl -N {edge}/sse\n"
             f'    {_own_name()} push --to all --event message \'{{"hello": "world"}}\'\n'
         )
+
+
+def _url(host: str, port: int) -> str:
+    """Give an address as a browser on this machine reaches it."""
+    return f"http://{'127.0.0.1' if host in _ANYWHERE else host}:{port}"
+
+
+def _repeated(flag: str, values: Iterable[object]) -> list[str]:
+    return [word for value in values for word in (flag, str(value))]
 
 
 def _reported(group: ExceptionGroup[Exception]) -> int:
@@ -206,4 +229,4 @@ def _own_name() -> str:
     return os.path.relpath(script) if script.is_relative_to(Path.cwd()) else str(script)
 
 
-COMMAND = Command("Run all of tailrace on this machine: Valkey, two edges, a worker and ingest.", _configure, _run, _EPILOG)
+COMMAND = Command("Run all of tailrace on this machine: Valkey, two edges, a worker, ingest and the demo page.", _configure, _run, _EPILOG)

@@ -42,9 +42,9 @@ def to_request(push: Push, path: str = "$") -> PushRequest:
     """
     try:
         request = _request.decode(msgspec.json.encode(push))
-    except (TypeError, UnicodeEncodeError, OverflowError) as error:  # from the encoder
-        raise PushError(f"can't be written as JSON: {error}", f"{path}.data") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PushError(*convert_error(error, path).args) from None
+    except (TypeError, ValueError, OverflowError) as error:  # from the encoder
+        raise PushError(f"can't be written as JSON: {error}", f"{path}.data") from None
     check_push(request, path)
     return request

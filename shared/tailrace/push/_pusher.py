@@ -199,7 +199,7 @@ class Pusher:
         options = Options(self._listener if receipt else None)
         try:
             return encode_job(function, [] if argument is UNSET else [argument], options, now_ms)
-        except (TypeError, UnicodeEncodeError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise PushError(f"can't be written as JSON: {error}") from None
 
 
@@ -208,6 +208,6 @@ def _now_ms() -> int:
 
 
 def _checked(job_id: str | None) -> str | None:
-    if job_id is not None and not 0 < len(job_id) <= LONGEST_ID:
-        raise PushError(f"a job's id has 1 to {LONGEST_ID} characters")
+    if job_id is not None and not (0 < len(job_id) <= LONGEST_ID and job_id.isprintable()):
+        raise PushError(f"a job's id has 1 to {LONGEST_ID} characters, all of them printable")
     return job_id

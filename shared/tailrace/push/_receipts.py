@@ -24,7 +24,7 @@ class Receipts:
         self._redis, self._subscriber, self._keys = redis, subscriber, keys
         self._channel = keys.receipts(listener)
         self._waiting: dict[str, list[asyncio.Future[JobReceipt | None]]] = {}
-        self._heard = self._released = False
+        self._heard = self._released = self._closed = False
         self._task: asyncio.Task[None] | None = None
 
     async def wait(self, job: str, wait_s: float) -> JobReceipt | None:
@@ -67,6 +67,7 @@ class Receipts:
 
     async def close(self) -> None:
         """Stop listening."""
+        self._closed = True
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -79,6 +80,8 @@ class Receipts:
                     await subscription.subscribe(self._channel)
                     async for message in subscription.listen():
                         await self._hear(message)
+                        if self._closed:  # on Python 3.11 a timeout inside redis-py can swallow our cancelling
+                            return
             except (RedisError, OSError) as error:
                 _log.debug("the subscription to receipts is gone: %s", error)
             self._heard = False

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 from arq.connections import ArqRedis
-from arq.worker import Function as ArqFunction, Retry, RetryJob, Worker as ArqWorker, func
+from arq.typing import WorkerCoroutine
+from arq.worker import Retry, RetryJob, Worker as ArqWorker, func
 
 from tailrace.wire import JOB_PREFIX, Job, Keys, PushError, PushJob, convert_error, decode_job, format_id
 from tailrace.worker._emitter import Emitter
+from tailrace.worker._every import cron_jobs
 from tailrace.worker._functions import Function, call, read_argument
 from tailrace.worker._judge import listener
 from tailrace.worker._patience import Patience
@@ -40,6 +42,8 @@ class Terms(NamedTuple):
     tries: int = 5
     poll_s: float = 0.1
     drain_s: float = 10.0
+    ctx: Mapping[str, Any] = {}
+    """What functions find in arq's context, beside arq's own."""
 
 
 class Outcome(NamedTuple):
@@ -63,7 +67,9 @@ class Calls(ArqWorker):
         self._picking = asyncio.Lock()
         self._bury = queue.register_script(script("bury"))
         super().__init__(
-            [self._as_arq(each) for each in functions.values()],
+            [func(self._coroutine(each), name=each.name) for each in functions.values()],
+            cron_jobs=cron_jobs(functions, self._coroutine),
+            ctx=dict(terms.ctx),
             queue_name=terms.keys.calls(),
             redis_pool=queue,
             handle_signals=False,
@@ -76,12 +82,12 @@ class Calls(ArqWorker):
             job_deserializer=_deserialize,
         )
 
-    def _as_arq(self, function: Function) -> ArqFunction:
+    def _coroutine(self, function: Function) -> WorkerCoroutine:
         async def coroutine(ctx: dict[Any, Any], *args: Any, receipt: str | None = None, **kwargs: Any) -> list[str]:
             return await self._call(function, ctx, args, kwargs, receipt)
 
         coroutine.__qualname__ = function.name
-        return func(coroutine, name=function.name)
+        return coroutine
 
     async def _call(self, function: Function, ctx: dict[Any, Any], args: Any, kwargs: dict[str, Any], asker: str | None) -> list[str]:
         job = str(ctx["job_id"])

@@ -12,8 +12,8 @@ from msgspec import UNSET, Raw, UnsetType
 from tailrace.wire import PUSH, PUSH_MANY, PushError, PushJob, SetupError, check_push, convert_error
 
 F = TypeVar("F", bound=Callable[..., Any])
-_MARK = "__tailrace_function__"
-_CTX = "ctx"
+MARK = "__tailrace_function__"
+CTX = "ctx"
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -37,8 +37,10 @@ class Function(msgspec.Struct, frozen=True):
     name: str
     call: Callable[..., Any]
     argument: Any
-    """Type of its one argument."""
+    """Type of its one argument; None where it runs by itself and takes none."""
     wants_ctx: bool = False
+    every_s: int = 0
+    """Seconds from one run by itself to the next; 0 is never."""
 
 
 @overload
@@ -56,7 +58,7 @@ def function(call: F | None = None, *, name: str = "") -> F | Callable[[F], F]:
     """
 
     def mark(each: F) -> F:
-        setattr(each, _MARK, _read(each, name))
+        setattr(each, MARK, _read(each, name))
         return each
 
     return mark(call) if call else mark
@@ -74,9 +76,9 @@ def load(modules: Iterable[str]) -> dict[str, Function]:
         except ImportError as error:
             message = f"can't import {module!r}: {error}"
             raise SetupError(message) from error
-        own = {id(each): each for member in members if isinstance(each := getattr(member, _MARK, None), Function)}
+        own = {id(each): each for member in members if isinstance(each := getattr(member, MARK, None), Function)}
         if not own:
-            message = f"{module!r} has no function with @function"
+            message = f"{module!r} has no function with @function or @every"
             raise SetupError(message)
         for each in own.values():
             if found.setdefault(each.name, each) is not each:
@@ -93,6 +95,8 @@ def read_argument(function: Function, args: Any, kwargs: Mapping[str, Any]) -> A
     if kwargs:
         message = f"unknown keyword `{next(iter(kwargs))}`"
         raise PushError(message, "$.k")
+    if function.every_s and not args:
+        return None
     if not isinstance(args, list | tuple) or len(args) != 1:
         message = f"{function.name!r} takes one argument"
         raise PushError(message)
@@ -104,7 +108,7 @@ def read_argument(function: Function, args: Any, kwargs: Mapping[str, Any]) -> A
 
 async def call(function: Function, ctx: Mapping[str, Any], argument: Any) -> list[PushJob]:
     """Call a function and return what it emits. Raises PushError (its result is no event, or a bad one), and what it raises."""
-    args = (ctx, argument) if function.wants_ctx else (argument,)
+    args = (*([ctx] if function.wants_ctx else []), *([] if function.every_s else [argument]))
     if inspect.iscoroutinefunction(function.call):
         result = await function.call(*args)
     else:
@@ -146,7 +150,7 @@ def _push(event: Event | PushJob, path: str) -> PushJob:
 def _read(call: Callable[..., Any], name: str) -> Function:
     name = name or call.__name__
     names = list(inspect.signature(call).parameters)
-    wants_ctx = names[:1] == [_CTX]
+    wants_ctx = names[:1] == [CTX]
     hints = get_type_hints(call, include_extras=True)
     arguments = names[wants_ctx:]
     if name in (PUSH, PUSH_MANY):

@@ -40,7 +40,7 @@ class Line(NamedTuple):
     window: int = 4
     poll_s: float = 0.02
     lease_s: float = 2.0
-    grace_s: float = 5.0
+    grace_s: float = 3.0
     """How long a stopping holder waits for what is in flight."""
 
 
@@ -80,16 +80,16 @@ class Hold:
         Raises, in a group: DeposedError or RefusedError (somebody else holds it), or what else went wrong.
         """
         async with asyncio.TaskGroup() as tasks:
-            helpers = [tasks.create_task(self._renew())]
-            await self._take_over()
+            feed = tasks.create_task(self._feed(stopping))
+            helpers = [tasks.create_task(self._renew()), tasks.create_task(self._finish())]
             helpers += [tasks.create_task(self._send(shard)) for shard in range(len(self._line.writers))]
-            helpers += [tasks.create_task(self._finish())]
-            await self._feed(stopping)
+            await stopping.wait()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._line.grace_s):
+                    await asyncio.wait([feed])
                     await self._shorter(1)
-            for helper in helpers:
-                helper.cancel()
+            for task in (feed, *helpers):
+                task.cancel()
 
     async def _take_over(self) -> None:
         for shard, writer in enumerate(self._line.writers):
@@ -111,6 +111,7 @@ class Hold:
     # Take, judge.
 
     async def _feed(self, stopping: asyncio.Event) -> None:
+        await self._take_over()
         while not stopping.is_set():
             mine = [batch.taken.field for batch in self._window]
             ask = partial(self._queue.take, self._epoch, mine)

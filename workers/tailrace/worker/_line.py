@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from tailrace.log import RefusedError
 from tailrace.worker._hold import Hold, Line
 from tailrace.worker._queue import DeposedError, Grant
+from tailrace.worker._stopping import before
 
 _STANDBY_S = 0.25
 _log = logging.getLogger(__name__)
@@ -23,27 +24,12 @@ async def serve(line: Line, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         term += 1
         owner = f"{worker}/{term}"
-        grant = await _grant(line, owner, at_least, stopping)
-        if grant:
+        acquire = line.queue_patience.ask(partial(line.queue.acquire, owner, at_least))
+        if grant := await before(stopping, acquire):
             _log.info("holding queue %d under epoch %d", line.queue.partition, grant.epoch)
             at_least = await _hold(line, grant, owner, stopping)
-
-
-async def _grant(line: Line, owner: str, at_least: int, stopping: asyncio.Event) -> Grant | None:
-    asking = asyncio.create_task(line.queue_patience.ask(partial(line.queue.acquire, owner, at_least)))
-    stop = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait([asking, stop], return_when=asyncio.FIRST_COMPLETED)
-        if asking.done() and (grant := asking.result()):
-            return grant
-        if asking.done():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(stop), _STANDBY_S)
-    finally:
-        for task in (asking, stop):
-            task.cancel()
-        await asyncio.gather(asking, stop, return_exceptions=True)
-    return None
+        else:
+            await before(stopping, asyncio.sleep(_STANDBY_S))
 
 
 async def _hold(line: Line, grant: Grant, owner: str, stopping: asyncio.Event) -> int:

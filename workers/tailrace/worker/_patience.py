@@ -15,6 +15,16 @@ _FIRST_S, _LONGEST_S = 0.02, 1.0
 _log = logging.getLogger(__name__)
 
 
+def heed_cancel() -> None:
+    """Raise CancelledError where this task was cancelled and redis-py has swallowed it.
+
+    It sends commands in `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes as one goes out (CPython #86296).
+    """
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Patience:
     """Asks until there is an answer, and says once that it has to wait, and once that it is over."""
 
@@ -29,7 +39,9 @@ class Patience:
             while True:
                 try:
                     answer = await request()
+                    heed_cancel()
                 except (RedisError, OSError, EarlyError) as error:
+                    heed_cancel()
                     self._complain(me, error)
                     await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, keeps no secret
                     pause = min(pause * 2, _LONGEST_S)

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from uuid import uuid4
@@ -23,8 +23,9 @@ from tailrace.worker._emitter import Emitter
 from tailrace.worker._functions import Function
 from tailrace.worker._hold import Line
 from tailrace.worker._line import serve
-from tailrace.worker._patience import Patience
+from tailrace.worker._patience import Patience, heed_cancel
 from tailrace.worker._queue import Queue, QueueLimits
+from tailrace.worker._stopping import before
 
 SIGN_EVERY_S, ALIVE_S = 5.0, 15.0
 _BURST_LOOKS_S = 0.1
@@ -76,17 +77,19 @@ class Worker:
             config.lease_s,
         )
 
-    async def check(self) -> None:
+    async def check(self) -> bool:
         """Wait for Redis, and see that it is as it has to be. Raises SetupError."""
         await self.log_patience.ask(partial(check_redis, self.logs))
         await self.log_patience.ask(partial(check_layout, self.logs, self.keys, self.config.shards))
         await self.queue_patience.ask(partial(check_redis, self.queues))
+        return True
 
     async def sign(self) -> None:
         """Say again and again that this worker lives."""
         while True:
             with contextlib.suppress(RedisError, OSError):
                 await self._sign()
+            heed_cancel()
             await asyncio.sleep(SIGN_EVERY_S)
 
     async def _sign(self) -> None:
@@ -126,6 +129,7 @@ class Worker:
             config.call_tries,
             config.calls_poll_s,
             config.drain_s,
+            {"logs": self.logs, "keys": self.keys, "shards": config.shards},
         )
         return Calls(functions, queue, terms)
 
@@ -147,7 +151,7 @@ async def connected(config: WorkerConfig) -> AsyncIterator[Worker]:
 async def run(config: WorkerConfig, functions: Mapping[str, Function], stopping: asyncio.Event, ready: Callable[[], None]) -> None:
     """Work until it is time to stop. Raises SetupError."""
     async with connected(config) as worker:
-        if not await _before(stopping, worker.check()):
+        if not await before(stopping, worker.check()):
             return
         ready()
         async with asyncio.TaskGroup() as tasks:
@@ -168,15 +172,3 @@ async def alive(config: WorkerConfig) -> int:
     async with connected(config) as worker:
         seconds, _ = await worker.queues.time()
         return int(await worker.queues.zcount(worker.keys.workers(), seconds - ALIVE_S, "+inf"))
-
-
-async def _before(stopping: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
-    """Say whether something could be done before it was time to stop."""
-    doing, stop = asyncio.create_task(work), asyncio.create_task(stopping.wait())
-    await asyncio.wait([doing, stop], return_when=asyncio.FIRST_COMPLETED)
-    for task in (doing, stop):
-        task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await doing
-        return True
-    return False

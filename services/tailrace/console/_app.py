@@ -1,0 +1,78 @@
+"""The application that `tailrace console` serves: the page, and what the page has to know."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Litestar, Request, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.params import Parameter
+
+from tailrace.console._config import ConsoleConfig
+from tailrace.console._page import headers, load_page
+from tailrace.wire import CursorError, Place, decode_cursor, encode_cursor, id_at, id_parts
+
+_INDEX = "index.html"
+AnyRequest = Request[Any, Any, Any]
+
+
+class PageConfig(msgspec.Struct, frozen=True):
+    """What the page has to know: addresses, as its own browser reaches them."""
+
+    edges: tuple[str, ...]
+    ingest: str
+
+
+class AgedCursor(msgspec.Struct, frozen=True):
+    """A cursor as a client would hold it that was away for a long time."""
+
+    cursor: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong."""
+
+    message: str
+    status: str = "error"
+
+
+def age_cursor(text: str, age_s: float) -> str:
+    """Move a cursor back in time, as if its holder had left so many seconds earlier. Raises CursorError."""
+    places = decode_cursor(text, text.count(".") + 1)
+    earlier = [max(id_parts(place.position)[0] - round(age_s * 1000), 1) for place in places]
+    return encode_cursor(tuple([Place(place.generation, id_at(ms, 0)) for place, ms in zip(places, earlier, strict=True)]))
+
+
+def create_app(config: ConsoleConfig) -> Litestar:
+    """Make the application."""
+    page = load_page()
+
+    @get(["/", "/{name:str}"], sync_to_thread=False)
+    def file(request: AnyRequest, name: str = _INDEX) -> Response[bytes]:
+        if name not in page:
+            raise NotFoundException(f"there is no {name[:64]!r} here")
+        found = page[name]
+        if request.headers.get("if-none-match") == found.tag:
+            return Response(b"", status_code=304, headers={"ETag": found.tag})
+        return Response(found.body, media_type=found.media_type, headers={"ETag": found.tag})
+
+    @get("/config.json", sync_to_thread=False)
+    def page_config() -> PageConfig:
+        return PageConfig(config.edge_url, config.ingest_url)
+
+    @get("/aged-cursor", sync_to_thread=False)
+    def aged_cursor(cursor: str, age_s: Annotated[float, Parameter(ge=0, le=1e9)]) -> Response[AgedCursor | Problem]:
+        try:
+            return Response(AgedCursor(age_cursor(cursor, age_s)))
+        except CursorError as error:
+            return Response(Problem(str(error)), status_code=400)
+
+    @get("/healthz", sync_to_thread=False)
+    def healthz() -> dict[str, str]:
+        return {"state": "alive"}
+
+    return Litestar(
+        [file, page_config, aged_cursor, healthz],
+        response_headers=headers(config),
+        logging_config=None,
+        openapi_config=None,
+    )

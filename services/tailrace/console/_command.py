@@ -1,0 +1,34 @@
+"""`tailrace console`."""
+
+import argparse
+
+import uvloop
+
+from tailrace.cli import Command, add_settings, bind, configure_logging, read_settings
+from tailrace.console._app import create_app
+from tailrace.console._config import ConsoleConfig
+from tailrace.console._server import Server
+
+_EPILOG = """examples:
+  tailrace console
+  tailrace console --edge-url https://events.example.org --ingest-url https://push.example.org
+  tailrace console --edge-url / --ingest-url /ingest     # behind one proxy, on the page's own host
+
+Edges and ingest have to let the page in:
+  tailrace edge --origins http://127.0.0.1:8002
+  tailrace ingest --origins http://127.0.0.1:8002
+"""
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    add_settings(parser, ConsoleConfig)
+
+
+def _run(namespace: argparse.Namespace) -> int:
+    config = read_settings(ConsoleConfig, namespace)
+    configure_logging()
+    uvloop.run(Server(create_app(config)).run_until_told(bind(config.host, config.port)))
+    return 0
+
+
+COMMAND = Command("Serve the demo page.", _configure, _run, _EPILOG)

@@ -1,0 +1,111 @@
+// Chat with rooms: each room is a channel, `room:<name>`, and each message an event `chat-message`.
+
+import { append, find, make } from "./dom.js";
+import { clock, hush, say, t } from "./i18n.js";
+import { Seen } from "./ingest.js";
+
+export const ROOMS = ["lobby", "tech", "tea"];
+export const CHAT = "chat-message";
+const MOST = 200;
+const NAME = "tailrace-name";
+const HUES = 12;
+
+export class Chat {
+  #stream;
+  #ingest;
+  #seen = new Seen();
+  #rooms = new Map();
+  #room = "";
+
+  constructor(stream, ingest) {
+    this.#stream = stream;
+    this.#ingest = ingest;
+    const name = find("name");
+    name.value = sessionStorage.getItem(NAME) ?? t("guest", { number: 10 + Math.floor(Math.random() * 90) });
+    name.addEventListener("change", () => sessionStorage.setItem(NAME, name.value));
+    for (const room of ROOMS) this.#add(room);
+    this.#show(ROOMS[0]);
+    find("enter").addEventListener("submit", (event) => this.#enter(event));
+    find("say").addEventListener("submit", (event) => this.#say(event));
+    stream.addEventListener("event", ({ detail }) => detail.type === CHAT && this.#take(JSON.parse(detail.text)));
+  }
+
+  #add(room) {
+    const label = make("span");
+    if (ROOMS.includes(room)) say(label, `room-${room}`);
+    else label.textContent = room;
+    const badge = make("span", { className: "badge", hidden: true });
+    const button = make("button", { type: "button" }, label, badge);
+    button.dataset.room = room;
+    button.addEventListener("click", () => this.#show(room));
+    find("rooms").append(button);
+    this.#rooms.set(room, { button, badge, messages: [], unread: 0 });
+  }
+
+  #show(room) {
+    this.#room = room;
+    for (const [name, { button }] of this.#rooms) button.setAttribute("aria-pressed", name === room);
+    const shown = this.#rooms.get(room);
+    shown.unread = 0;
+    hush(shown.badge);
+    shown.badge.hidden = true;
+    const list = find("messages");
+    list.replaceChildren(...shown.messages);
+    if (!shown.messages.length) list.append(say(make("li", { className: "nobody" }), "room-empty"));
+    list.scrollTop = list.scrollHeight;
+  }
+
+  #take(data) {
+    const room = this.#rooms.get(data.room);
+    if (!room || !this.#seen.isNew(data.id)) return;
+    const item = message(data, data.from === this.#stream.client);
+    room.messages.push(item);
+    if (room.messages.length > MOST) room.messages.shift();
+    if (data.room === this.#room) {
+      find("messages").querySelector(".nobody")?.remove();
+      append(find("messages"), item, MOST);
+    } else if (!this.#stream.isOld(data)) {
+      room.unread += 1;
+      room.badge.textContent = room.unread;
+      room.badge.hidden = false;
+    }
+  }
+
+  #enter(event) {
+    event.preventDefault();
+    const room = find("room").value.trim();
+    if (!room) return;
+    if (!this.#rooms.has(room)) this.#add(room);
+    this.#stream.add(`room:${room}`);
+    this.#show(room);
+    find("room").value = "";
+  }
+
+  async #say(event) {
+    event.preventDefault();
+    const words = find("words");
+    const text = words.value.trim();
+    if (!text) return;
+    words.value = "";
+    hush(find("chat-answer"));
+    const data = { room: this.#room, sender: find("name").value.trim() || "?", message: text, from: this.#stream.client };
+    try {
+      await this.#ingest.publish(`room:${data.room}`, CHAT, data);
+    } catch (error) {
+      say(find("chat-answer"), "not-sent", { message: error.message });
+      words.value ||= text;
+    }
+  }
+}
+
+function message({ sender, message: text, timestamp }, mine) {
+  const name = String(sender);
+  const face = make("span", { className: `face hue-${hue(name)}`, textContent: [...name][0] ?? "?" });
+  face.setAttribute("aria-hidden", "true");
+  const head = make("p", { className: "who" }, make("b", { textContent: name }), make("time", { textContent: clock(timestamp) }));
+  return make("li", { className: mine ? "mine" : "" }, face, make("div", {}, head, make("p", { className: "said", textContent: String(text) })));
+}
+
+function hue(name) {
+  return [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 9973, 7) % HUES;
+}
