@@ -31,7 +31,7 @@ def read_body(body: bytes) -> Asked:
     try:
         asked = _body.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise convert_error(error) from None
+        raise convert_error(error, source=body) from None
     many = isinstance(asked, list)
     pushes = asked if isinstance(asked, list) else [asked]
     if len(pushes) > MAX_PUSHES:
