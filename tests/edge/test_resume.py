@@ -217,16 +217,21 @@ class World:
                     client.step(self.now)
             case 7:
                 client.connect(dice.choice(self.edges))
-            case 8:
-                kept = dice.randint(0, 6)
-                shard.log = shard.log[-kept:] if kept else []
-            case 9:
-                channel = dice.choice(list(shard.histories) or ["a"])
-                shard.histories[channel] = shard.histories.get(channel, [])[-dice.randint(1, 3) :]
             case _:
-                before = list(shard.log)
-                shard.restart(min(dice.choice((0, 0, 1, 3)), len(shard.log)))
-                self.lost.update(entry.id for entry in before[len(shard.log) :])
+                self.trouble(shard, action)
+
+    def trouble(self, shard: Shard, action: int) -> None:
+        dice = self.dice
+        if action == 8:
+            kept = dice.randint(0, 6)
+            shard.log = shard.log[-kept:] if kept else []
+        elif action == 9:
+            channel = dice.choice(list(shard.histories) or ["a"])
+            shard.histories[channel] = shard.histories.get(channel, [])[-dice.randint(1, 3) :]
+        else:
+            before = list(shard.log)
+            shard.restart(min(dice.choice((0, 0, 1, 3)), len(shard.log)))
+            self.lost.update(entry.id for entry in before[len(shard.log) :])
 
     def settle(self) -> None:
         """Without more trouble all become live."""

@@ -4,41 +4,37 @@ from tailrace.edge._ring import ENTRY_BYTES, Ring
 from tailrace.wire import Entry
 from tests.edge.entries import at, entry
 
+PART = 7
 channels = st.sampled_from("abc")
 sizes = st.integers(1, 300)
+limits_ = st.tuples(st.integers(1, 50), st.integers(1, 20_000))
+questions = st.tuples(st.integers(0, 200), st.sets(channels), st.integers(1, 30))
 
 
-@given(
-    st.lists(st.tuples(channels, sizes), max_size=200),
-    st.integers(1, 50),
-    st.integers(1, 20_000),
-    st.integers(0, 200),
-    st.sets(channels),
-    st.integers(1, 30),
-)
+@given(st.lists(st.tuples(channels, sizes), max_size=200), limits_, questions)
 def test_agrees_with_a_plain_list(
-    made: list[tuple[str, int]], most: int, most_bytes: int, position: int, asked: set[str], count: int
+    made: list[tuple[str, int]], limits: tuple[int, int], question: tuple[int, set[str], int]
 ) -> None:
     entries = [entry(number, channel, size=size) for number, (channel, size) in enumerate(made, 1)]
-    ring = Ring(at(0), most, most_bytes)
-    for start in range(0, len(entries), 7):
-        ring.extend(entries[start : start + 7])
-    kept = _kept(entries, most, most_bytes)
+    ring = Ring(at(0), *limits)
+    for start in range(0, len(entries), PART):
+        ring.extend(entries[start : start + PART])
+    kept = _kept(entries, *limits)
     assert len(ring) == len(kept)
     assert ring.bytes == sum(len(e.block) + ENTRY_BYTES for e in kept)
     assert ring.base == (entries[len(entries) - len(kept) - 1].id if len(kept) < len(entries) else at(0))
-    wanted = [e for e in kept if e.id > at(position) and e.channel in asked]
-    assert ring.after(at(position), asked, count) == wanted[:count]
+    position, asked, count = question
+    assert ring.after(at(position), asked, count) == [e for e in kept if e.id > at(position) and e.channel in asked][:count]
     for channel in "abc":
         first = next((e for e in kept if e.id > at(position) and e.channel == channel), None)
         assert ring.first(at(position), channel) == first
 
 
 def _kept(entries: list[Entry], most: int, most_bytes: int) -> list[Entry]:
-    """Keep what `extend` keeps when it comes in parts of seven: what fits, and one entry at least."""
+    """Keep what fits, and one entry at least."""
     kept: list[Entry] = []
-    for start in range(0, len(entries), 7):
-        kept += entries[start : start + 7]
+    for start in range(0, len(entries), PART):
+        kept += entries[start : start + PART]
         while len(kept) > most or (sum(len(e.block) + ENTRY_BYTES for e in kept) > most_bytes and len(kept) > 1):
             del kept[0]
     return kept

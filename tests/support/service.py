@@ -88,6 +88,7 @@ class Service:
                 if match := _READY.search(self.stdout[-1]):
                     self.url = match[1] or ""
                     self._ready.set()
+        process.wait()  # so that `start` sees an end as one
         self._ready.set()
 
     def _started(self) -> subprocess.Popen[str]:

@@ -32,6 +32,8 @@ class SteadyClient:
     """`data.n` of every event, in the order in which they came."""
     notices: list[str] = field(default_factory=list)
     """`gap` and `reset` events."""
+    refusals: list[int] = field(default_factory=list)
+    """Statuses other than 200, after which a browser would have given up."""
     connects: int = 0
     cursor: str = ""
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -49,6 +51,8 @@ class SteadyClient:
         headers = {"Last-Event-ID": self.cursor} if self.cursor else {}
         params = {"channel": self.channel, "client_id": self.client_id}
         async with httpx_sse.aconnect_sse(http, "GET", f"{edge}/sse", params=params, headers=headers) as source:
+            if source.response.status_code != httpx.codes.OK:
+                self.refusals.append(source.response.status_code)
             async for event in source.aiter_sse():
                 self._note(event)
         await anyio.sleep(_RETRY_S)

@@ -156,6 +156,28 @@ async def test_logs_that_lost_their_state(redis_url: str) -> None:
         assert await seen.jobs("room:1") == ["b"]
 
 
+async def test_logs_that_lost_their_last_commits(redis_url: str) -> None:
+    async with bench(redis_url) as seen, working(redis_url):
+        for job in range(3):
+            await seen.push(str(job), "room:1", {"job": job})
+            await seen.appended(job + 1)
+        await seen.idle()
+        await seen.logs.hset(seen.keys.commits(0, 0), "number", "1")  # type: ignore[misc]
+        await seen.push("3", "room:1", {"job": 3})
+        await seen.appended(4)
+        assert await seen.jobs("room:1") == [0, 1, 2, 3]
+
+
+async def test_a_redis_that_was_emptied(redis_url: str) -> None:
+    async with bench(redis_url) as seen, working(redis_url):
+        await seen.push("a", "room:1")
+        await seen.appended(1)
+        await seen.queues.flushall()
+        await seen.push("b", "room:1")
+        await seen.appended(1)
+        assert await seen.jobs("room:1") == ["b"]
+
+
 async def test_several_workers_share_partitions_and_stand_by_for_each_other(redis_url: str) -> None:
     async with bench(redis_url) as seen, working(redis_url, lease_s=0.5):
         async with working(redis_url, lease_s=0.5):

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 # What may stand in a Content-Security-Policy, too: no space, comma, semicolon or quote.
-Address = Annotated[str, Meta(pattern=r"^(https?://[A-Za-z0-9._~:\[\]-]+(/[A-Za-z0-9._~/-]*)?|/[A-Za-z0-9._~/-]*)$")]
+Address = Annotated[str, Meta(pattern=r"^(https?://[A-Za-z0-9._~:\[\]-]+(/[A-Za-z0-9._~/-]*)?|/([A-Za-z0-9._~-][A-Za-z0-9._~/-]*)?)$")]
 
 
 class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """The heart: heartbeats, spread over their period, and an eye on who makes no progress."""
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -82,6 +83,7 @@ class Heart:
         if not connection.paused:
             behind.stall = (0.0, 0)
             if behind.since and now - behind.since > _AHEAD_S:
+                behind.since = math.inf  # once
                 self._catch_up.put_off(subscriber)
             else:
                 self._catch_up.serve(subscriber)

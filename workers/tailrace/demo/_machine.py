@@ -1,5 +1,6 @@
 """The dashboard's source: a function that runs by itself, and emits only while somebody listens."""
 
+import asyncio
 import socket
 import time
 from typing import Any
@@ -43,7 +44,8 @@ async def machine(ctx: dict[str, Any]) -> Event | None:
     """Take a sample, and emit it if somebody is in the channel."""
     logs, keys = ctx["logs"], ctx["keys"]
     clients, watchers = await Registry(logs, keys).recipients([ALL, CHANNEL])
-    sample = _sample(await _appended(logs, keys, ctx["shards"]), clients)
+    appended = await _appended(logs, keys, ctx["shards"])
+    sample = await asyncio.to_thread(_sample, appended, clients)  # /proc may take its time
     return Event(CHANNEL, sample, event="machine") if watchers > 0 else None
 
 

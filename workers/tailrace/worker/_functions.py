@@ -25,7 +25,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Anything that msgspec can write as JSON."""
     event: str = "message"
     """The SSE event type."""
-    text: str | UnsetType = msgspec.field(default=UNSET)
+    text: str | UnsetType = UNSET
     """Text that is delivered line by line, instead of `data`."""
     stamp: bool = True
     """Give `data` a `timestamp` if it is an object without one."""

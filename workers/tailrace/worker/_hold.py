@@ -133,7 +133,8 @@ class Hold:
     async def _start(self, taken: Taken) -> None:
         begun = self._memory.begun
         judged = judge_batch(taken, self._line.functions, begun)
-        facts = Facts(begun, await self._count(asked(judged, begun)), self._memory.last)
+        inherited = not taken.field.startswith(f"{self._epoch}.")
+        facts = Facts(begun, await self._count(asked(judged, begun)), self._memory.last if inherited else ())
         endings, deliveries = sort(taken, judged, facts)
         _warn([ending for ending in endings if ending.reason])
         if endings:  # they leave before anything of this batch, or a later one, is appended

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
-from tailrace.log import RefusedError
+from tailrace.log import EarlyError, RefusedError
 from tailrace.worker._hold import Hold, Line
 from tailrace.worker._queue import DeposedError, Grant
 from tailrace.worker._stopping import before
@@ -42,6 +42,9 @@ async def _hold(line: Line, grant: Grant, owner: str, stopping: asyncio.Event) -
     except* RefusedError as refusals:
         at_least = max(error.epoch for error in _each(refusals)) + 1
         _log.warning("a log is at epoch %d, not %d: standing by", at_least - 1, grant.epoch)
+    except* EarlyError as errors:
+        # Commits are sent one after another, so one that comes too early says that the log has lost the one before.
+        _log.warning("a log has lost its last commits: beginning again (%s)", errors.exceptions[0])
     except* Exception:  # noqa: BLE001 - whatever it was may be a job's doing: the lease runs out, which the queue counts as a death of what was in hand.
         give_up = False
         _log.exception("queue %d: begin again when the lease has run out", line.queue.partition)

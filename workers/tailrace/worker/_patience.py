@@ -3,15 +3,14 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from redis.exceptions import RedisError
 
-from tailrace.log import EarlyError
-
 T = TypeVar("T")
-_FIRST_S, _LONGEST_S = 0.02, 1.0
+_FIRST_S, _LONGEST_S, _SAY_AGAIN_S = 0.02, 1.0, 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -26,11 +25,12 @@ def heed_cancel() -> None:
 
 
 class Patience:
-    """Asks until there is an answer, and says once that it has to wait, and once that it is over."""
+    """Asks until there is an answer; says that it has to wait, once a minute at most, and that it is over."""
 
     def __init__(self, whom: str) -> None:
         self._whom = whom
         self._waiting: set[object] = set()
+        self._said = 0.0
 
     async def ask(self, request: Callable[[], Awaitable[T]]) -> T:
         """Send a request until it is answered. Passes on what isn't Redis' fault."""
@@ -40,7 +40,7 @@ class Patience:
                 try:
                     answer = await request()
                     heed_cancel()
-                except (RedisError, OSError, EarlyError) as error:
+                except (RedisError, OSError) as error:
                     heed_cancel()
                     self._complain(me, error)
                     await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, keeps no secret
@@ -51,7 +51,8 @@ class Patience:
             self._calm(me)
 
     def _complain(self, me: object, error: Exception) -> None:
-        if not self._waiting:
+        if not self._waiting or time.monotonic() - self._said > _SAY_AGAIN_S:
+            self._said = time.monotonic()
             _log.warning("waiting for %s: %s: %s", self._whom, type(error).__name__, error)
         self._waiting.add(me)
 

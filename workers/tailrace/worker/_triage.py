@@ -22,7 +22,7 @@ class Facts(NamedTuple):
     there: Mapping[str, int]
     """Counts who is in the channels asked for."""
     last: Sequence[tuple[int, int]]
-    """By shard: the last push that it is known to hold of what former holders left."""
+    """By shard: the last push that it is known to hold of what former holders left; empty for a batch that none had."""
 
 
 class Sorted(NamedTuple):
@@ -71,7 +71,7 @@ def name(job: TakenJob) -> str:
 
 def _delivery(job: TakenJob, verdict: Deliver, now_ms: float, facts: Facts) -> Delivery:
     pushes, many, listener = verdict
-    out = skipped(job.ticket, pushes, facts)
+    out = skipped(job.ticket, pushes, facts) if facts.last else {}
     if job.ticket not in facts.begun:
         out |= left_out(pushes, now_ms - job.due_ms, facts.there)
     rendered = blocks(pushes, out, int(now_ms))

@@ -72,9 +72,9 @@ function choose(name) {
 }
 
 function translated(values) {
-  const say = (value) => {
+  const filled = (value) => {
     if (value?.t) return t(value.t, value);
     return value?.moment ? day(value.moment) : value;
   };
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, say(value)]));
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, filled(value)]));
 }

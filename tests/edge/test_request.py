@@ -1,0 +1,40 @@
+import uuid
+
+import pytest
+
+from tailrace.edge._errors import RequestError
+from tailrace.edge._request import read_request
+
+ID = "6ffb1c74-4ca5-4b92-9a2e-6ef8d4d1b0a1"
+
+
+def test_channels_merge_and_the_connections_own_come_last() -> None:
+    request = read_request(f"channel=b&x=1&channel=a&channel=b&client_id={ID}".encode(), [], 100)
+    assert request.channels == ("b", "a", "all", f"client:{ID}")
+
+
+def test_all_may_be_asked_for() -> None:
+    assert read_request(f"channel=all&client_id={ID}".encode(), [], 100).channels == ("all", f"client:{ID}")
+
+
+def test_an_id_is_made_where_none_is_given() -> None:
+    first, second = read_request(b"", [], 100), read_request(b"", [], 100)
+    assert uuid.UUID(first.client).version == 4
+    assert first.client != second.client
+
+
+def test_the_header_wins_over_the_parameter() -> None:
+    header = [(b"last-event-id", b"fromheader")]
+    assert read_request(b"last_event_id=fromquery", header, 100).cursor == "fromheader"
+    assert read_request(b"last_event_id=fromquery", [], 100).cursor == "fromquery"
+    assert read_request(b"last_event_id=fromquery", [(b"last-event-id", b"")], 100).cursor == "fromquery"
+
+
+def test_escapes_are_decoded() -> None:
+    assert read_request(b"channel=room%3A1", [], 100).channels[0] == "room:1"
+
+
+@pytest.mark.parametrize("query", [b"channel=%00", b"channel=%FF", b"channel=a\xff", b"channel=a%0Ab", b"client_id=%00"])
+def test_bytes_that_mean_harm_are_refused(query: bytes) -> None:
+    with pytest.raises(RequestError):
+        read_request(query, [], 100)

@@ -1,0 +1,107 @@
+"""`tailrace edge` as a process, and what it serves beside the stream."""
+
+import socket
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tailrace.edge import _handover
+from tailrace.edge._limits import most_connections
+from tailrace.wire import SetupError
+from tests.edge.conftest import Log, StartEdge
+from tests.support.redis import RedisServer
+from tests.support.service import Service
+from tests.support.sse import SSEClient
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_page_health_and_metrics(start_edge: StartEdge, redis_url: str, log: Log) -> None:
+    port = _free_port()
+    edge = start_edge(redis_url, metrics_port=port)
+    async with httpx.AsyncClient(base_url=edge.url) as client, SSEClient(f"{edge.url}/sse") as stream:
+        await stream.next("connect")
+        page = await client.get("/")
+        assert page.headers["content-type"].startswith("text/html")
+        assert 'new EventSource("/sse?"' in page.text
+        assert "http" not in page.text.replace("http://www.w3.org/2000/svg", "")  # nothing from elsewhere
+        assert (await client.get("/healthz")).json() == {"state": "alive"}
+        assert (await client.get("/readyz")).json() == {"state": "ready"}
+        assert (await client.get("/metrics")).status_code == 404
+        await log.append("all")
+        await stream.next()
+        figures = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+    assert "\ntailrace_edge_connections 1\n" in figures
+    assert "\ntailrace_edge_events_total 1\n" in figures
+    assert "\ntailrace_edge_deliveries_total 1\n" in figures
+    assert '\ntailrace_edge_ring_entries{shard="0"} 1\n' in figures
+    for line in figures.strip().splitlines():
+        assert line.startswith(("# HELP tailrace_edge_", "# TYPE tailrace_edge_", "tailrace_edge_"))
+
+
+async def test_a_taken_port_is_named(start_edge: StartEdge, redis_url: str) -> None:
+    port = str(urlsplit(start_edge(redis_url).url).port)
+    with pytest.raises(RuntimeError, match=rf"--port: port {port} on 127.0.0.1 is taken"):
+        Service("edge", "--redis", redis_url, "--port", port).start()
+
+
+async def test_a_redis_that_evicts_is_refused(start_edge: StartEdge) -> None:
+    with (
+        RedisServer("valkey", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru") as server,
+        pytest.raises(RuntimeError, match="maxmemory-policy is 'allkeys-lru'"),
+    ):
+        start_edge(server.url)
+
+
+async def test_works_on_the_oldest_redis(any_redis_url: str, start_edge: StartEdge) -> None:
+    edge = start_edge(any_redis_url)
+    async with SSEClient(f"{edge.url}/sse?channel=a") as client:
+        assert (await client.next("connect")).id
+        await wait_until(lambda: any(event.event == "heartbeat" for event in client.events))
+
+
+async def test_a_client_of_http_1_0_is_served(start_edge: StartEdge, redis_url: str, log: Log) -> None:
+    address = urlsplit(start_edge(redis_url).url)
+    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+        connection.sendall(b"GET /sse HTTP/1.0\r\nHost: edge\r\n\r\n")
+        text = _read_until(connection, b"heartbeat_s")
+        assert text.startswith(b"HTTP/1.1 200 OK\r\n")
+        await log.append("all")
+        assert b"event: message" in _read_until(connection, b"data: {")
+
+
+async def test_a_client_that_sends_more_is_not_minded(start_edge: StartEdge, redis_url: str, log: Log) -> None:
+    address = urlsplit(start_edge(redis_url).url)
+    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+        connection.sendall(b"GET /sse HTTP/1.1\r\nHost: edge\r\n\r\n")
+        _read_until(connection, b"heartbeat_s")
+        connection.sendall(b"x" * 100_000)
+        await log.append("all")
+        assert b"event: message" in _read_until(connection, b"data: {")
+
+
+def _read_until(connection: socket.socket, wanted: bytes) -> bytes:
+    text = b""
+    while wanted not in text and (part := connection.recv(4096)):
+        text += part
+    return text
+
+
+async def test_the_seam_is_there_and_its_absence_is_told_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    _handover.check_seam()
+    monkeypatch.setattr(_handover, "_STATE", ("response_started", "no_such_thing"))
+    with pytest.raises(SetupError, match="no_such_thing"):
+        _handover.check_seam()
+
+
+async def test_the_file_limit_leaves_room() -> None:
+    assert most_connections() > 100
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
