@@ -11,7 +11,7 @@ from tailrace.cli import SettingsError
 from tailrace.cli._locate import find_target
 from tailrace.cli._runfile import Running, find_running, published, runtime_folder
 
-RUNNING = Running("redis://127.0.0.1:4711/0", "other", {"edge-1": "http://127.0.0.1:8000"})
+RUNNING = Running("redis://127.0.0.1:4711/0", "other")
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,20 @@ class Greeting(msgspec.Struct):
 def greet(greeting: Greeting) -> Event:
     return Event("room:1", {"text": f"Hello {greeting.name}"})
 """
-ANY_PORTS = ("--edge-port", "0", "--edge-port", "0", "--metrics-port", "0", "--metrics-port", "0", "--ingest-port", "0", "--console-port", "0")
+ANY_PORTS = (
+    "--edge-port",
+    "0",
+    "--edge-port",
+    "0",
+    "--metrics-port",
+    "0",
+    "--metrics-port",
+    "0",
+    "--ingest-port",
+    "0",
+    "--console-port",
+    "0",
+)
 NAMES = ["console", "edge-1", "edge-2", "ingest", "valkey", "worker"]
 
 

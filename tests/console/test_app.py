@@ -27,7 +27,8 @@ def console() -> Iterator[Service]:
 
 
 def test_every_file_is_served_with_its_type(console: Service) -> None:
-    types = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+    text = "; charset=utf-8"
+    types = {"html": f"text/html{text}", "js": f"text/javascript{text}", "css": f"text/css{text}", "svg": "image/svg+xml"}
     for name, file in load_page().items():
         answer = httpx.get(f"{console.url}/{name}")
         assert (answer.status_code, answer.content, answer.headers["content-type"]) == (200, file.body, types[name.rpartition(".")[2]])
@@ -64,7 +65,7 @@ def test_health(console: Service) -> None:
 def test_a_cursor_is_moved_back_in_time(console: Service) -> None:
     cursor = encode_cursor((Place("aaaaa", id_at(1_000_000, 7)), Place("bbbbb", id_at(2_000, 0))))
     answer = httpx.get(f"{console.url}/aged-cursor", params={"cursor": cursor, "age_s": 10}).json()
-    assert decode_cursor(answer["cursor"], 2) == (Place("aaaaa", id_at(990_000, 0)), Place("bbbbb", id_at(1, 0)))
+    assert decode_cursor(answer["cursor"], 2) == (Place("aaaaa", id_at(990_000, 0)), Place("bbbbb", 0))
 
 
 def test_no_cursor_can_not_be_moved(console: Service) -> None:

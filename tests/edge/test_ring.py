@@ -12,9 +12,7 @@ questions = st.tuples(st.integers(0, 200), st.sets(channels), st.integers(1, 30)
 
 
 @given(st.lists(st.tuples(channels, sizes), max_size=200), limits_, questions)
-def test_agrees_with_a_plain_list(
-    made: list[tuple[str, int]], limits: tuple[int, int], question: tuple[int, set[str], int]
-) -> None:
+def test_agrees_with_a_plain_list(made: list[tuple[str, int]], limits: tuple[int, int], question: tuple[int, set[str], int]) -> None:
     entries = [entry(number, channel, size=size) for number, (channel, size) in enumerate(made, 1)]
     ring = Ring(at(0), *limits)
     for start in range(0, len(entries), PART):

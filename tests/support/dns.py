@@ -46,8 +46,6 @@ def answer(question: bytes, names: Mapping[str, Sequence[str]]) -> bytes:
     found = names.get(".".join(labels))
     (kind,) = struct.unpack(">H", question[end - 4 : end - 2])
     addresses = (found or ()) if kind == _A else ()
-    records = b"".join(
-        b"\xc0\x0c" + struct.pack(">HHIH", _A, 1, 0, 4) + bytes(map(int, address.split("."))) for address in addresses
-    )
+    records = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", _A, 1, 0, 4) + bytes(map(int, address.split("."))) for address in addresses)
     flags = _UNKNOWN if found is None else _ANSWER
     return question[:2] + struct.pack(">HHHHH", flags, 1, len(addresses), 0, 0) + question[12:end] + records

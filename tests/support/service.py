@@ -106,5 +106,8 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         if self.returncode is None:
-            self.kill()
+            if "COVERAGE_PROCESS_CONFIG" in os.environ:
+                self.terminate()  # a killed process loses what it has counted
+            else:
+                self.kill()
         shutil.rmtree(self._folder)

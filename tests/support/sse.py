@@ -44,7 +44,7 @@ class SSEClient:
         self.ended = asyncio.Event()
         await self._open()
 
-    async def next(self, event: str | None = "message", timeout_s: float = 5) -> ServerSentEvent:
+    async def next(self, event: str | None = "message", timeout_s: float = 10) -> ServerSentEvent:
         """Give the next event of a type (any, for None), and pass over those before it.
 
         Raises:
@@ -63,11 +63,11 @@ class SSEClient:
         state = "the stream ended" if self.ended.is_set() else f"within {timeout_s} s"
         raise TimeoutError(f"no {event} ({state}): {self.status} {self.events[-10:]} {self.body!r}")
 
-    async def data(self, event: str | None = "message", timeout_s: float = 5) -> Any:
+    async def data(self, event: str | None = "message", timeout_s: float = 10) -> Any:
         """Give the decoded data of the next event."""
         return msgspec.json.decode((await self.next(event, timeout_s)).data)
 
-    async def until_ended(self, timeout_s: float = 5) -> None:
+    async def until_ended(self, timeout_s: float = 10) -> None:
         """Wait until the server has ended the stream."""
         async with asyncio.timeout(timeout_s):
             await self.ended.wait()

@@ -38,7 +38,7 @@ class Problem(msgspec.Struct, frozen=True):
 def age_cursor(text: str, age_s: float) -> str:
     """Move a cursor back in time, as if its holder had left so many seconds earlier. Raises CursorError."""
     places = decode_cursor(text, text.count(".") + 1)
-    earlier = [max(id_parts(place.position)[0] - round(age_s * 1000), 1) for place in places]
+    earlier = [max(id_parts(place.position)[0] - round(age_s * 1000), 0) for place in places]
     return encode_cursor(tuple([Place(place.generation, id_at(ms, 0)) for place, ms in zip(places, earlier, strict=True)]))
 
 

@@ -8,12 +8,7 @@ import msgspec
 
 from tailrace.console._config import ConsoleConfig
 
-_TYPES = {
-    "css": "text/css; charset=utf-8",
-    "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
+_TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript", "svg": "image/svg+xml"}  # Litestar adds UTF-8
 
 
 class File(msgspec.Struct, frozen=True):

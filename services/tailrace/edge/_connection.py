@@ -79,6 +79,7 @@ class SendConnection:
         self._sending = 0
         self._ended = False
         self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     def write(self, data: bytes) -> None:
         if not self._ended:
@@ -96,15 +97,17 @@ class SendConnection:
     def cut(self) -> None:
         self._parts.clear()
         self.end()
+        if self._task is not None:
+            self._task.cancel()  # it may wait in `send` for a client that takes nothing
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Send what is written until the client or the edge ends the stream."""
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(self._until_gone(receive))
-            sending = group.create_task(self._send(send))
-            await asyncio.wait([watch, sending], return_when=asyncio.FIRST_COMPLETED)
+            self._task = group.create_task(self._send(send))
+            await asyncio.wait([watch, self._task], return_when=asyncio.FIRST_COMPLETED)
             watch.cancel()
-            sending.cancel()
+            self._task.cancel()
 
     async def _until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -93,6 +93,8 @@ class Child:
         )
         if process.stdout is None or process.stderr is None:
             raise FailedError(f"{self.name} has no output to read")
+        if self._stopping.is_set():  # while it was being started, so `stop` has missed it
+            _send(process, signal.SIGTERM)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read(process.stdout, self._spoken))
             group.create_task(self._read(process.stderr, self._logged))

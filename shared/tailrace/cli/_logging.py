@@ -28,8 +28,12 @@ def redact(text: str) -> str:
 
 def announce(service: str, host: str = "", port: int = 0) -> None:
     """Print the one line that says a service is ready, with its address if it listens on one."""
-    address = f" on http://{f'[{host}]' if ':' in host else host}:{port}" if host else ""
-    print(f"tailrace {service} ready{address}", flush=True)
+    print(f"tailrace {service} ready" + (f" on {http_address(host, port)}" if host else ""), flush=True)
+
+
+def http_address(host: str, port: int) -> str:
+    """Give the URL of a listener."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def configure_logging(level: str = "info") -> None:

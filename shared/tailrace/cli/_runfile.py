@@ -24,8 +24,6 @@ class Running(msgspec.Struct, frozen=True):
     redis: str
     """URL of its Redis."""
     prefix: str = "tailrace"
-    urls: dict[str, str] = {}
-    """Address of each process that listens, by name."""
 
 
 def runtime_folder() -> Path:

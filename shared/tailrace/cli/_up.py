@@ -17,8 +17,9 @@ import msgspec
 from tailrace.cli._bind import bind
 from tailrace.cli._child import Child, FailedError
 from tailrace.cli._command import Command
+from tailrace.cli._logging import http_address
 from tailrace.cli._merge import Merged
-from tailrace.cli._runfile import Running, published
+from tailrace.cli._runfile import Running, published, runtime_folder
 from tailrace.cli._settings import add_settings, read_settings
 from tailrace.cli._valkey import claimed, until_it_answers, valkey_command
 
@@ -60,6 +61,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     config = read_settings(UpConfig, arguments)
+    runtime_folder()  # said now if it can't be used, not when all is up
     with ExitStack() as stack:
         config = _with_ports(config)
         data = Path(config.data or stack.enter_context(tempfile.TemporaryDirectory(prefix="tailrace-", ignore_cleanup_errors=True)))
@@ -136,7 +138,7 @@ class _House:
         """Publish the addresses and say what to try, once all are ready."""
         for service in self._services:
             await service.ready.wait()
-        with published(Running(self._redis, self._config.prefix, self._urls)):
+        with published(Running(self._redis, self._config.prefix)):
             print(self._advice(), flush=True)
             await self._stop.wait()
 
@@ -200,7 +202,7 @@ class _House:
 
 def _url(host: str, port: int) -> str:
     """Give an address as a browser on this machine reaches it."""
-    return f"http://{'127.0.0.1' if host in _ANYWHERE else host}:{port}"
+    return http_address("127.0.0.1" if host in _ANYWHERE else host, port)
 
 
 def _repeated(flag: str, values: Iterable[object]) -> list[str]:

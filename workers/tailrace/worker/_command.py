@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from functools import partial
 
 import uvloop
-from redis.exceptions import RedisError
 
 from tailrace.cli import Command, SettingsError, add_settings, announce, configure_logging, read_settings
 from tailrace.wire import SetupError
 from tailrace.worker._config import WorkerConfig
 from tailrace.worker._functions import Function, load
+from tailrace.worker._patience import TROUBLES
 from tailrace.worker._worker import alive, run
 
 _EXAMPLES = """examples:
@@ -68,7 +68,7 @@ def _stop(stopping: asyncio.Event) -> None:
 def _check(config: WorkerConfig) -> int:
     try:
         count = uvloop.run(alive(config))
-    except (RedisError, OSError) as error:
+    except TROUBLES as error:
         raise SystemExit(f"tailrace worker: can't ask Redis: {error}") from error
     sys.stdout.write(f"workers alive: {count}\n")
     return 0 if count else 1

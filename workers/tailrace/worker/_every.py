@@ -13,9 +13,9 @@ _MINUTE, _HOUR = 60, 3600
 
 
 def every(seconds: int) -> Callable[[F], F]:
-    """Run a function every so many seconds, once for all workers together, and when the first of them starts.
+    """Run a function every so many seconds, once for all workers together.
 
-    The seconds divide a minute, or are minutes that divide an hour. The function takes nothing, or arq's context as
+    The seconds divide a minute, or are minutes that divide an hour, and are counted from the full one. The function takes nothing, or arq's context as
     `ctx`; what it returns is appended as for `@function`. A run that fails is a dead letter, and the next one comes.
 
     Raises SetupError: it takes an argument, or the seconds don't fit.
@@ -48,5 +48,4 @@ def _cron_job(function: Function, coroutine: WorkerCoroutine) -> CronJob:
         name=function.name,
         minute=minutes,
         second=set(range(0, _MINUTE, seconds)) if seconds < _MINUTE else 0,
-        run_at_startup=True,
     )

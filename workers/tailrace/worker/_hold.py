@@ -10,13 +10,12 @@ from itertools import takewhile
 from typing import NamedTuple, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from tailrace.log import Appended, LogWriter, NewEvent, Registry, outcome_field
 from tailrace.worker._batch import Delivery, commits, events, ticket_of
 from tailrace.worker._count import count
 from tailrace.worker._memory import Memory
-from tailrace.worker._patience import Patience
+from tailrace.worker._patience import TROUBLES, Patience
 from tailrace.worker._queue import Ended, Ending, Grant, Queue, Taken
 from tailrace.worker._receipts import delivered
 from tailrace.worker._triage import Facts, asked, judge_batch, sort
@@ -105,7 +104,7 @@ class Hold:
 
     async def _forget(self) -> None:
         for shard, writer in enumerate(self._line.writers):
-            with contextlib.suppress(RedisError, OSError):  # what it keeps now, the next holder lets it forget
+            with contextlib.suppress(*TROUBLES):  # what it keeps now, the next holder lets it forget
                 await writer.forget(self._queue.partition, self._epoch, self._memory.forgettable(shard))
 
     # Take, judge.
@@ -127,7 +126,7 @@ class Hold:
         pause = self._line.poll_s if idle_s is None else min(self._line.poll_s, max(idle_s, _SHORTEST_S))
         try:
             await cast("Awaitable[object]", self._line.bell.blpop([self._line.bell_key], timeout=cast("int", pause)))
-        except (RedisError, OSError):
+        except TROUBLES:
             await asyncio.sleep(pause)
 
     async def _start(self, taken: Taken) -> None:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from functools import partial
 from uuid import uuid4
 
-from redis.exceptions import RedisError
-
 from tailrace.log import EarlyError, RefusedError
 from tailrace.worker._hold import Hold, Line
+from tailrace.worker._patience import TROUBLES
 from tailrace.worker._queue import DeposedError, Grant
 from tailrace.worker._stopping import before
 
@@ -49,7 +48,7 @@ async def _hold(line: Line, grant: Grant, owner: str, stopping: asyncio.Event) -
         give_up = False
         _log.exception("queue %d: begin again when the lease has run out", line.queue.partition)
     if give_up:
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
+        with contextlib.suppress(*TROUBLES):
             await asyncio.wait_for(line.queue.release(grant.epoch), line.lease_s)
     return at_least
 

@@ -10,6 +10,8 @@ from typing import TypeVar
 from redis.exceptions import RedisError
 
 T = TypeVar("T")
+TROUBLES = (RedisError, OSError, RuntimeError)
+"""What commands raise when Redis can't do them now; RuntimeError is uvloop's, where redis-py writes to a connection that is just gone."""
 _FIRST_S, _LONGEST_S, _SAY_AGAIN_S = 0.02, 1.0, 60.0
 _log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ class Patience:
                 try:
                     answer = await request()
                     heed_cancel()
-                except (RedisError, OSError) as error:
+                except TROUBLES as error:
                     heed_cancel()
                     self._complain(me, error)
                     await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, keeps no secret

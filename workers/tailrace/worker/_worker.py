@@ -13,7 +13,6 @@ from uuid import uuid4
 import msgspec
 from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool, Redis
-from redis.exceptions import RedisError
 
 from tailrace.log import HistoryPolicy, LogLimits, LogWriter, Registry, check_layout, check_redis, connect
 from tailrace.wire import Keys
@@ -23,7 +22,7 @@ from tailrace.worker._emitter import Emitter
 from tailrace.worker._functions import Function
 from tailrace.worker._hold import Line
 from tailrace.worker._line import serve
-from tailrace.worker._patience import Patience, heed_cancel
+from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
 from tailrace.worker._queue import Queue, QueueLimits
 from tailrace.worker._stopping import before
 
@@ -87,7 +86,7 @@ class Worker:
     async def sign(self) -> None:
         """Say again and again that this worker lives."""
         while True:
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(*TROUBLES):
                 await self._sign()
             heed_cancel()
             await asyncio.sleep(SIGN_EVERY_S)
@@ -102,7 +101,7 @@ class Worker:
 
     async def leave(self) -> None:
         """Take this worker's sign of life back."""
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
+        with contextlib.suppress(*TROUBLES):
             await asyncio.wait_for(self.queues.zrem(self.keys.workers(), self._name), 1)
 
     async def watch_burst(self, stopping: asyncio.Event, *, calls: bool) -> None:

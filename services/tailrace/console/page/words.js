@@ -93,6 +93,7 @@ export const words = {
     "no-notice": "Nothing has been lost on this page so far.",
     "no-cursor": "There is no cursor yet: connect first.",
     "reset-words": "The cursor can't be gone on from, so the stream starts at the live end. A page would now load its state anew.",
+    "complete-words": "No gap: this system is young enough to still hold all that was ever in these channels, and has sent it again.",
     "gap-words": "Events of “{channel}” may be missing between {after} and {next}. A page would load that channel's state anew.",
 
     "log-title": "All that arrives",
@@ -209,6 +210,7 @@ export const words = {
     "no-notice": "到目前为止，这一页什么都没有丢。",
     "no-cursor": "还没有游标，请先连接。",
     "reset-words": "这个游标无法续传，数据流改从最新处开始。正式的页面此时应当重新加载状态。",
+    "complete-words": "没有缺口：系统启动还不久，这些频道的事件一条不少，刚才全部补发了一遍。",
     "gap-words": "频道“{channel}”在 {after} 到 {next} 之间可能缺了事件。正式的页面此时应当重新加载该频道的状态。",
 
     "log-title": "收到的一切",

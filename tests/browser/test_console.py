@@ -1,0 +1,290 @@
+"""The demo page in Chromium, over real edges, ingest and a worker: everything that it shows, done by hand."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.house import DESK, PHONE, House, house as open_house, seat
+from tests.support.wait import wait_until_sync
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with open_house() as opened:
+        yield opened
+
+
+@pytest.fixture
+def url(house: House) -> str:
+    return house.console.url
+
+
+def test_chat_goes_both_ways(browser: Browser, url: str) -> None:
+    with seat(browser, url) as ada, seat(browser, url) as lin:
+        ada.page.fill("#name", "Ada")
+        ada.say("<b>hello</b> & goodbye")
+        expect(lin.page.locator("#messages li", has_text="<b>hello</b> & goodbye").locator("b")).to_have_text("Ada")
+        lin.page.fill("#name", "林")
+        lin.say("你好 👋")
+        expect(ada.page.locator("#messages li").last).to_contain_text("你好 👋")
+        expect(ada.page.locator("#messages li.mine .said")).to_have_text(["<b>hello</b> & goodbye"])
+        assert ada.said() == lin.said()
+
+
+def test_rooms_are_apart(browser: Browser, url: str) -> None:
+    with seat(browser, url) as ada, seat(browser, url) as lin:
+        for each in (ada, lin):
+            each.page.fill("#room", "attic")
+            each.page.press("#room", "Enter")
+            expect(each.page.get_by_role("button", name="attic")).to_have_attribute("aria-pressed", "true")
+            each.until_state("open")
+        lin.page.get_by_role("button", name="Tea house").click()
+        ada.say("up here")
+        expect(lin.page.locator("[data-room=attic] .badge")).to_have_text("1")
+        assert "up here" not in lin.said()
+        lin.page.get_by_role("button", name="attic").click()
+        expect(lin.page.locator("#messages .said")).to_have_text(["up here"])
+        expect(lin.page.locator("[data-room=attic] .badge")).to_be_hidden()
+
+
+def test_who_comes_later_sees_what_was_said(browser: Browser, house: House, url: str) -> None:
+    house.chat(1, "tech")
+    with seat(browser, url) as late:
+        late.page.get_by_role("button", name="Workshop").click()
+        expect(late.page.locator("#messages .said")).to_have_text(["no. 1"])
+
+
+def test_a_push_to_one_client_reaches_no_other(browser: Browser, url: str) -> None:
+    with seat(browser, url) as ada, seat(browser, url) as lin:
+        ada.page.get_by_label("This client").check()
+        ada.page.fill("#push-data", '{"text": "for my eyes"}')
+        ada.page.get_by_role("button", name="Push", exact=True).click()
+        expect(ada.page.locator("#receipt-words")).to_have_text("Appended. Recipients at that moment: 1.")
+        expect(ada.page.locator("#log li", has_text="for my eyes")).to_have_count(1)
+        lin.page.get_by_role("button", name="Push", exact=True).click()  # to everyone, and so behind the other
+        expect(lin.page.locator("#log li[data-type=message]", has_text="hello")).to_have_count(1)
+        assert lin.page.locator("#log li", has_text="for my eyes").count() == 0
+
+
+def test_receipts_of_every_kind(browser: Browser, url: str) -> None:
+    with seat(browser, url, expected=("404", "422")) as ada:
+        words = ada.page.locator("#receipt-words")
+        ada.page.get_by_role("button", name="A client that isn't there").click()
+        expect(words).to_have_text("No such client: nothing was appended.")
+        expect(ada.page.locator("#receipt-status")).to_have_text("404")
+        ada.page.get_by_role("button", name="A push that is wrong").click()
+        expect(words).to_contain_text("reserved")
+        ada.page.get_by_role("button", name="Everyone, after disconnecting").click()
+        expect(words).to_contain_text("Nobody is there")
+        expect(ada.page.locator("#receipt-body")).to_contain_text('"recipients": 0')
+        ada.page.fill("#push-data", "{")
+        ada.page.get_by_role("button", name="Push", exact=True).click()
+        expect(words).to_contain_text("isn't JSON")
+
+
+def test_an_event_type_of_ones_own_is_heard(browser: Browser, url: str) -> None:
+    with seat(browser, url) as ada:
+        ada.page.fill("#push-event", "bell")
+        ada.page.get_by_role("button", name="Push", exact=True).click()
+        expect(ada.page.locator("#log li[data-type=bell]")).to_have_count(1)
+
+
+def test_nothing_is_missed_while_away(browser: Browser, house: House, url: str) -> None:
+    with seat(browser, url) as ada:
+        ada.page.get_by_role("button", name="Disconnect", exact=True).click()
+        ada.until_state("idle")
+        for number in range(100, 125):
+            house.chat(number)
+        assert "no. 100" not in ada.said()
+        ada.page.get_by_role("button", name="Connect", exact=True).click()
+        expect(ada.page.locator("#messages .said").last).to_have_text("no. 124")
+        ada.page.get_by_role("button", name="Reconnect", exact=True).click()
+        ada.until_state("open")
+        house.chat(125)
+        expect(ada.page.locator("#messages .said").last).to_have_text("no. 125")
+        came = [text for text in ada.said() if re.fullmatch(r"no\. 1[012]\d", text)]
+        assert came == [f"no. {number}" for number in range(100, 126)]
+        assert (
+            ada.page.locator("#log li[data-type=chat-message]", has_text=re.compile(r"no\. 1[012]\d")).count() == 26
+        )  # once each, by the log too
+
+
+@pytest.mark.timeout(90)
+def test_an_edge_is_killed_and_the_page_goes_on_at_the_other(browser: Browser, house: House, url: str) -> None:
+    with seat(browser, url, expected=("net::ERR_",)) as ada:
+        expect(ada.page.locator("#edge")).to_have_text(urlsplit(house.edges[0].url).netloc)
+        house.edges[0].kill()
+        for number in range(200, 220):
+            house.chat(number)
+        ada.until_state("open")
+        expect(ada.page.locator("#edge")).to_have_text(urlsplit(house.edges[1].url).netloc)
+        house.chat(220)
+        expect(ada.page.locator("#messages .said").last).to_have_text("no. 220")
+        assert [text for text in ada.said() if text.startswith("no. 2")] == [f"no. {number}" for number in range(200, 221)]
+        assert (ada.logged("reconnect"), ada.logged("move"), ada.logged("gap"), ada.logged("reset")) == (1, 1, 0, 0)
+        assert ada.logged("error") >= 2
+        expect(ada.page.locator("#reconnects")).to_have_text("1")
+        house.edges[0].start()
+        drained = house.edges[1].terminate()
+        expect(ada.page.locator("#edge")).to_have_text(urlsplit(house.edges[0].url).netloc, timeout=15_000)
+        ada.until_state("open")
+        house.edges[1].start()
+        assert (drained, ada.logged("drain")) == (0, 1)
+
+
+def test_reset_and_gap_are_shown_when_they_happen(browser: Browser, house: House, url: str) -> None:
+    house.outgrow_the_rings()
+    with seat(browser, url) as ada:
+        notices = ada.page.locator("#notices li")
+        expect(notices).to_have_count(0)
+        ada.page.get_by_role("button", name="Reconnect with a broken cursor").click()
+        expect(notices).to_have_count(1)
+        expect(notices.first).to_contain_text("starts at the live end")
+        ada.until_state("open")
+        ada.say("gone on")
+        expect(ada.page.locator("#messages .said").last).to_have_text("gone on")
+        before = ada.said()
+        ada.page.get_by_role("button", name="Reconnect as if away for three days").click()
+        expect(ada.page.locator("#notices li[data-type=gap]", has_text="“room:lobby”")).to_have_count(1)
+        ada.until_state("open")
+        ada.say("and on")
+        expect(ada.page.locator("#messages .said").last).to_have_text("and on")
+        assert ada.said() == [*before, "and on"]  # what was sent again is here once
+
+
+def test_likes_add_up_for_all(browser: Browser, url: str) -> None:
+    with seat(browser, url) as ada, seat(browser, url) as lin:
+        for each, clicks in ((ada, 5), (lin, 3), (ada, 1)):
+            for _ in range(clicks):
+                each.page.click("#like")
+        for each in (ada, lin):
+            expect(each.page.locator("#likes")).to_have_text("9")
+        with seat(browser, url) as late:
+            expect(late.page.locator("#likes")).to_have_text("9")
+
+
+def test_comments_fly_past_everyone_once(browser: Browser, url: str) -> None:
+    with seat(browser, url) as ada, seat(browser, url) as lin:
+        ada.page.locator("input[value=mint]").check(force=True)
+        ada.page.fill("#comment-text", "look, a heron")
+        ada.page.press("#comment-text", "Enter")
+        bullet = lin.page.locator("#flight .bullet.mint", has_text="look, a heron")
+        expect(bullet).to_have_count(1)
+        first = bullet.bounding_box()
+        assert first is not None
+        wait_until_sync(lambda: (box := bullet.bounding_box()) is not None and box["x"] < first["x"] - 20)
+        expect(ada.page.locator("#flight .bullet.own")).to_have_count(1)
+        with seat(browser, url) as late:
+            assert late.page.locator("#flight .bullet").count() == 0  # what is over doesn't fly again
+
+
+def test_comments_stand_still_for_who_wants_no_motion(browser: Browser, url: str) -> None:
+    with seat(browser, url, reduced_motion="reduce") as ada:
+        for text in ("one", "two"):
+            ada.page.fill("#comment-text", text)
+            ada.page.press("#comment-text", "Enter")
+        expect(ada.page.locator("#flight .bullet.still")).to_have_count(2)
+        assert ada.page.evaluate("document.getAnimations().length") == 0
+        tops = [box["y"] for each in ada.page.locator("#flight .bullet").all() if (box := each.bounding_box())]
+        assert len(set(tops)) == 2
+        ada.page.click("#like")
+        assert ada.page.locator(".floating").count() == 0
+
+
+def test_the_dashboard_moves(browser: Browser, url: str) -> None:
+    with seat(browser, url) as ada, seat(browser, url):
+        for name in ("cpu", "memory", "events", "clients"):
+            expect(ada.page.locator(f"#chart-{name} b")).to_have_text(re.compile(r"\d"))
+        expect(ada.page.locator("#chart-clients b")).to_have_text("2")
+        line = ada.page.locator("#chart-cpu .line")
+        wait_until_sync(lambda: "L" in (line.get_attribute("d") or ""))
+        drawn = line.get_attribute("d")
+        wait_until_sync(lambda: line.get_attribute("d") != drawn)
+        row = ada.page.locator("#log li[data-type=machine]").last  # ticks that follow each other share a row
+        expect(row.locator(".count")).to_have_text(re.compile(r"× \d+"))
+
+
+def test_polling_is_reckoned(browser: Browser, url: str) -> None:
+    with seat(browser, url) as ada:
+        ada.page.select_option("#poll-every", "1")
+        wait_until_sync(lambda: int(ada.page.inner_text("#polls")) >= 3, 10)
+        assert ada.page.inner_text("#streams") == "1"
+        assert "one request" in ada.page.inner_text("#polling-words")
+
+
+def test_the_language_is_the_browsers_or_ones_own_choice(browser: Browser, url: str) -> None:
+    with seat(browser, url, locale="zh-CN") as lin:
+        expect(lin.page.locator("#state-word")).to_have_text("已连接")
+        assert lin.page.evaluate("document.documentElement.lang") == "zh-Hans"
+        shown = lin.page.locator("body").inner_text()
+        assert not re.search(r"Reconnect|Comment|Everyone|Nothing|polling", shown)
+        lin.page.get_by_label("English").check(force=True)
+        expect(lin.page.locator("#state-word")).to_have_text("Connected")
+        assert "连接" not in lin.page.locator("#log").inner_text()
+        assert lin.page.get_attribute("#words", "placeholder") == "Write to this room"
+        lin.page.reload()
+        lin.until_state("open")
+        expect(lin.page.locator("h1")).to_have_text("Everything here arrives over one connection")
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, house: House, url: str, locale: str) -> None:
+    with seat(browser, url, size=PHONE, locale=locale, expected=("404",)) as ada:
+        ada.say("a-word-without-end-" * 20)
+        ada.page.fill("#comment-text", "x" * 80)
+        ada.page.press("#comment-text", "Enter")
+        house.push("all", "message", text="wide" * 200)
+        house.outgrow_the_rings()
+        for button in ("#make-reset", "#try-ghost", "#make-gap"):
+            ada.page.click(button)
+            ada.until_state("open")
+        expect(ada.page.locator("#receipt")).to_be_visible()
+        expect(ada.page.locator("#notices li[data-type=gap]").first).to_be_visible()
+        assert ada.sideways() == 0
+        for button in ada.page.get_by_role("button").all():
+            box = button.bounding_box()
+            assert box is None or (box["x"] >= 0 and box["x"] + box["width"] <= PHONE[0])
+
+
+def test_light_and_dark(browser: Browser, url: str) -> None:
+    background = "getComputedStyle(document.body).backgroundColor"
+    with seat(browser, url, color_scheme="dark") as ada:
+        dark = ada.page.evaluate(background)
+        ada.page.get_by_label("Light").check(force=True)
+        light = ada.page.evaluate(background)
+        assert dark != light
+        ada.page.reload()
+        assert ada.page.evaluate(background) == light
+
+
+def test_all_can_be_done_by_keyboard(browser: Browser, url: str) -> None:
+    with seat(browser, url) as ada:
+        reached: list[str] = []
+        for _ in range(60):
+            ada.page.keyboard.press("Tab")
+            reached.append(
+                ada.page.evaluate("document.activeElement.id || document.activeElement.name || document.activeElement.textContent")
+            )
+        wanted = ["language", "theme", "disconnect", "reconnect", "like", "comment-text", "colour", "name", "messages", "words"]
+        wanted += ["target", "push-to", "push-data", "make-reset", "make-gap", "poll-every", "clear", "log"]
+        assert [each for each in wanted if each not in reached] == []
+        ada.page.focus("#disconnect")
+        ada.page.keyboard.press("Enter")
+        ada.until_state("idle")
+        assert ada.page.evaluate("document.activeElement.id") == "connect"  # the focus isn't lost with the button
+        ada.page.keyboard.press("Space")
+        ada.until_state("open")
+
+
+def test_nothing_is_loaded_from_elsewhere(browser: Browser, house: House, url: str) -> None:
+    with seat(browser, url, size=DESK) as ada:
+        ada.say("who is there?")
+        expect(ada.page.locator("#messages .said").last).to_have_text("who is there?")
+        hosts = {urlsplit(each).netloc for each in ada.requests}
+        known = [house.console.url, house.ingest.url, *[edge.url for edge in house.edges]]
+        assert hosts <= {urlsplit(each).netloc for each in known}
+        assert httpx.get(url).headers["content-security-policy"].startswith("default-src 'none'")
