@@ -267,10 +267,10 @@ def crowd(edge: Service, size: int) -> Iterator[None]:
     """Hold so many streams open, and read none of them."""
     address = urlsplit(edge.url)
     with ExitStack() as stack:
-        for _ in range(size):
-            connection = stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=5))
+        connections = [stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=5)) for _ in range(size)]
+        for connection in connections:
             connection.sendall(b"GET /sse HTTP/1.1\r\nHost: edge\r\n\r\n")
-        connection.recv(64)  # the last one is in, and so are all
+        connections[-1].recv(64)  # the last one is in, and so are all
         yield
 
 

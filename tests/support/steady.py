@@ -28,6 +28,8 @@ class SteadyClient:
     channel: str
     first: int
     """Which edge it goes to first."""
+    resumes: bool = True
+    """Whether it comes back with its cursor; without, the harm shows that cursors are there for."""
     numbers: list[int] = field(default_factory=list)
     """`data.n` of every event, in the order in which they came."""
     notices: list[str] = field(default_factory=list)
@@ -48,7 +50,7 @@ class SteadyClient:
                     await anyio.sleep(_RETRY_S)
 
     async def _stream(self, http: httpx.AsyncClient, edge: str) -> None:
-        headers = {"Last-Event-ID": self.cursor} if self.cursor else {}
+        headers = {"Last-Event-ID": self.cursor} if self.cursor and self.resumes else {}
         params = {"channel": self.channel, "client_id": self.client_id}
         async with httpx_sse.aconnect_sse(http, "GET", f"{edge}/sse", params=params, headers=headers) as source:
             if source.response.status_code != httpx.codes.OK:

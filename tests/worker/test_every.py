@@ -51,7 +51,7 @@ async def _has(jobs: Any, job: str) -> bool:
 
 
 def test_when_they_run() -> None:
-    async def coroutine(_: dict[Any, Any]) -> None: ...
+    async def coroutine(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None: ...
 
     by_name = {job.name: job for job in cron_jobs(FUNCTIONS, lambda _: coroutine)}
     assert (by_name["tick"].second, by_name["tick"].minute) == (set(range(60)), None)

@@ -15,8 +15,9 @@ _MINUTE, _HOUR = 60, 3600
 def every(seconds: int) -> Callable[[F], F]:
     """Run a function every so many seconds, once for all workers together.
 
-    The seconds divide a minute, or are minutes that divide an hour, and are counted from the full one. The function takes nothing, or arq's context as
-    `ctx`; what it returns is appended as for `@function`. A run that fails is a dead letter, and the next one comes.
+    The seconds divide a minute, or are minutes that divide an hour, and are counted from the full one. The function
+    takes nothing, or arq's context as `ctx`; what it returns is appended as for `@function`. A run that fails is a dead
+    letter, and the next one comes.
 
     Raises SetupError: it takes an argument, or the seconds don't fit.
     """

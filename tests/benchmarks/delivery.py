@@ -1,0 +1,162 @@
+"""Delivery: what an event costs on its way to many clients, and what a client costs that waits."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.benchmarks._figures import Figures
+from tests.benchmarks._load import floor, load
+from tests.benchmarks._process import cpu_s, rss_kb
+from tests.benchmarks._sides import SIDES, Missing, Side
+from tests.support.redis import free_port
+
+SINGLE, BURST, LATENCY, IDLE, ACCEPT = "single events", "burst", "50 events/s to 1,000 clients", "idle connections", "accepts"
+FLOOR = "kernel floor (C)"
+_DELIVERIES_PER_S = 20_000
+_MOST_RATE = 50
+_SETTLE_S = 0.3
+
+
+class Plan(NamedTuple):
+    """How much is measured."""
+
+    rounds: int = 2
+    single_s: float = 2.0
+    sizes: tuple[int, ...] = (100, 1000, 5000)
+    burst_clients: int = 1000
+    burst_s: float = 2.0
+    """About: sides get a burst of as many events as they can deliver in this time."""
+    latency_s: float = 3.0
+    idle: int = 3000
+
+
+async def measure(figures: Figures, plan: Plan, folder: Path, only: str = "") -> dict[str, str]:
+    """Measure all sides, one after another in each round; return which are missing, and why."""
+    missing: dict[str, str] = {}
+    for number in range(plan.rounds):
+        print(f"delivery, round {number + 1} of {plan.rounds}", flush=True)
+        await _measure_floor(figures, plan, folder)
+        for name, start in SIDES:
+            if name in missing or only not in name:
+                continue
+            try:
+                async with start(folder) as side:
+                    await _measure_side(figures, plan, folder, name, side)
+            except Missing as error:
+                missing[name] = str(error)
+                print(f"  {name}: not installed: {error}", flush=True)
+    return missing
+
+
+async def _measure_floor(figures: Figures, plan: Plan, folder: Path) -> None:
+    for clients in plan.sizes:
+        counted, _ = await floor(folder, free_port(), clients, _rate(clients), plan.single_s)
+        figures.add(SINGLE, "CPU us/delivery", f"{clients:,} clients", FLOOR, counted.cpu_us_per_delivery)
+    _, seen = await floor(folder, free_port(), 1000, 50, plan.latency_s)
+    figures.add(LATENCY, "p50 ms", "", FLOOR, seen.p50_ms)
+    figures.add(LATENCY, "p99 ms", "", FLOOR, seen.p99_ms)
+
+
+async def _measure_side(figures: Figures, plan: Plan, folder: Path, name: str, side: Side) -> None:
+    await _idle(figures, plan, folder, name, side)
+    for clients in plan.sizes:
+        await _single(figures, plan, folder, name, side, clients)
+    await _latency(figures, plan, folder, name, side)
+    await _burst(figures, plan, folder, name, side)
+    if side.replays:
+        await _replay(figures, plan, folder, name, side)
+
+
+def _rate(clients: int) -> float:
+    return min(_MOST_RATE, _DELIVERIES_PER_S / clients)
+
+
+async def _idle(figures: Figures, plan: Plan, folder: Path, name: str, side: Side) -> None:
+    async with load(folder, side.port, side.path, 300, events=1):  # what a first connection brings stays
+        await side.publish(1)
+        await asyncio.sleep(_SETTLE_S)
+        before = rss_kb(side.pid)
+        used = cpu_s(side.pid)
+        async with load(folder, side.port, side.path, plan.idle, events=1) as clients:
+            used = cpu_s(side.pid) - used
+            await asyncio.sleep(_SETTLE_S)
+            connected = clients.connected
+            figures.add(IDLE, "RSS KB/connection", f"{plan.idle:,} clients", name, (rss_kb(side.pid) - before) / connected.connected)
+            figures.add(ACCEPT, "connections/s", "plain", name, connected.connected / connected.answered_s)
+            figures.add(ACCEPT, "CPU us/connection", "plain", name, used / connected.connected * 1e6)
+    await asyncio.sleep(_SETTLE_S)
+
+
+async def _steadily(side: Side, rate: float, count: int) -> None:
+    due = time.monotonic()
+    for _ in range(count):
+        await side.publish(1)
+        due += 1 / rate
+        await asyncio.sleep(max(0, due - time.monotonic()))
+
+
+async def _single(figures: Figures, plan: Plan, folder: Path, name: str, side: Side, clients: int) -> None:
+    count = round(_rate(clients) * plan.single_s)
+    async with load(folder, side.port, side.path, clients, events=count) as running:
+        await asyncio.sleep(_SETTLE_S)
+        before = cpu_s(side.pid)
+        await _steadily(side, _rate(clients), count)
+        counted = await running.counted()
+        used = cpu_s(side.pid) - before
+    figures.add(SINGLE, "CPU us/delivery", f"{clients:,} clients", name, used / max(counted.events, 1) * 1e6)
+    if counted.events != count * clients:
+        print(f"    ({counted.events:,} of {count * clients:,} events came)", flush=True)
+
+
+async def _latency(figures: Figures, plan: Plan, folder: Path, name: str, side: Side) -> None:
+    count = round(50 * plan.latency_s)
+    async with load(folder, side.port, side.path, 1000, events=count) as running:
+        await asyncio.sleep(_SETTLE_S)
+        await _steadily(side, 50, count)
+        counted = await running.counted()
+    figures.add(LATENCY, "p50 ms", "", name, counted.p50_ms)
+    figures.add(LATENCY, "p99 ms", "", name, counted.p99_ms)
+
+
+async def _burst(figures: Figures, plan: Plan, folder: Path, name: str, side: Side) -> None:
+    clients, probe = plan.burst_clients, 10
+    rate = 0.0
+    for count in (probe, 0):
+        events = count or max(probe, min(3000, round(rate * plan.burst_s / clients)))
+        async with load(folder, side.port, side.path, clients, events=events) as running:
+            await asyncio.sleep(_SETTLE_S)
+            begun, before = time.monotonic(), cpu_s(side.pid)
+            await side.publish(events)
+            counted = await running.counted()
+            elapsed, used = time.monotonic() - begun, cpu_s(side.pid) - before
+        rate = counted.events / elapsed * (5 if count else 1)  # a longer burst goes faster
+    figures.add(BURST, "deliveries/s", f"{clients:,} clients", name, counted.events / elapsed)
+    figures.add(BURST, "deliveries per CPU second", f"{clients:,} clients", name, counted.events / used)
+    figures.add(BURST, "generator's CPU, share", f"{clients:,} clients", name, counted.cpu_s / elapsed)
+    if counted.events != events * clients:
+        print(f"    ({counted.events:,} of {events * clients:,} events came)", flush=True)
+
+
+async def _replay(figures: Figures, plan: Plan, folder: Path, name: str, side: Side) -> None:
+    cursor = await _cursor(side)
+    await side.publish(10)
+    await asyncio.sleep(_SETTLE_S)
+    before = cpu_s(side.pid)
+    async with load(folder, side.port, side.path, plan.idle, events=10, cursor=cursor) as clients:
+        connected, counted = clients.connected, await clients.counted()
+        used = cpu_s(side.pid) - before
+    figures.add(ACCEPT, "connections/s", "replay of 10", name, connected.connected / connected.answered_s)
+    figures.add(ACCEPT, "CPU us/connection", "replay of 10", name, used / connected.connected * 1e6)
+    if counted.events != 10 * plan.idle:
+        print(f"    ({counted.events:,} of {10 * plan.idle:,} events came)", flush=True)
+
+
+async def _cursor(side: Side) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", side.port)
+    writer.write(f"GET {side.path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    await reader.readuntil(b"id: ")
+    cursor = (await reader.readuntil(b"\n")).strip().decode()
+    writer.close()
+    await writer.wait_closed()
+    return cursor
