@@ -29,6 +29,7 @@ check: $(READY) ## lint, formatting, types, rules of architecture, dependencies
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
 bench: $(READY) ## measure against the goals; prints what it measured
 	@if [ -e tests/benchmarks/__main__.py ]; then $(BIN)/python -m tests.benchmarks $(BENCH); \

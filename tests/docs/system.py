@@ -1,5 +1,6 @@
 """One `tailrace up` for all pages, the folder that a page's blocks are run in, and the processes that they leave running."""
 
+import json
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ from tests.docs.pages import Block
 from tests.support.wait import wait_until_sync
 
 _UP_S, _BLOCK_S, _END_S = 60, 30, 15
-_PORTS = ("--edge-port", "--edge-port", "--metrics-port", "--metrics-port", "--ingest-port", "--console-port")
+_PORTS = ("--edge-port", "--edge-port", "--ingest-port", "--console-port")
 _NAMES = {"edge-1": "8000", "edge-2": "8010", "ingest": "8001", "console": "8002"}
 """The ports that the documents print."""
 _REDIS = "redis://127.0.0.1:6379/0"
@@ -28,7 +29,9 @@ class System:
             (folder / file).write_text(code)
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("TAILRACE_")}
         self.environ |= {"XDG_RUNTIME_DIR": str(folder), "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"}
+        self._free = {"8900": _free_port(), "8910": _free_port(), "8003": _free_port()}
         ports = [word for flag in _PORTS for word in (flag, "0")]
+        ports += [word for port in ("8900", "8910") for word in ("--metrics-port", str(self._free[port]))]
         modules = [word for file in functions for word in ("--functions", file.removesuffix(".py"))]
         self._log = folder / "up.log"
         with self._log.open("wb") as log:
@@ -45,7 +48,7 @@ class System:
         log = self._log.read_text()
         redis = re.search(r"Redis is (redis://\S+)\.", log)
         assert redis, log
-        self._addresses = {_REDIS: redis[1], "8003": str(_free_port())}
+        self._addresses = {_REDIS: redis[1], **{port: str(free) for port, free in self._free.items()}}
         for name, port in _NAMES.items():
             found = re.search(rf"^{name} .*ready on http://\S+:(\d+)$", log, re.MULTILINE)
             assert found, log
@@ -65,8 +68,8 @@ class Reader:
         self._running: list[tuple[subprocess.Popen[bytes], Path]] = []
         (folder / ".venv").symlink_to(sys.prefix)
 
-    def follow(self, block: Block) -> None:
-        """Run a block, or start it if it is to go on running."""
+    def follow(self, block: Block, shown: Block | None = None) -> None:
+        """Run a block, or start it if it is to go on running; `shown` is what the page says that it prints."""
         code = self._system.printed(block.code)
         if block.language == "python":
             file = block.file or f"line_{block.line}.py"
@@ -75,13 +78,18 @@ class Reader:
         elif block.language == "sh" and block.mark == "running":
             self._start(["bash", "-euc", f"exec {code}"])
         elif block.language == "sh":
-            self._run(["bash", "-euc", code])
+            said = self._run(["bash", "-euc", code])
+            if shown:
+                assert json.loads(shown.code).items() <= json.loads(said).items(), said
+            else:
+                assert '"status":"error"' not in said or "as expected" in said, said
 
-    def _run(self, command: list[str]) -> None:
+    def _run(self, command: list[str]) -> str:
         done = subprocess.run(
             command, cwd=self._folder, env=self._system.environ, capture_output=True, text=True, timeout=_BLOCK_S, check=False
         )
         assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
 
     def _start(self, command: list[str]) -> None:
         with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as output:

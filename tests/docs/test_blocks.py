@@ -1,5 +1,6 @@
 """What the documents print is run as it is printed."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ RUN = {"sh", "python"}
 @pytest.mark.parametrize("page", [page for page in PAGES if any(block.language in RUN for block in blocks(page))], ids=name)
 def test_every_block_does_what_it_says(page: Path, system: System, tmp_path: Path) -> None:
     with Reader(system, tmp_path) as reader:
-        for block in blocks(page):
+        for block, after in pairwise([*blocks(page), None]):
+            assert block
             try:
-                reader.follow(block)
+                reader.follow(block, after if after and after.language == "json" else None)
             except AssertionError as error:
                 pytest.fail(f"{name(page)}:{block.line}: {error}", pytrace=False)
 

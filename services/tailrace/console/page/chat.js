@@ -27,7 +27,7 @@ export class Chat {
     this.#show(ROOMS[0]);
     find("enter").addEventListener("submit", (event) => this.#enter(event));
     find("say").addEventListener("submit", (event) => this.#say(event));
-    stream.addEventListener("event", ({ detail }) => detail.type === CHAT && this.#take(JSON.parse(detail.text)));
+    stream.addEventListener("event", ({ detail }) => detail.type === CHAT && detail.data && this.#take(detail));
   }
 
   #add(room) {
@@ -55,7 +55,7 @@ export class Chat {
     list.scrollTop = list.scrollHeight;
   }
 
-  #take(data) {
+  #take({ data, old }) {
     const room = this.#rooms.get(data.room);
     if (!room || !this.#seen.isNew(data.id)) return;
     const item = message(data, data.from === this.#stream.client);
@@ -64,7 +64,7 @@ export class Chat {
     if (data.room === this.#room) {
       find("messages").querySelector(".nobody")?.remove();
       append(find("messages"), item, MOST);
-    } else if (!this.#stream.isOld(data)) {
+    } else if (!old) {
       room.unread += 1;
       room.badge.textContent = room.unread;
       room.badge.hidden = false;

@@ -9,6 +9,13 @@ export const MACHINE = "machine";
 const GB = 2 ** 30;
 const FRAME_MS = 66;
 
+// Anybody may push into this channel.
+const isFigure = (value) => value === null || Number.isFinite(value);
+const isSample = (data) =>
+  Number.isFinite(Date.parse(data?.timestamp)) &&
+  [data.cpu, data.memory, data.memory_total].every(isFigure) &&
+  [data.events, data.clients].every(Number.isFinite);
+
 export class Dashboard {
   #charts = { cpu: new Chart("cpu", 100), memory: new Chart("memory"), events: new Chart("events"), clients: new Chart("clients") };
   #sample = null;
@@ -20,7 +27,7 @@ export class Dashboard {
       say(chart.label, name);
       find("charts").append(chart.element);
     }
-    stream.addEventListener("event", ({ detail }) => detail.type === MACHINE && this.#take(JSON.parse(detail.text)));
+    stream.addEventListener("event", ({ detail }) => detail.type === MACHINE && isSample(detail.data) && this.#take(detail.data));
     this.#turn();
   }
 

@@ -16,10 +16,10 @@ export class Loss {
     this.#stream = stream;
     find("make-reset").addEventListener("click", () => stream.connect("broken-on-purpose"));
     find("make-gap").addEventListener("click", () => this.#age());
-    stream.addEventListener("event", ({ detail: { type, text } }) => {
+    stream.addEventListener("event", ({ detail: { type, text, data } }) => {
       if (type === "connect" && this.#waiting) this.#waiting = setTimeout(() => this.#complete(), QUIET_MS);
       if (type === "reset") this.#notice("reset", "reset-words", {}, text);
-      if (type === "gap") this.#gap(JSON.parse(text), text);
+      if (type === "gap") this.#gap(data, text);
     });
   }
 

@@ -3,6 +3,8 @@
 import { find } from "./dom.js";
 import { number, say, span } from "./i18n.js";
 
+const NOT_ASKED_FOR = new Set(["connect", "heartbeat"]); // what a poll would have no use for
+
 export class Polling {
   #began = 0;
   #streams = 0;
@@ -17,7 +19,7 @@ export class Polling {
     });
     stream.addEventListener("event", ({ detail }) => {
       this.#bytes += detail.text.length + detail.id.length + detail.type.length + 24;
-      if (detail.type === "heartbeat" || detail.type === "connect") return;
+      if (detail.old || NOT_ASKED_FOR.has(detail.type)) return;
       this.#events += 1;
       this.#moments.push(Date.now() - this.#began);
     });

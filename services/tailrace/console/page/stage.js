@@ -30,12 +30,11 @@ export class Stage {
     this.#ingest = ingest;
     find("comment").addEventListener("submit", (event) => this.#comment(event));
     find("like").addEventListener("click", () => this.#like());
-    stream.addEventListener("event", ({ detail }) => {
-      if (detail.type !== COMMENT && detail.type !== LIKE) return;
-      const data = JSON.parse(detail.text);
-      if (!this.#seen.isNew(data.id)) return;
-      if (detail.type === LIKE) this.#liked(data);
-      else if (!stream.isOld(data)) this.#fly(data);
+    stream.addEventListener("event", ({ detail: { type, data, old } }) => {
+      if (type !== COMMENT && type !== LIKE) return;
+      if (!data || !this.#seen.isNew(data.id)) return;
+      if (type === LIKE) this.#liked(data, old);
+      else if (!old) this.#fly(data);
     });
   }
 
@@ -45,11 +44,11 @@ export class Stage {
 
   // All pages see likes in the same order, so all reckon the same sum. Who came late learns it from the sender's `total`,
   // which counts what the sender had seen and its own: never too much.
-  #liked({ add, total, from }) {
+  #liked({ add, total, from }, old) {
     if (!(add > 0 && add < 1000 && total >= add)) return;
     this.#total = Math.max(this.#total + add, total);
     this.showLikes();
-    if (from !== this.#stream.client) this.#hearts(add);
+    if (!old && from !== this.#stream.client) this.#hearts(add);
   }
 
   // Clicks that come quickly after each other are one push.

@@ -66,11 +66,6 @@ export class Stream extends EventTarget {
     if (this.state !== "idle") this.connect();
   }
 
-  // Whether something happened before this page looked: it belongs into lists, but nothing should move for it.
-  isOld(data) {
-    return Date.parse(data.timestamp) < this.#before;
-  }
-
   #open(cursor = this.#cursor) {
     const query = new URLSearchParams([...this.#channels].map((channel) => ["channel", channel]));
     query.set("client_id", this.client);
@@ -90,7 +85,10 @@ export class Stream extends EventTarget {
       if (type === "connect") this.#connected(JSON.parse(event.data));
       if (type === "drain") this.#failures += 1; // this edge ends: at the next error, go elsewhere at once
       this.#cursor = event.lastEventId || this.#cursor;
-      this.#tell("event", { type, text: event.data, id: event.lastEventId });
+      const data = parsed(event.data);
+      // What happened before this page looked belongs into lists, but nothing should move for it.
+      const old = Date.parse(data?.timestamp) < this.#before;
+      this.#tell("event", { type, text: event.data, data, old, id: event.lastEventId });
     });
   }
 
@@ -135,5 +133,14 @@ export class Stream extends EventTarget {
 
   #tell(type, detail = {}) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+// What an event holds if that is JSON; a push of `text` may hold anything.
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }

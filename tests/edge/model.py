@@ -1,0 +1,270 @@
+"""A reference model of what Redis holds and answers, and the audit of what clients of two edges see of it.
+
+The shard is the model (design.md, "Cursor and resume"); tails, rings, cursors, gaps and replays are the edge's own.
+"""
+
+import math
+from collections import defaultdict
+from random import Random
+from typing import NamedTuple
+
+from tailrace.edge._resume import Missing, Move, holds, next_move, replay
+from tailrace.edge._ring import Ring
+from tailrace.edge._tail import Tail
+from tailrace.log import Answer, ChannelHistory, Generations
+from tailrace.wire import Cursor, Entry, Place, decode_cursor, encode_cursor, id_at
+
+CHANNELS = ("a", "b", "c", "d")
+SHARDS = 2
+STATE_MS = 10_000
+
+
+class Shard:
+    """What Redis holds of a shard, and what it would answer."""
+
+    def __init__(self, dice: Random) -> None:
+        self.dice = dice
+        self.log: list[Entry] = []
+        self.top = 0
+        self.histories: dict[str, list[Entry]] = {}
+        self.last: dict[str, int] = {}
+        self.label, self.past = self.fresh(), tuple[tuple[str, int], ...]()
+        self.lost = False
+
+    def fresh(self) -> str:
+        return "".join(self.dice.choices("ABCDEFGHIJ", k=5))
+
+    def append(self, channel: str, now: int) -> Entry:
+        position = max(id_at(now), self.top + 1)
+        before = self.last.get(channel, id_at(now - STATE_MS))
+        entry = Entry(position, channel, before, self.label, self.top, b"%d" % position)
+        self.log.append(entry)
+        self.top = self.last[channel] = position
+        if channel != "d":  # which keeps no history
+            self.histories.setdefault(channel, []).append(entry)
+        return entry
+
+    def restart(self, losing: int) -> None:
+        """Go on without the last entries, in another generation."""
+        lost = self.log[len(self.log) - losing :] if losing else []
+        self.log = self.log[: len(self.log) - len(lost)]
+        if lost:
+            self.top = lost[0].log_before
+            self.lost = True
+            for entry in reversed(lost):
+                self.last[entry.channel] = entry.before
+                if entry in self.histories.get(entry.channel, []):
+                    self.histories[entry.channel].remove(entry)
+        self.past = (*self.past, (self.label, self.top))
+        self.label = self.fresh()
+
+    def generations(self) -> Generations:
+        return Generations(self.label, self.top, self.past)
+
+    def answer(self, after: int, channels: list[str], most: int, now: int) -> Answer:
+        found = {}
+        for channel in channels:
+            newer = [entry for entry in self.histories.get(channel, []) if entry.id > after]
+            last = self.last.get(channel, id_at(now - STATE_MS))
+            found[channel] = ChannelHistory(newer[:most], len(newer) >= most, last)
+        return Answer(self.label, self.top, found)
+
+
+class Seen(NamedTuple):
+    kind: str
+    channel: str = ""
+    id: int = 0
+
+
+class Edge:
+    def __init__(self, shards: list[Shard], dice: Random) -> None:
+        self.shards, self.dice = shards, dice
+        self.tails = [Tail(Ring(0, dice.choice((1, 3, 10)), 1 << 20)) for _ in shards]
+        for shard, tail in zip(shards, self.tails, strict=True):
+            tail.begin(shard.generations(), shard.log[-dice.choice((1, 3, 10)) :])
+        self.clients: set[Client] = set()
+
+    def read(self, number: int) -> None:
+        """Take what comes after the tail; look at the generations first where it doesn't fit."""
+        shard, tail = self.shards[number], self.tails[number]
+        found = self._after(number)
+        if found and not tail.continues(found):
+            self.sync(number)
+            found = self._after(number)
+        if found:
+            tail.take(found, found[-1].id)
+        elif tail.seen < shard.top:
+            tail.skip_to(shard.top)
+
+    def _after(self, number: int) -> list[Entry]:
+        return [entry for entry in self.shards[number].log if entry.id > self.tails[number].seen][:4]
+
+    def sync(self, number: int) -> None:
+        survived = self.tails[number].adopt(self.shards[number].generations())
+        for client in self.clients:
+            if client.positions[number] > survived:
+                client.reset({number})
+
+
+class Client:
+    def __init__(self, edge: Edge, channels: list[str]) -> None:
+        self.edge, self.channels = edge, channels
+        self.positions: list[int] = []
+        self.cursor = ""
+        self.seen: list[Seen] = []
+        self.began = [tail.position for tail in edge.tails]
+        self.connect(edge)
+
+    def here(self, shard: int) -> list[str]:
+        return [channel for channel in self.channels if CHANNELS.index(channel) % SHARDS == shard]
+
+    def connect(self, edge: Edge) -> None:
+        self.edge.clients.discard(self)
+        self.edge = edge
+        tails = edge.tails
+        self.positions = [tail.position for tail in tails]
+        broken = set()
+        for number, place in enumerate(decode_cursor(self.cursor, SHARDS) if self.cursor else ()):
+            if (good := holds(tails[number], place, None)) is None:
+                edge.sync(number)
+                good = holds(tails[number], place, edge.shards[number].generations())
+            if good:
+                self.positions[number] = place.position
+            else:
+                broken.add(number)
+                self.positions[number] = tails[number].position
+        edge.clients.add(self)
+        self.reset(broken)
+        self.note()
+
+    def reset(self, shards: set[int]) -> None:
+        if shards:
+            for number in shards:
+                self.positions[number] = self.edge.tails[number].position
+            self.note()
+            self.seen.append(Seen("reset"))
+
+    def note(self) -> None:
+        """Remember the cursor, which never goes back within a generation."""
+        places = [Place(tail.label, at) for tail, at in zip(self.edge.tails, self.positions, strict=True)]
+        if self.cursor and not (self.seen and self.seen[-1].kind == "reset"):
+            former: Cursor = decode_cursor(self.cursor, SHARDS)
+            for was, now in zip(former, places, strict=True):
+                assert now.generation != was.generation or now.position >= was.position
+        self.cursor = encode_cursor(tuple(places))
+
+    def step(self, now: int) -> Move:
+        edge, positions = self.edge, self.positions
+        move, number = next_move(positions, edge.tails, lambda shard: bool(self.here(shard)))
+        tail = edge.tails[number]
+        if move is Move.RING:
+            entries = tail.ring.after(positions[number], self.here(number), 3)
+            self.take(number, entries, entries[-1].id if len(entries) == 3 else tail.position)
+        elif move is Move.HISTORIES:
+            answer = edge.shards[number].answer(positions[number], self.here(number), 2, now)
+            if answer.generation != tail.label:
+                edge.sync(number)
+            else:
+                found = replay(answer.histories, tail.ring, positions[number], tail.ring.base, {})
+                self.say(found.missing)
+                self.take(number, found.entries, found.position)
+        return move
+
+    def say(self, missing: list[Missing]) -> None:
+        self.seen += [Seen("gap", gap.channel, gap.upto) for gap in missing]
+
+    def take(self, number: int, entries: list[Entry], end: int) -> None:
+        for entry in entries:
+            self.positions[number] = entry.id
+            self.seen.append(Seen("event", entry.channel, entry.id))
+            self.note()
+        self.positions[number] = end
+        self.note()
+
+
+class World:
+    def __init__(self, seed: int) -> None:
+        self.dice = dice = Random(seed)
+        self.now = 100_000
+        self.shards = [Shard(dice) for _ in range(SHARDS)]
+        self.truth: dict[str, list[int]] = defaultdict(list)
+        self.lost: set[int] = set()
+        for channel in CHANNELS:
+            self.append(channel)
+        self.edges = [Edge(self.shards, dice) for _ in range(2)]
+        self.clients = [Client(dice.choice(self.edges), [c for c in CHANNELS if dice.random() < 0.6]) for _ in range(3)]
+        self.started = [{c: len(self.truth[c]) for c in client.channels} for client in self.clients]
+
+    def append(self, channel: str) -> None:
+        self.now += self.dice.choice((0, 1, 50))
+        self.truth[channel].append(self.shards[CHANNELS.index(channel) % SHARDS].append(channel, self.now).id)
+
+    def act(self, action: int) -> None:
+        dice = self.dice
+        shard, edge, client = dice.choice(self.shards), dice.choice(self.edges), dice.choice(self.clients)
+        match action:
+            case 0 | 1 | 2:
+                for _ in range(dice.randint(1, 6)):
+                    self.append(dice.choice(CHANNELS))
+            case 3 | 4:
+                edge.read(dice.randrange(SHARDS))
+            case 5 | 6:
+                for _ in range(dice.randint(1, 4)):
+                    client.step(self.now)
+            case 7:
+                client.connect(dice.choice(self.edges))
+            case _:
+                self.trouble(shard, action)
+
+    def trouble(self, shard: Shard, action: int) -> None:
+        dice = self.dice
+        if action == 8:
+            kept = dice.randint(0, 6)
+            shard.log = shard.log[-kept:] if kept else []
+        elif action == 9:
+            channel = dice.choice(list(shard.histories) or ["a"])
+            shard.histories[channel] = shard.histories.get(channel, [])[-dice.randint(1, 3) :]
+        else:
+            before = list(shard.log)
+            shard.restart(min(dice.choice((0, 0, 1, 3)), len(shard.log)))
+            self.lost.update(entry.id for entry in before[len(shard.log) :])
+
+    def settle(self) -> None:
+        """Without more trouble all become live."""
+        for edge in self.edges:
+            for number, shard in enumerate(self.shards):
+                edge.sync(number)
+                while edge.tails[number].position != shard.top:
+                    position = edge.tails[number].position
+                    edge.read(number)
+                    if edge.tails[number].position == position:
+                        break
+        for client in self.clients:
+            moves = [client.step(self.now) for _ in range(200)]
+            if moves[-1] is not Move.LIVE:
+                client.connect(client.edge)  # the edge would end a stream that waits in vain
+                moves = [client.step(self.now) for _ in range(200)]
+            assert moves[-1] is Move.LIVE
+
+    def audit(self) -> None:
+        for client, started in zip(self.clients, self.started, strict=True):
+            for channel in client.channels:
+                self._audit(client, channel, started[channel])
+
+    def _audit(self, client: Client, channel: str, start: int) -> None:
+        truth = self.truth[channel]
+        expected, said = start, math.inf
+        for kind, name, position in client.seen:
+            if kind == "reset":
+                return  # it starts at the live end; from there on nothing is owed
+            if name != channel:
+                continue
+            if kind == "gap":
+                said = position
+                continue
+            index = truth.index(position)
+            missed = [p for p in truth[expected:index] if p not in self.lost]
+            assert index >= expected or position in self.lost, f"{channel} repeated or out of order"
+            assert not missed or said != math.inf, f"silent gap in {channel}"
+            expected, said = index + 1, math.inf
+        assert not [p for p in truth[expected:] if p not in self.lost] or said != math.inf, f"end of {channel} is missing"

@@ -1,0 +1,56 @@
+"""How an edge ends, and what it does with more clients than it takes."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+from redis.asyncio import Redis
+
+from tailrace.log import Registry
+from tailrace.wire import Keys
+from tests.edge.conftest import StartEdge
+from tests.edge.tools import crowd, is_in_state, readiness, sse
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_drains_and_ends_with_status_0(start_edge: StartEdge, redis_url: str, redis: Redis) -> None:
+    edge = start_edge(redis_url, drain_s=3)
+    async with sse(edge, channel="a") as one, sse(edge, channel="a") as two:
+        await one.next("connect")
+        await two.next("connect")
+        with crowd(edge, 400):
+            ending = asyncio.create_task(asyncio.to_thread(edge.terminate))
+            await wait_until(lambda: is_in_state(edge, 503, "draining"))
+            async with sse(edge) as late:
+                await late.until_ended()
+                assert (late.status, late.events) == (200, [])
+                assert late.retry_ms
+            for client in (one, two):
+                assert (await client.data("drain"))["retry_ms"] == client.retry_ms
+                await client.until_ended()
+            assert await ending == 0
+    assert await Registry(redis, Keys()).clients() == []
+    assert [key async for key in redis.scan_iter("*edge:*")] == []
+
+
+async def test_a_second_signal_ends_at_once(start_edge: StartEdge, redis_url: str) -> None:
+    edge = start_edge(redis_url, drain_s=60)
+    with crowd(edge, 1500):
+        os.kill(edge.pid, signal.SIGINT)
+        await wait_until(lambda: is_in_state(edge, 503, "draining"))
+        async with asyncio.timeout(5):  # the drain alone would take 7.5 s
+            assert await asyncio.to_thread(edge.terminate) == 0
+
+
+async def test_overload_is_put_off_and_degraded(start_edge: StartEdge, redis_url: str) -> None:
+    edge = start_edge(redis_url, max_connections=1)
+    async with sse(edge) as client, sse(edge) as late:
+        await client.next("connect")
+        await late.until_ended()
+        assert (late.status, late.events) == (200, [])
+        status, health = await readiness(edge)
+        assert (status, health["state"]) == (200, "degraded")
+        assert "1 streams are open" in health["reason"]

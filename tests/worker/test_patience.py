@@ -1,0 +1,53 @@
+"""Asking Redis until it answers."""
+
+import asyncio
+import logging
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError, OutOfMemoryError
+
+from tailrace.worker._patience import Patience
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_request_is_repeated_until_it_is_answered_and_that_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    troubles = [RedisConnectionError("gone"), OutOfMemoryError("full"), TimeoutError(), RuntimeError("the handler is closed")]
+
+    async def request() -> str:
+        if troubles:
+            raise troubles.pop(0)
+        return "answer"
+
+    with caplog.at_level(logging.WARNING):
+        assert await Patience("Redis").ask(request) == "answer"
+    assert [record.getMessage() for record in caplog.records] == [
+        "waiting for Redis: ConnectionError: gone",
+        "waited for Redis long enough: going on",
+    ]
+
+
+async def test_what_is_not_redis_fault_is_passed_on() -> None:
+    async def request() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await Patience("Redis").ask(request)
+
+
+async def test_a_cancellation_that_redis_py_swallows_is_heeded() -> None:
+    begun = asyncio.Event()
+
+    async def request() -> str:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "swallowed"
+        return "slept"
+
+    task = asyncio.create_task(Patience("Redis").ask(request))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
