@@ -18,7 +18,7 @@ _PORTS = ("--edge-port", "--edge-port", "--ingest-port", "--console-port")
 _NAMES = {"edge-1": "8000", "edge-2": "8010", "ingest": "8001", "console": "8002"}
 """The ports that the documents print."""
 _REDIS = "redis://127.0.0.1:6379/0"
-_LISTENS = re.compile(r"event: connect|running on http|ready")
+_LISTENS = re.compile(r"event: connect|running on http|message")
 
 
 class System:
@@ -107,7 +107,9 @@ class Reader:
             process.send_signal(signal.SIGINT)
         for process, shown in self._running:
             process.wait(_END_S)
-            assert "Traceback" not in shown.read_text(), shown.read_text()
+            said = shown.read_text()
+            assert "Traceback" not in said, said
+            assert said.count("event: ") != 1, "the stream began, and nothing came"
 
 
 def _free_port() -> int:

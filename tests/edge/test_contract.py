@@ -12,16 +12,13 @@ from tailrace.edge import EdgeConfig
 from tailrace.log import AWAY, LEASE_S, Registry
 from tailrace.wire import ALL, Keys
 from tests.edge.conftest import Log, StartEdge
+from tests.edge.tools import sse
 from tests.support.service import Service
 from tests.support.sse import SSEClient
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
 CLIENT = "6ffb1c74-4ca5-4b92-9a2e-6ef8d4d1b0a1"
-
-
-def sse(edge: Service, last_event_id: str | None = None, **params: object) -> SSEClient:
-    return SSEClient(f"{edge.url}/sse", last_event_id, **params)
 
 
 async def get(edge: Service, method: str = "GET", params: dict[str, str | list[str]] | None = None) -> httpx.Response:
@@ -200,10 +197,6 @@ async def test_registered_before_connect_is_read_and_away_after_leaving(edge: Se
     assert await registry.recipients([ALL, "a"]) == [0, 0]
 
 
-async def _is_away(registry: Registry, channel: str) -> bool:
-    return await registry.recipients([channel]) == [AWAY]
-
-
 async def test_two_edges_both_deliver(edge: Service, start_edge: StartEdge, redis_url: str, log: Log) -> None:
     other = start_edge(redis_url)
     async with sse(edge, channel="a") as one, sse(other, channel="a") as two:
@@ -237,3 +230,7 @@ async def test_large_events_and_bursts_arrive_whole(edge: Service, log: Log) -> 
 async def test_defaults() -> None:
     config = EdgeConfig()
     assert (config.heartbeat_s, config.drain_s, config.max_channels, config.lease_s) == (30, 20, 100, LEASE_S)
+
+
+async def _is_away(registry: Registry, channel: str) -> bool:
+    return await registry.recipients([channel]) == [AWAY]

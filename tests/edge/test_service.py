@@ -10,6 +10,7 @@ from tailrace.edge import _handover
 from tailrace.edge._limits import most_connections
 from tailrace.wire import SetupError
 from tests.edge.conftest import Log, StartEdge
+from tests.edge.tools import free_port
 from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.sse import SSEClient
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_page_health_and_metrics(start_edge: StartEdge, redis_url: str, log: Log) -> None:
-    port = _free_port()
+    port = free_port()
     edge = start_edge(redis_url, metrics_port=port)
     async with httpx.AsyncClient(base_url=edge.url) as client, SSEClient(f"{edge.url}/sse") as stream:
         await stream.next("connect")
@@ -98,10 +99,3 @@ async def test_the_seam_is_there_and_its_absence_is_told_at_start(monkeypatch: p
 
 async def test_the_file_limit_leaves_room() -> None:
     assert most_connections() > 100
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

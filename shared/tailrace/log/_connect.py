@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
+from tailrace.log._connection import make_sound
 from tailrace.wire import Keys, SetupError
 
 OLDEST_REDIS, OLDEST_VALKEY = (7, 0), (8, 0)
@@ -30,6 +31,7 @@ def connect(url: str, *, timeout_s: float | None = 5, connections: int = 50) -> 
     except ValueError as error:
         message = f"bad Redis URL {redact(url)!r}: {error}"
         raise SetupError(message) from None
+    make_sound(redis.connection_pool)
     return redis
 
 

@@ -9,7 +9,7 @@ export const COMMENT = "comment";
 export const LIKE = "like";
 const COLOURS = ["snow", "sun", "coral", "mint"];
 const LANE_PX = 36;
-const FLIGHT_MS = 9000;
+const CROSSING_MS = 7000;
 const CALM_MS = 6000;
 const GATHER_MS = 250;
 const GAP_PX = 24;
@@ -90,37 +90,36 @@ export class Stage {
     const bullet = make("span", { className: `bullet ${name}`, textContent: String(text).slice(0, 200) });
     bullet.classList.toggle("own", from === this.#stream.client);
     this.#flight.append(bullet);
-    const stage = this.#flight.clientWidth;
-    const width = bullet.offsetWidth;
-    bullet.style.top = `${this.#lane(stage, width) * LANE_PX}px`;
-    if (calm.matches) {
-      bullet.classList.add("still");
-      setTimeout(() => bullet.remove(), CALM_MS);
-      return;
-    }
-    const path = [{ transform: `translateX(${stage}px)` }, { transform: `translateX(${-width}px)` }];
-    bullet.animate(path, { duration: FLIGHT_MS, fill: "both" }).finished.then(() => bullet.remove());
+    if (calm.matches) this.#stand(bullet);
+    else this.#cross(bullet);
   }
 
-  // The first lane whose last comment is wholly on the stage and won't be caught up with; else the one that is free soonest.
-  #lane(stage, width) {
-    const count = Math.max(1, Math.floor(this.#flight.clientHeight / LANE_PX));
+  // All fly at one speed, so that none catches up with another; one that finds no free lane waits for the next.
+  #cross(bullet) {
+    const stage = this.#flight.clientWidth;
+    const width = bullet.offsetWidth;
+    const speed = stage / CROSSING_MS;
+    const wait = this.#land(bullet, (width + GAP_PX) / speed);
+    const path = [{ transform: `translateX(${stage}px)` }, { transform: `translateX(${-width}px)` }];
+    const flight = bullet.animate(path, { duration: (stage + width) / speed, delay: wait, fill: "both" });
+    flight.finished.then(() => bullet.remove());
+  }
+
+  #stand(bullet) {
+    bullet.classList.add("still");
+    this.#land(bullet, CALM_MS);
+    setTimeout(() => bullet.remove(), CALM_MS);
+  }
+
+  // Take the lane that is free first, hold it for so long, and return the milliseconds until it is free.
+  #land(bullet, hold) {
     const now = performance.now();
-    const duration = calm.matches ? CALM_MS : FLIGHT_MS;
-    const meets = now + (duration * stage) / (stage + width); // when this one's head is at the far side
-    this.#lanes.length = count;
-    let best = 0;
-    for (let lane = 0; lane < count; lane += 1) {
-      const last = this.#lanes[lane];
-      if (!last || (last.in <= now && last.out <= meets)) {
-        best = lane;
-        break;
-      }
-      if (last.in < this.#lanes[best].in) best = lane;
-    }
-    const entered = calm.matches ? duration : (duration * (width + GAP_PX)) / (stage + width);
-    this.#lanes[best] = { in: now + entered, out: now + duration };
-    return best;
+    this.#lanes.length = Math.max(1, Math.floor(this.#flight.clientHeight / LANE_PX));
+    const free = Array.from(this.#lanes, (moment) => Math.max(moment ?? 0, now));
+    const lane = free.indexOf(Math.min(...free));
+    this.#lanes[lane] = free[lane] + hold;
+    bullet.style.top = `${lane * LANE_PX}px`;
+    return free[lane] - now;
   }
 
   #hearts(count) {
