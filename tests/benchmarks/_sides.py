@@ -27,8 +27,6 @@ _PAD = b"x" * 100
 _AT_ONCE = 128
 _NCHAN = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 
-Publish = Callable[[int], "asyncio.Future[None]"]
-
 
 class Publisher(Protocol):
     """Puts so many events in, one after another."""

@@ -1,17 +1,26 @@
 """Delivery: what an event costs on its way to many clients, and what a client costs that waits."""
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
+
+from tailrace.log import LogWriter, NewEvent, connect
+from tailrace.wire import Keys
+
 from tests.benchmarks._figures import Figures
 from tests.benchmarks._load import floor, load
-from tests.benchmarks._process import cpu_s, rss_kb
-from tests.benchmarks._sides import SIDES, Missing, Side
-from tests.support.redis import free_port
+from tests.benchmarks._process import GENERATOR, SERVER, cpu_s, pin, rss_kb
+from tests.benchmarks._sides import SIDES, Missing, Side, frames
+from tests.support.redis import RedisServer, free_port
+from tests.support.service import Service
 
-SINGLE, BURST, LATENCY, IDLE, ACCEPT = "single events", "burst", "50 events/s to 1,000 clients", "idle connections", "accepts"
+SINGLE, BURST, LATENCY, IDLE = "single events", "burst", "50 events/s to 1,000 clients", "idle connections"
+ACCEPT, PASS = "accepts", "entries that nobody here asks for"
 FLOOR = "kernel floor (C)"
 _DELIVERIES_PER_S = 20_000
 _MOST_RATE = 50
@@ -29,6 +38,7 @@ class Plan(NamedTuple):
     """About: sides get a burst of as many events as they can deliver in this time."""
     latency_s: float = 3.0
     idle: int = 3000
+    passed: int = 100_000
 
 
 async def measure(figures: Figures, plan: Plan, folder: Path, only: str = "") -> dict[str, str]:
@@ -46,6 +56,7 @@ async def measure(figures: Figures, plan: Plan, folder: Path, only: str = "") ->
             except Missing as error:
                 missing[name] = str(error)
                 print(f"  {name}: not installed: {error}", flush=True)
+        await _pass_over(figures, plan)
     return missing
 
 
@@ -160,3 +171,30 @@ async def _cursor(side: Side) -> str:
     writer.close()
     await writer.wait_closed()
     return cursor
+
+
+async def _pass_over(figures: Figures, plan: Plan) -> None:
+    """Stop an edge, append, and let it go on: how fast it goes through what no subscriber of its own wants."""
+    port = free_port()
+    with RedisServer() as redis, Service("edge", "--redis", redis.url, "--metrics-port", str(port)) as edge:
+        pin(redis.pid, GENERATOR)
+        pin(edge.pid, SERVER)
+        client = connect(redis.url)
+        writer = LogWriter(client, Keys("tailrace"), 0)
+        os.kill(edge.pid, signal.SIGSTOP)
+        for start in range(0, plan.passed, 128):
+            await writer.append([NewEvent("0", f"room:{(start + index) % 1000}", frames()) for index in range(min(128, plan.passed - start))])
+        await client.aclose()
+        before, begun = cpu_s(edge.pid), time.monotonic()
+        os.kill(edge.pid, signal.SIGCONT)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            while await _events(http) < plan.passed and time.monotonic() < begun + 20:
+                await asyncio.sleep(0.02)
+        elapsed, used = time.monotonic() - begun, cpu_s(edge.pid) - before
+    figures.add(PASS, "entries/s", "1,000 channels", "tailrace edge", plan.passed / elapsed)
+    figures.add(PASS, "entries per CPU second", "1,000 channels", "tailrace edge", plan.passed / used)
+
+
+async def _events(http: httpx.AsyncClient) -> int:
+    metrics = (await http.get("/metrics")).text
+    return int(metrics.partition("\ntailrace_edge_events_total ")[2].split()[0])

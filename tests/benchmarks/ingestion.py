@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from tests.support.redis import RedisServer
 from tests.support.service import Service
 
 JOBS, MANY, ENQUEUE = "jobs, one worker process", "push_many, one worker process", "enqueue, one producer process"
-APPEND, BROWSER, CROWD = "idle: enqueue -> append", "idle: enqueue -> browser", "2 and 4 workers"
+APPEND, BROWSER = "idle: enqueue -> append", "idle: enqueue -> browser"
 TAILRACE, ARQ, TUNED = "tailrace worker", "stock arq", "stock arq, tuned"
 _KEYS = Keys("tailrace")
 _STOCK_LOG, _STOCK_QUEUE = "bench:log", "arq:queue"
@@ -45,16 +45,6 @@ class Plan(NamedTuple):
     enqueues: int = 20_000
     idle: int = 150
     stock_idle: int = 12
-
-
-class Target(NamedTuple):
-    """Where a side takes jobs from, and where it appends."""
-
-    name: str
-    queue: str
-    log: str
-    start: Callable[[str, Path], "contextmanager[int]"]
-    """Starts a worker and gives its process id."""
 
 
 @contextmanager

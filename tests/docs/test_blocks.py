@@ -8,7 +8,7 @@ import pytest
 from tests.docs.pages import PAGES, blocks, name, prose
 from tests.docs.system import Reader, System
 
-SHOWN = {"console", "js", "json", "text", "caddyfile", "nginx", "html"}
+SHOWN = {"console", "js", "json", "text"}
 RUN = {"sh", "python"}
 
 

