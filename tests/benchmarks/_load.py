@@ -1,9 +1,11 @@
 """The load generator and the floor: C programs, compiled when they are needed."""
 
 import asyncio
+import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -71,9 +73,7 @@ async def load(
     try:
         yield Load(process, msgspec.json.decode(await _line(process), type=Connected))
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await _ended(process)
 
 
 async def floor(folder: Path, port: int, connections: int, rate: float, seconds: float) -> tuple[FloorCounted, Counted]:
@@ -86,9 +86,14 @@ async def floor(folder: Path, port: int, connections: int, rate: float, seconds:
             counted = await clients.counted()
         return msgspec.json.decode(await _line(process), type=FloorCounted), counted
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await _ended(process)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)  # asyncio's own kill() looks at the status, and so takes it from its watcher
+    await process.wait()
 
 
 async def _line(process: asyncio.subprocess.Process) -> bytes:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -173,19 +173,26 @@ def peer_python() -> str:
 
 
 async def post(port: int, path: str, count: int, body: Callable[[], bytes], headers: dict[str, str]) -> None:
-    """Post one event after another over one connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    """Post one event after another over one connection, and over another one where the server has closed it."""
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    for _ in range(count):
-        data = body()
-        writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
-        answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-        if not answer.startswith((b"http/1.1 20",)):
-            raise RuntimeError(f"{path} answered {answer[:60]!r}")
-        length = answer.partition(b"content-length:")[2].split(b"\r\n")[0]
-        await reader.readexactly(int(length or 0))
-    writer.close()
-    await writer.wait_closed()
+    done = 0
+    while done < count:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while done < count:
+                data = body()
+                writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+                await _accepted(reader)
+                done += 1
+        writer.close()
+
+
+async def _accepted(reader: asyncio.StreamReader) -> None:
+    answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+    if not answer.startswith(b"http/1.1 20"):
+        raise RuntimeError(f"an event was answered {answer[:60]!r}")
+    length = answer.partition(b"content-length:")[2].split(b"\r\n")[0]
+    await reader.readexactly(int(length or 0))
 
 
 def _listening(port: int) -> Iterator[bool]:

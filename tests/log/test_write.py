@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
 
 from tailrace.log import (
     EarlyError,
@@ -133,11 +134,25 @@ async def test_a_shard_that_lost_its_state_refuses_its_holder(redis: Redis) -> N
 async def test_trimming_leaves_the_newest_and_the_last_id(redis: Redis) -> None:
     writer = LogWriter(redis, KEYS, 0, LogLimits(bytes=20_000))
     for _ in range(20):
-        writer._trimmed = 0  # trimmed at each append instead of once a second
         await writer.append(events(*["a"] * 100))
+    await writer.trim()
     kept = await redis.xlen(KEYS.log(0))
     assert 0 < kept < 500
     assert (await LogReader(redis, KEYS, 0).sync()).top == (await LogReader(redis, KEYS, 0).newest(1))[0].id
+
+
+async def test_a_log_can_be_trimmed_while_redis_is_out_of_memory(redis: Redis) -> None:
+    writer = LogWriter(redis, KEYS, 0, LogLimits(bytes=20_000))
+    for _ in range(20):
+        await writer.append(events(*["a"] * 100))
+    await redis.config_set("maxmemory", "1mb")
+    try:
+        with pytest.raises(OutOfMemoryError):
+            await writer.append(events("a"))
+        await writer.trim()
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert await redis.xlen(KEYS.log(0)) < 500
 
 
 async def test_every_key_that_is_left_has_a_ttl_or_a_bound(redis: Redis) -> None:

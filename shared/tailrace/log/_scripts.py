@@ -7,6 +7,7 @@ _PARTS = {
     "commit": ("generation", "append"),
     "sync": ("generation",),
     "read": ("generation",),
+    "trim": ("generation",),
 }
 _FILES = {file.name.removesuffix(".lua"): file.read_text() for file in files(__package__).joinpath("lua").iterdir()}
 

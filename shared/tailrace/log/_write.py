@@ -1,6 +1,5 @@
 """Writing to a shard's log: appends, and the commits of the ordered line."""
 
-import time
 from collections.abc import Sequence
 from secrets import choice
 from string import ascii_letters, digits
@@ -14,7 +13,6 @@ from tailrace.wire import LABEL_LENGTH, Keys, TailraceError, parse_id
 
 STATE_S = 86_400
 """How long a channel's last id says for certain what came before (the key lives an hour longer)."""
-_TRIM_EVERY_S = 1.0
 
 
 class RefusedError(TailraceError):
@@ -71,10 +69,9 @@ class LogWriter:
         self.shard = shard
         self.limits = limits or LogLimits()
         self._redis, self._keys = redis, keys
-        self._emit, self._commit, self._raise, self._forget = (
-            redis.register_script(script(name)) for name in ("emit", "commit", "raise", "forget")
+        self._emit, self._commit, self._raise, self._forget, self._trim = (
+            redis.register_script(script(name)) for name in ("emit", "commit", "raise", "forget", "trim")
         )
-        self._trimmed = 0.0
 
     async def append(self, events: Sequence[NewEvent]) -> list[Appended]:
         """Append events outside the line, in one script. Raises redis.RedisError."""
@@ -116,20 +113,15 @@ class LogWriter:
         if fields:
             await self._forget(keys=[self._keys.commits(self.shard, partition)], args=[epoch, *fields])
 
+    async def trim(self) -> None:
+        """Trim the log to its limits; whoever holds a line does so now and then. Works while Redis is out of memory.
+
+        Raises redis.RedisError.
+        """
+        await self._trim(keys=[self._keys.log(self.shard)], args=[round(self.limits.age_s * 1000), self.limits.bytes])
+
     def _common(self) -> list[str | int]:
-        now = time.monotonic()
-        trim = now - self._trimmed > _TRIM_EVERY_S
-        if trim:
-            self._trimmed = now
-        limits = self.limits
-        return [
-            self._keys.shard(self.shard),
-            fresh_label(),
-            STATE_S * 1000,
-            int(trim),
-            round(limits.age_s * 1000),
-            limits.bytes,
-        ]
+        return [self._keys.shard(self.shard), fresh_label(), STATE_S * 1000]
 
     def _flat(self, events: Sequence[NewEvent]) -> list[str | bytes | int]:
         dedupe_ms, limits = round(self.limits.dedupe_s * 1000), self.limits.history.limits

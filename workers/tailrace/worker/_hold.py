@@ -99,13 +99,15 @@ class Hold:
         while True:
             await asyncio.sleep(self._line.lease_s / 4)
             await self._line.queue_patience.ask(partial(self._queue.renew, self._epoch, self._owner))
-            if not self._window:
-                await self._forget()
+            await self._tidy()
 
-    async def _forget(self) -> None:
+    async def _tidy(self) -> None:
+        """Do what frees memory; commits may be waiting for some."""
         for shard, writer in enumerate(self._line.writers):
             with contextlib.suppress(*TROUBLES):  # what it keeps now, the next holder lets it forget
-                await writer.forget(self._queue.partition, self._epoch, self._memory.forgettable(shard))
+                await writer.trim()
+                if not self._window:
+                    await writer.forget(self._queue.partition, self._epoch, self._memory.forgettable(shard))
 
     # Take, judge.
 

@@ -31,12 +31,3 @@ local function append(log, gen, prefix, fresh, state_ms, first)
   redis.call('HSET', gen, 'top', top)
   return table.concat(outcome, '\n')
 end
-
--- Trim the log to its age and to its size in bytes, counted from a few of its nodes.
-local function trim(log, age_ms, bytes)
-  redis.call('XTRIM', log, 'MINID', '~', string.format('%.0f', now_ms() - age_ms))
-  local used = redis.call('MEMORY', 'USAGE', log, 'SAMPLES', '5')
-  if used and used > bytes then
-    redis.call('XTRIM', log, 'MAXLEN', '~', math.floor(redis.call('XLEN', log) * bytes / used * 0.9))
-  end
-end
