@@ -23,7 +23,7 @@ variable, the variable over the default. What may have several values is a flag 
 them. `tailrace COMMAND --help` says the same. All processes of one system need the same `prefix` and `shards`; workers and producers
 need the same `partitions`.
 
-Where two services have a setting of one name (`drain_s`, `lease_s`, `host`, `port`, `origins`), they read one variable: what is
+Where two services have a setting of one name (`drain_s`, `host`, `port`, `origins`), they read one variable: what is
 to differ in processes that share an environment is given as a flag.
 """
 _EDGE = """`EdgeConfig` in `tailrace.edge`. `--host` (127.0.0.1), `--port` (8000; 0 takes a free one) and `--log-level` (info) are flags of

@@ -11,7 +11,7 @@ from tailrace.wire import Keys, bucket, encode_json_block
 from tests.edge.foreign import Foreign
 from tests.support.service import Service
 
-FAST = {"heartbeat_s": "0.3", "lease_s": "1.5", "retry_ms": "100", "busy_retry_ms": "300", "drain_s": "2"}
+FAST = {"heartbeat_s": "0.3", "registry_lease_s": "1.5", "retry_ms": "100", "busy_retry_ms": "300", "drain_s": "2"}
 StartEdge = Callable[..., Service]
 
 

@@ -229,7 +229,7 @@ async def test_large_events_and_bursts_arrive_whole(edge: Service, log: Log) -> 
 
 async def test_defaults() -> None:
     config = EdgeConfig()
-    assert (config.heartbeat_s, config.drain_s, config.max_channels, config.lease_s) == (30, 20, 100, LEASE_S)
+    assert (config.heartbeat_s, config.drain_s, config.max_channels, config.registry_lease_s) == (30, 20, 100, LEASE_S)
 
 
 async def _is_away(registry: Registry, channel: str) -> bool:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_clients_of_a_killed_edge_vanish_with_its_lease(start_edge: StartEdge, redis_url: str, redis: Redis) -> None:
-    edge = start_edge(redis_url, lease_s=1)
+    edge = start_edge(redis_url, registry_lease_s=1)
     registry = Registry(redis, Keys())
     async with sse(edge, channel="a") as client:
         await client.next("connect")

@@ -28,7 +28,7 @@ BAD = {
     "unknown keyword": (payload("push", {"to": "a", "data": 1}, colour=1), "unknown field `colour`", "$.k.colour"),
     "unknown field": (payload("push", {"to": "a", "data": 1, "colour": 1}), "unknown field `colour`", "$.colour"),
     "wrong type": (payload("push", {"to": 1, "data": 1}), "Expected `str`, got `int`", "$.to"),
-    "bad channel": (payload("push", {"to": "room 1", "data": 1}), "regex", "$.to"),
+    "bad channel": (payload("push", {"to": "room 1", "data": 1}), "bad channel name", "$.to"),
     "channel with line feed": (payload("push", {"to": "room\n", "data": 1}), "bad channel name", "$.to"),
     "reserved event": (payload("push", {"to": "a", "event": "connect", "data": 1}), "reserved", "$.event"),
     "event with line feed": (payload("push", {"to": "a", "event": "x\ny", "data": 1}), "CR, LF or NUL", "$.event"),

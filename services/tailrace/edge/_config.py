@@ -23,5 +23,5 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ring_entries: Annotated[int, Meta(description="Most entries of a log that are kept in memory.", ge=1)] = 20_000
     ring_bytes: Annotated[int, Meta(description="Most bytes of a log that are kept in memory.", ge=1)] = 64 << 20
     stall_s: Annotated[float, Meta(description="Seconds without progress after which a stream is cut, or a dead peer noticed.", gt=0)] = 15
-    lease_s: Annotated[float, Meta(description="Seconds after which a killed edge's clients leave the registry.", gt=0)] = 15
+    registry_lease_s: Annotated[float, Meta(description="Seconds after which a killed edge's clients leave the registry.", gt=0)] = 15
     metrics_port: Annotated[int, Meta(description="Port of /metrics (Prometheus); 0 is none.", ge=0, le=65_535)] = 0

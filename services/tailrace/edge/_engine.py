@@ -57,8 +57,8 @@ class Engine:
         self._heart = Heart(core, hub, self._catch_up)
         self._starter = Starter(core, hub, sync)
         self._roster = Roster()
-        registry = Registry(self._redis, core.keys, lease_s=config.lease_s)
-        self._registrar = Registrar(registry, self.id, self._roster, config.lease_s / 3)
+        registry = Registry(self._redis, core.keys, lease_s=config.registry_lease_s)
+        self._registrar = Registrar(registry, self.id, self._roster, config.registry_lease_s / 3)
         self._most = config.max_connections or most_connections()
 
     def _make_core(self, config: EdgeConfig) -> Core:
@@ -108,7 +108,7 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             for part in (
                 self._reader.run(),
-                self._reader.probe(self.config.lease_s / 3),
+                self._reader.probe(self.config.registry_lease_s / 3),
                 self._catch_up.run(),
                 self._registrar.run(),
                 self._heart.beat(),

@@ -8,6 +8,7 @@ from tailrace.wire._errors import ChannelError
 ALL = "all"
 """The channel that every connection is in."""
 CHANNEL_PATTERN = r"^[A-Za-z0-9._~:-]{1,128}$"
+CHANNEL_RULE = "1 to 128 characters of A-Z a-z 0-9 . _ ~ : - are allowed"
 CLIENT_PREFIX, USER_PREFIX = "client:", "user:"
 _valid = re.compile(CHANNEL_PATTERN[1:-1]).fullmatch
 
@@ -23,7 +24,7 @@ def check_channel(name: str) -> str:
     Raises ChannelError: the name is empty, too long or has a character outside `[A-Za-z0-9._~:-]`.
     """
     if not _valid(name):
-        message = f"bad channel name {name[:140]!r}: 1 to 128 characters of A-Z a-z 0-9 . _ ~ : - are allowed"
+        message = f"bad channel name {name[:140]!r}: {CHANNEL_RULE}"
         raise ChannelError(message)
     return name
 

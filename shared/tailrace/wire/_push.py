@@ -8,7 +8,7 @@ from typing import Annotated, cast
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from tailrace.wire._channels import CHANNEL_PATTERN, check_channel
+from tailrace.wire._channels import CHANNEL_PATTERN, CHANNEL_RULE, check_channel
 from tailrace.wire._errors import ChannelError, JobError, PushError, TooLargeError
 from tailrace.wire._sse import check_event_name, encode_json_block, encode_text_block
 
@@ -90,6 +90,8 @@ def convert_error(error: Exception, path: str = "$", source: bytes = b"") -> Pus
         case msgspec.ValidationError():
             message, _, where = str(error).rpartition(" - at `$")
             message, where = (message, where[:-1]) if message else (str(error), "")
+            if CHANNEL_PATTERN in message:
+                message = f"bad channel name: {CHANNEL_RULE}"
             if "unknown field" in message:
                 where += f".{message.split('`')[1]}"
             return PushError(message, path + where)

@@ -15,12 +15,13 @@ from tailrace.log import Appended, LogWriter, NewEvent, Registry, outcome_field
 from tailrace.worker._batch import Delivery, commits, events, ticket_of
 from tailrace.worker._count import count
 from tailrace.worker._memory import Memory
-from tailrace.worker._patience import TROUBLES, Patience
+from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
 from tailrace.worker._queue import Ended, Ending, Grant, Queue, Taken
 from tailrace.worker._receipts import delivered
 from tailrace.worker._triage import Facts, asked, judge_batch, sort
 
 _log = logging.getLogger(__name__)
+_TIDY_EVERY_S = 0.5
 _SHORTEST_S = 0.001  # BLPOP waits for ever at 0
 
 
@@ -80,7 +81,7 @@ class Hold:
         """
         async with asyncio.TaskGroup() as tasks:
             feed = tasks.create_task(self._feed(stopping))
-            helpers = [tasks.create_task(self._renew()), tasks.create_task(self._finish())]
+            helpers = [tasks.create_task(self._renew()), tasks.create_task(self._tidy()), tasks.create_task(self._finish())]
             helpers += [tasks.create_task(self._send(shard)) for shard in range(len(self._line.writers))]
             await stopping.wait()
             with contextlib.suppress(TimeoutError):
@@ -99,15 +100,17 @@ class Hold:
         while True:
             await asyncio.sleep(self._line.lease_s / 4)
             await self._line.queue_patience.ask(partial(self._queue.renew, self._epoch, self._owner))
-            await self._tidy()
 
     async def _tidy(self) -> None:
-        """Do what frees memory; commits may be waiting for some."""
-        for shard, writer in enumerate(self._line.writers):
-            with contextlib.suppress(*TROUBLES):  # what it keeps now, the next holder lets it forget
-                await writer.trim()
-                if not self._window:
-                    await writer.forget(self._queue.partition, self._epoch, self._memory.forgettable(shard))
+        """Do again and again what frees memory; commits may be waiting for some."""
+        while True:
+            await asyncio.sleep(_TIDY_EVERY_S)
+            for shard, writer in enumerate(self._line.writers):
+                with contextlib.suppress(*TROUBLES):  # what it keeps now, the next holder lets it forget
+                    await writer.trim()
+                    if not self._window:
+                        await writer.forget(self._queue.partition, self._epoch, self._memory.forgettable(shard))
+                heed_cancel()
 
     # Take, judge.
 
