@@ -121,3 +121,11 @@ async def test_events_that_redis_lost_reset_who_saw_them_and_nobody_else(start_e
             assert await numbers(saw, 2) == new
             assert await numbers(left, 2) == new
             assert {event.event for event in left.events} <= {"connect", "message", "heartbeat"}
+
+
+async def test_a_server_that_shuts_down_ends_a_guest_s_streams_without_a_traceback(start_edge: StartEdge, redis_url: str) -> None:
+    edge = start_edge(redis_url, "plugin on uvicorn h11")
+    async with sse(edge) as client:
+        await client.next("connect")
+        await asyncio.to_thread(edge.terminate)
+    assert "Traceback" not in edge.stderr

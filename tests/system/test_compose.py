@@ -78,7 +78,7 @@ async def test_the_whole_stack_misses_nothing(stack: Stack, monkeypatch: pytest.
         for client in clients:
             group.start_soon(client.run)
         await wait_until(lambda: all(client.connects for client in clients), timeout_s=10)
-        spread = await _clients_per_edge(stack)
+        spread = await wait_until(lambda: _clients_per_edge(stack))
         group.start_soon(at, LOAD_S / 3, stack.edges[0].kill)
         group.start_soon(at, LOAD_S * 2 / 3, stack.valkey.restart)
         await producer.run(LOAD_S)
@@ -91,6 +91,7 @@ async def test_the_whole_stack_misses_nothing(stack: Stack, monkeypatch: pytest.
         f"lost {sum(len(v.lost) for v in verdicts)}, doubled {sum(len(v.doubled) for v in verdicts)}, "
         f"reordered {sum(len(v.reordered) for v in verdicts)}; {time.monotonic() - began:.1f} s"
     )
+    assert spread is not None
     assert len(spread) == len(stack.edges)
     assert [verdict for verdict in verdicts if not verdict.clean] == []
     assert [client.notices for client in clients if client.notices] == []
@@ -98,9 +99,11 @@ async def test_the_whole_stack_misses_nothing(stack: Stack, monkeypatch: pytest.
     await _page_is_there(stack)
 
 
-async def _clients_per_edge(stack: Stack) -> list[int]:
+async def _clients_per_edge(stack: Stack) -> list[int] | None:
+    """Count them, once all are registered."""
     async with connect(stack.redis_url) as redis:
-        return sorted(Counter(client.edge for client in await Registry(redis, Keys()).clients()).values())
+        found = await Registry(redis, Keys()).clients()
+    return sorted(Counter(client.edge for client in found).values()) if len(found) == CLIENTS else None
 
 
 async def _page_is_there(stack: Stack) -> None:

@@ -1,5 +1,6 @@
 """`GET /sse` over ASGI: the stream's contract, from the request to the first bytes."""
 
+import asyncio
 from collections.abc import Iterable
 
 import msgspec
@@ -72,6 +73,8 @@ class StreamHandler:
                 connection = SendConnection(engine, subscriber)
                 engine.open(subscriber, connection)
                 await connection.run(receive, send)
+        except asyncio.CancelledError:
+            pass  # so a server ends what is open when it shuts down, and logs as an error whatever comes out of here
         finally:
             if socket is None:
                 engine.leave(subscriber)
