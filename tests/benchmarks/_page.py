@@ -27,7 +27,8 @@ _INTRO = """# Benchmarks
 What `make bench` measured; `make bench BENCH="--write"` writes this page anew. Compare ratios, not absolute numbers: all sides ran on one
 machine, one after another in each round. The server under measure has one core for itself; clients, producers and Redis share the other.
 The load generator and the kernel floor are C programs in `tests/benchmarks`. "Kernel floor" is a loop of `write()` over the same
-connections, which no server of single events can undercut; where one seems to, it has joined events that came close together into one write.
+connections, which no server of single events can undercut; where one seems to, it
+has joined events that came close together into one write.
 A ratio is to the side whose ratio is 1.
 """
 _METHOD = """## How each is measured
@@ -38,7 +39,8 @@ _METHOD = """## How each is measured
 - **Latency**: from before the event is put in (appended to Redis, or posted) until the client has read it; clients take one core, too.
 - **Idle connections**: growth of the resident memory (shared pages counted once) from 300 connections, divided by the connections added.
 - **Accepts**: 500 connections at a time wait for their first bytes; with replay, all come with one `Last-Event-ID`, ten events old.
-- **Jobs**: a queue filled beforehand, a worker process on one core, Valkey with AOF (everysec) on the other; the rate in the middle of the run.
+- **Jobs**: a queue filled beforehand, a worker process on one core, Valkey with AOF (everysec) on the other; the rate in
+  the middle of the run.
   Stock arq runs a function that validates the same push and appends it with one XADD, without history, receipt or order; "tuned" is
   `poll_delay=0.01, max_jobs=200, queue_read_limit=1000, keep_result=0`.
 - **Idle latency**: one job at a time; until a reader that waits on the log has the entry, or the client at the edge has the event.
@@ -49,9 +51,8 @@ def table(figures: Sequence[Figure], *, markdown: bool = False) -> str:
     """Lay out all figures, grouped by benchmark."""
     parts = []
     for bench, group in groupby(sorted(figures, key=lambda figure: _order(figures, figure)), key=lambda figure: figure.bench):
-        lines = [_HEAD, *rows(list(group), _BASES.get(bench, ""))]
-        if bench not in _BASES:
-            lines = [line[:5] for line in lines]
+        columns = len(_HEAD) if bench in _BASES else len(_HEAD) - 1
+        lines = [line[:columns] for line in (_HEAD, *rows(list(group), _BASES.get(bench, "")))]
         parts.append(f"## {bench[0].upper()}{bench[1:]}\n\n" + (_markdown(lines) if markdown else _aligned(lines)))
     return "\n\n".join(parts)
 
@@ -87,7 +88,10 @@ def write_page(figures: Sequence[Figure], about: dict[str, str]) -> None:
         ("memory", delivery.IDLE, "RSS KB/connection", "Memory per idle connection (KB; less is better)"),
         ("jobs", ingestion.JOBS, "jobs/s", "Jobs a second in one worker process (more is better)"),
     ]
-    shown = [{"file": str(images / f"bench-{name}.png"), "title": title, "bars": _bars(figures, bench, measure)} for name, bench, measure, title in plots]
+    shown = [
+        {"file": str(images / f"bench-{name}.png"), "title": title, "bars": _bars(figures, bench, measure)}
+        for name, bench, measure, title in plots
+    ]
     command = [peer_python(), str(Path(__file__).parent / "peers" / "plot.py")]
     subprocess.run(command, input=msgspec.json.encode([plot for plot in shown if plot["bars"]]), check=True)
     facts = "\n".join(f"- {name}: {value}" for name, value in about.items())

@@ -66,5 +66,5 @@ def until(ready: "subprocess.Popen[bytes]", answers: "Iterator[bool]") -> None:
         if answered:
             return
         if ready.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{ready.args} did not get ready")
+            raise RuntimeError(f"{ready.args!r} did not get ready")
         time.sleep(0.02)

@@ -11,9 +11,8 @@ import httpx
 
 from tailrace.log import LogWriter, NewEvent, connect
 from tailrace.wire import Keys
-
 from tests.benchmarks._figures import Figures
-from tests.benchmarks._load import floor, load
+from tests.benchmarks._load import Counted, floor, load
 from tests.benchmarks._process import GENERATOR, SERVER, cpu_s, pin, rss_kb
 from tests.benchmarks._sides import SIDES, Missing, Side, frames
 from tests.support.redis import RedisServer, free_port
@@ -132,21 +131,25 @@ async def _latency(figures: Figures, plan: Plan, folder: Path, name: str, side: 
 
 async def _burst(figures: Figures, plan: Plan, folder: Path, name: str, side: Side) -> None:
     clients, probe = plan.burst_clients, 10
-    rate = 0.0
-    for count in (probe, 0):
-        events = count or max(probe, min(3000, round(rate * plan.burst_s / clients)))
-        async with load(folder, side.port, side.path, clients, events=events) as running:
-            await asyncio.sleep(_SETTLE_S)
-            begun, before = time.monotonic(), cpu_s(side.pid)
-            await side.publish(events)
-            counted = await running.counted()
-            elapsed, used = time.monotonic() - begun, cpu_s(side.pid) - before
-        rate = counted.events / elapsed * (5 if count else 1)  # a longer burst goes faster
+    counted, elapsed, _ = await _burst_of(probe, clients, folder, side)
+    rate = 5 * counted.events / elapsed  # a longer burst goes faster
+    events = max(probe, min(3000, round(rate * plan.burst_s / clients)))
+    counted, elapsed, used = await _burst_of(events, clients, folder, side)
     figures.add(BURST, "deliveries/s", f"{clients:,} clients", name, counted.events / elapsed)
     figures.add(BURST, "deliveries per CPU second", f"{clients:,} clients", name, counted.events / used)
     figures.add(BURST, "generator's CPU, share", f"{clients:,} clients", name, counted.cpu_s / elapsed)
     if counted.events != events * clients:
         print(f"    ({counted.events:,} of {events * clients:,} events came)", flush=True)
+
+
+async def _burst_of(events: int, clients: int, folder: Path, side: Side) -> tuple[Counted, float, float]:
+    """Return what came, within how many seconds (from the first delivery to the last), and the server's CPU seconds."""
+    async with load(folder, side.port, side.path, clients, events=events) as running:
+        await asyncio.sleep(_SETTLE_S)
+        before = cpu_s(side.pid)
+        await side.publish(events)
+        counted = await running.counted()
+    return counted, max(counted.span_s, 1e-3), cpu_s(side.pid) - before
 
 
 async def _replay(figures: Figures, plan: Plan, folder: Path, name: str, side: Side) -> None:
@@ -183,12 +186,14 @@ async def _pass_over(figures: Figures, plan: Plan) -> None:
         writer = LogWriter(client, Keys("tailrace"), 0)
         os.kill(edge.pid, signal.SIGSTOP)
         for start in range(0, plan.passed, 128):
-            await writer.append([NewEvent("0", f"room:{(start + index) % 1000}", frames()) for index in range(min(128, plan.passed - start))])
+            await writer.append(
+                [NewEvent("0", f"room:{(start + index) % 1000}", frames()) for index in range(min(128, plan.passed - start))]
+            )
         await client.aclose()
         before, begun = cpu_s(edge.pid), time.monotonic()
         os.kill(edge.pid, signal.SIGCONT)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
-            while await _events(http) < plan.passed and time.monotonic() < begun + 20:
+            while await _events(http) < plan.passed and time.monotonic() < begun + 20:  # noqa: ASYNC110 - another process' progress
                 await asyncio.sleep(0.02)
         elapsed, used = time.monotonic() - begun, cpu_s(edge.pid) - before
     figures.add(PASS, "entries/s", "1,000 channels", "tailrace edge", plan.passed / elapsed)

@@ -2,7 +2,6 @@
 
 import asyncio
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -142,19 +141,18 @@ async def _enqueue(figures: Figures, plan: Plan) -> None:
 
 async def _idle(figures: Figures, plan: Plan, folder: Path, side: str, count: int) -> None:
     stock = side == ARQ
-    with _redis() as server, _client(server) as redis:
-        with (_stock if stock else worker)(server.url, folder):
-            log = _STOCK_LOG if stock else _KEYS.log(0)
-            async with Pusher(server.url) as pusher:
-                await asyncio.sleep(1)
-                waits = [await _one(redis, pusher, log, index, stock=stock) for index in range(count)]
+    with _redis() as server, _client(server) as redis, (_stock if stock else worker)(server.url, folder):
+        log = _STOCK_LOG if stock else _KEYS.log(0)
+        async with Pusher(server.url) as pusher:
+            await asyncio.sleep(1)
+            waits = [await _one(redis, pusher, log, index, stock=stock) for index in range(count)]
     _latency(figures, APPEND, side, waits[len(waits) // 10 :])
 
 
 async def _one(redis: Redis, pusher: Pusher, log: str, index: int, *, stock: bool) -> float:
     """Return the milliseconds from before the enqueueing to when a blocked reader has the entry."""
     last = await redis.xrevrange(log, count=1)
-    follow = asyncio.create_task(redis.xread({log: last[0][0] if last else "0-0"}, block=5000))
+    follow = asyncio.ensure_future(redis.xread({log: last[0][0] if last else "0-0"}, block=5000))
     await asyncio.sleep(0.013)
     begun = time.monotonic()
     if stock:

@@ -2,7 +2,8 @@
 //   cc -O2 -o sseload sseload.c
 //   ./sseload PORT PATH CONNECTIONS EVENTS SECONDS [LAST_EVENT_ID]
 // 500 connections at most wait for their first bytes at a time, so that no listener's backlog overflows. When all have them it prints
-// {"connected": N, "answered_s": T}. It ends after EVENTS events on each connection, or SECONDS later, and prints what it counted.
+// {"connected": N, "answered_s": T}. It ends after EVENTS events on each connection, or after three seconds without
+// one since the first, or SECONDS after its start, and prints what it counted.
 // An event is counted wherever "t": stands; the number after it, in Unix seconds, gives the latency.
 // Connections come from 127.0.0.2, .3, ... so that more than 28,000 fit.
 #define _GNU_SOURCE
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SAMPLES = 4000000, CARRY = 60, AT_ONCE = 500, READY = 1024 };
+enum { SAMPLES = 4000000, CARRY = 60, AT_ONCE = 500, READY = 1024, QUIET_S = 3 };
 struct carry { int n; char bytes[CARRY]; };  // the end of a read that may hold half an event
 
 static const char *marker = "\"t\":";
@@ -122,7 +123,7 @@ int main(int argc, char **argv) {
   printf("{\"connected\":%d,\"answered_s\":%.4f,\"cpu_s\":%.3f}\n", answered - closed_, now() - begin, cpu());
   fflush(stdout);
   double used = cpu();
-  while (events < expected && closed_ < wanted && now() < end) turn();
+  while (events < expected && closed_ < wanted && now() < end && !(first && now() - last > QUIET_S)) turn();
   qsort(latency, samples, sizeof *latency, ascending);
 #define AT(q) (samples ? latency[(long)((samples - 1) * q)] * 1e3 : 0)
   printf("{\"closed\":%d,\"events\":%ld,\"megabytes\":%.1f,\"span_s\":%.4f,\"cpu_s\":%.3f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f}\n",

@@ -1,6 +1,5 @@
 """The push contract, row by row, over HTTP with a real worker behind."""
 
-import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +7,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
 
 from tailrace.log import Registry
@@ -168,7 +168,7 @@ async def test_an_array_due_at_different_times_is_a_job_for_each(client: httpx.A
     assert answer.status_code == 202
     first, second, third, fourth = body["jobs"]
     assert first == third != second == fourth
-    await asyncio.sleep(0)
+    await checkpoint()
     states = [(await client.get(f"/jobs/{job}")).json()["state"] for job in (first, second)]
     assert states[1] in ("scheduled", "appended")
 

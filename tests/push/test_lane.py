@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import anyio
 import msgspec
 import pytest
+from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
 
 from tailrace.push import Push, Pusher, QueueFullError, RedisAwayError
@@ -58,7 +59,7 @@ async def test_who_is_cancelled_before_its_turn_sends_nothing(redis: Redis, redi
     async with Pusher(redis_server.url) as pusher:
         first = asyncio.create_task(pusher.push("room:1", 1))
         second = asyncio.create_task(pusher.push("room:1", 2))
-        await asyncio.sleep(0)
+        await checkpoint()
         second.cancel()
         await first
         await asyncio.wait([second])

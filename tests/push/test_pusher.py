@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
 
 from tailrace.log import Registry
@@ -124,7 +125,7 @@ async def test_scheduled_pushes_wait_for_their_time(pusher: Pusher) -> None:
 async def test_a_scheduled_push_can_be_cancelled_and_who_waits_hears_of_it(pusher: Pusher, redis: Redis) -> None:
     job = await pusher.push("room:9", 1, delay_s=30)
     waiting = asyncio.create_task(job.receipt())
-    await asyncio.sleep(0)
+    await checkpoint()
     begin = time.monotonic()
     assert await job.cancel() == JobState.CANCELLED
     end = await waiting
@@ -207,7 +208,7 @@ async def test_receipts_outlive_a_subscription_that_breaks(pusher: Pusher, redis
     await (await pusher.push("room:11", 1)).receipt()
     job = await pusher.push("room:11", 2, delay_s=0.5)
     waiting = asyncio.create_task(job.receipt())
-    await asyncio.sleep(0)
+    await checkpoint()
     await redis.client_kill_filter(_type="pubsub")
     end = await waiting
     assert end is not None
@@ -237,7 +238,7 @@ async def test_what_is_no_receipt_is_passed_over(pusher: Pusher, redis: Redis, c
 async def test_who_waits_can_be_let_go(pusher: Pusher) -> None:
     job = await pusher.push("room:13", 1, delay_s=60)
     waiting = asyncio.create_task(job.receipt(30))
-    await asyncio.sleep(0)
+    await checkpoint()
     pusher.release()
     assert await waiting is None
     assert await job.receipt(30) is None

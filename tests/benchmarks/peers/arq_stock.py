@@ -9,7 +9,7 @@ from arq.connections import RedisSettings
 
 from tailrace.wire import PushJob, check_push, render
 
-TUNED = {"poll_delay": 0.01, "max_jobs": 200, "queue_read_limit": 1000, "keep_result": 0}
+TUNED: dict[str, Any] = {"poll_delay": 0.01, "max_jobs": 200, "queue_read_limit": 1000, "keep_result": 0}
 
 
 async def push(ctx: dict[str, Any], push: dict[str, Any]) -> None:

@@ -3,10 +3,10 @@
 import json
 import sys
 
-import matplotlib as mpl
+import matplotlib as mpl  # type: ignore[import-not-found]
 
 mpl.use("agg")
-import matplotlib.pyplot as plt
+import matplotlib.pyplot as plt  # type: ignore[import-not-found]
 
 _COLOURS = ("#0b6e99", "#7fb7be", "#d98b5f", "#8d7b9e", "#9fae6b", "#b0b0b0")
 
