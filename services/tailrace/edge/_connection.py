@@ -1,6 +1,7 @@
 """Where a subscriber's bytes go: a socket of our own, or any ASGI server's `send`."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from litestar.types import Receive, Scope, Send
@@ -114,6 +115,10 @@ class SendConnection:
             pass
 
     async def _send(self, send: Send) -> None:
+        with suppress(OSError, RuntimeError):  # some servers say so, and nothing else, when the client is gone
+            await self._send_all(send)
+
+    async def _send_all(self, send: Send) -> None:
         while self._parts or not self._ended:
             if not self._parts:
                 self._wake.clear()

@@ -19,6 +19,7 @@ from tailrace.wire import Entry, parse_id
 logger = logging.getLogger(__name__)
 BLOCK_S = 1.0
 _MOST = 512
+_FAR = (1 << 128) - 1  # the last id that there can be
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -38,6 +39,7 @@ class Reader:
         failures = 0
         while True:
             try:
+                await self._try()
                 await self._confirm(range(len(self._tails)))
                 if self._sync.away:
                     logger.info("Redis is back")
@@ -93,6 +95,10 @@ class Reader:
 
     def _place(self, shard: int) -> tuple[str, int]:
         return self._tails[shard].label, self._tails[shard].seen
+
+    async def _try(self) -> None:
+        """See that the logs can be read, for a Redis that answers may still refuse that."""
+        await follow(self._redis, self._keys, dict.fromkeys(range(len(self._tails)), _FAR), 1, 1)
 
     async def _read(self) -> None:
         places = [self._place(shard) for shard in range(len(self._tails))]

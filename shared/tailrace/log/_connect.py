@@ -1,8 +1,8 @@
 """Connections to Redis, and what has to be true of it before anything starts."""
 
+import re
 import socket
 from typing import Any
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
@@ -11,6 +11,8 @@ from tailrace.wire import Keys, SetupError
 
 OLDEST_REDIS, OLDEST_VALKEY = (7, 0), (8, 0)
 MAX_SHARDS = 8
+_FORM = "redis://[[user]:password@]host[:port][/db] is needed, with special characters of the password percent-encoded"
+_SECRET = re.compile(r"(?<=://).*@")
 _KEEPALIVE = {
     getattr(socket, name): value for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3)) if hasattr(socket, name)
 }
@@ -28,9 +30,8 @@ def connect(url: str, *, timeout_s: float | None = 5, connections: int = 50) -> 
         options |= {"socket_connect_timeout": 5, "socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
     try:
         redis: Redis = Redis.from_url(url, **options)
-    except ValueError as error:
-        message = f"bad Redis URL {redact(url)!r}: {error}"
-        raise SetupError(message) from None
+    except ValueError:
+        raise SetupError(f"bad Redis URL {redact(url)!r}: {_FORM}") from None
     make_sound(redis.connection_pool)
     return redis
 
@@ -51,9 +52,8 @@ def _as_it_comes(response: Any, **_: Any) -> Any:
 
 
 def redact(url: str) -> str:
-    """Return a URL that can be printed: without its password."""
-    password = urlsplit(url).password
-    return url.replace(f":{password}@", ":***@") if password else url
+    """Return a URL that can be printed: without user and password, however badly they are written."""
+    return _SECRET.sub("***@", url) if "@" in url else re.sub(r"(?<=://):.*", "***", url)
 
 
 async def check_redis(redis: Redis) -> None:

@@ -12,12 +12,13 @@ import msgspec
 from arq.connections import ArqRedis
 from arq.typing import WorkerCoroutine
 from arq.worker import Retry, RetryJob, Worker as ArqWorker, func
+from redis.exceptions import ResponseError
 
 from tailrace.wire import JOB_PREFIX, Job, Keys, PushError, PushJob, convert_error, decode_job, format_id
 from tailrace.worker._emitter import Emitter
 from tailrace.worker._every import cron_jobs
 from tailrace.worker._functions import Function, call, read_argument
-from tailrace.worker._judge import listener
+from tailrace.worker._judge import LOST, listener
 from tailrace.worker._patience import Patience
 from tailrace.worker._queue import QueueLimits, common, printable
 from tailrace.worker._receipts import dead
@@ -117,6 +118,9 @@ class Calls(ArqWorker):
                 message = f"it took longer than {self._terms.timeout_s:g} s"
                 raise TimeoutError(message) from None
             raise
+        except (SystemExit, KeyboardInterrupt) as error:  # a task that raises one ends the whole loop
+            message = f"{type(error).__name__}: {error}"
+            raise RuntimeError(message) from error
 
     # What arq calls.
 
@@ -126,7 +130,7 @@ class Calls(ArqWorker):
 
     async def run_job(self, job_id: str, score: int) -> None:
         """Run a job, if it can be read."""
-        payload = await self._patience.ask(partial(self.pool.get, JOB_PREFIX + job_id))
+        payload = await self._patience.ask(partial(self._payload, job_id))
         if wrong := self._unreadable(job_id, payload):
             self._outcomes[job_id] = wrong
             await self.finish_failed_job(job_id, None)
@@ -164,9 +168,17 @@ class Calls(ArqWorker):
     def _running(self) -> list[asyncio.Task[Any]]:
         return [task for task in self.tasks.values() if not task.done()]
 
+    async def _payload(self, job_id: str) -> bytes | None:
+        try:
+            return await self.pool.get(JOB_PREFIX + job_id)
+        except ResponseError as error:
+            if str(error).startswith("WRONGTYPE"):
+                return None
+            raise
+
     def _unreadable(self, job_id: str, payload: bytes | None) -> Outcome | None:
         if payload is None:
-            return _failed(job_id, "the job's payload is gone: it expired, or was deleted", "$", None)
+            return _failed(job_id, LOST, "$", None)
         try:
             job = decode_job(payload)
             _shape(job)

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -24,6 +25,10 @@ _EXAMPLES = """examples:
   tailrace worker --burst                 # end when the queues are empty
   tailrace worker --check                 # is a worker alive? exit status 0 or 1
 """
+
+
+_GC = 50_000, 20, 20
+"""A batch is thousands of small objects that go with it and form no cycle: looking for garbage at every 700th took 13 % of the time."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +57,8 @@ def _run(namespace: argparse.Namespace) -> int:
 
 
 async def _work(config: WorkerConfig, functions: Mapping[str, Function]) -> None:
+    gc.freeze()
+    gc.set_threshold(*_GC)
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, partial(_stop, stopping))

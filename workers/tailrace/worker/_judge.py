@@ -22,6 +22,7 @@ from tailrace.wire import (
 MAX_DEATHS = 3
 GONE = "no such client"
 LATE = "expired before it was its turn"
+LOST = "the job's payload is gone or of another type: it expired, was deleted, or overwritten"
 
 
 class Deliver(NamedTuple):
@@ -52,7 +53,7 @@ _options = msgspec.json.Decoder(Options)
 def judge(payload: bytes | None, functions: Collection[str]) -> Verdict:
     """Read a job and decide."""
     if payload is None:
-        return Bury("the job's payload is gone: it expired, or was deleted")
+        return Bury(LOST)
     try:
         job = decode_job(payload)
     except JobError as error:

@@ -49,6 +49,9 @@ class Patience:
                     pause = min(pause * 2, _LONGEST_S)
                 else:
                     return answer
+        except asyncio.CancelledError:
+            self._waiting.discard(me)
+            raise
         finally:
             self._calm(me)
 

@@ -33,7 +33,7 @@ class TakenJob(NamedTuple):
     id: bytes
     due_ms: float
     payload: bytes | None
-    """None where it is gone."""
+    """None where it is gone, or of another type."""
 
 
 class Taken(NamedTuple):

@@ -4,9 +4,9 @@ from importlib.resources import files
 
 _PARTS = {
     "acquire": ("batch",),
-    "take": ("batch",),
-    "finish": ("batch", "ending"),
-    "bury": ("ending",),
+    "take": ("batch", "payload"),
+    "finish": ("batch", "payload", "ending"),
+    "bury": ("payload", "ending"),
 }
 _FILES = {file.name.removesuffix(".lua"): file.read_text() for file in files(__package__).joinpath("lua").iterdir()}
 

@@ -13,7 +13,7 @@ local function end_noted(batch, at)
   if not id then return end
   tell(ARGV[3], ARGV[4], ARGV[5], id, ARGV[at + 1], ARGV[at + 2])
   if ARGV[at + 3] ~= '' then
-    local payload = redis.call('GET', payload_prefix .. id)
+    local payload = read_payload(payload_prefix .. id)
     bury(KEYS[4], ARGV[6], tonumber(ARGV[7]), KEYS[2], id, payload, ARGV[at + 3], ARGV[at + 4], '')
   end
   if ARGV[at + 5] == '1' then

@@ -34,7 +34,7 @@ if left then
   redis.call('HSET', KEYS[3], left, write_batch(epoch, batch.deaths, batch.ids, batch.scores))
   reply[4], reply[5] = left, batch.deaths
   for position, id in ipairs(batch.ids) do
-    if id then give_out(position, id, batch.scores[position], redis.call('GET', payload_prefix .. id)) end
+    if id then give_out(position, id, batch.scores[position], read_payload(payload_prefix .. id)) end
   end
   reply[3] = reply[2] -- there may be more
   return reply
@@ -44,7 +44,7 @@ local due = string.format('%.17g', math.max(now, tonumber(state[2] or '0')))
 local waiting = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', due, 'WITHSCORES', 'LIMIT', 0, most)
 local ids, scores, bytes = {}, {}, 0
 for i = 1, #waiting, 2 do
-  local payload = redis.call('GET', payload_prefix .. waiting[i])
+  local payload = read_payload(payload_prefix .. waiting[i])
   bytes = bytes + (payload and #payload or 0)
   if i > 1 and bytes > most_bytes then break end
   local position = #ids + 1
