@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -66,9 +67,11 @@ def _about(full: bool) -> dict[str, str]:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "?")
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": 'make bench BENCH="--full"' if full else "make bench",
+        "commit": commit or "unknown",
         "machine": f"{os.cpu_count()} x {processor}; Linux {platform.release()}; Python {platform.python_version()}",
         "packages": packages,
         "load before": f"{os.getloadavg()[0]:.1f}",

@@ -27,15 +27,15 @@ _INTRO = """# Benchmarks
 What `make bench` measured; `make bench BENCH="--write"` writes this page anew. Compare ratios, not absolute numbers: all sides ran on one
 machine, one after another in each round. The server under measure has one core for itself; clients, producers and Redis share the other.
 The load generator and the kernel floor are C programs in `tests/benchmarks`. "Kernel floor" is a loop of `write()` over the same
-connections, which no server of single events can undercut; where one seems to, it
-has joined events that came close together into one write.
-A ratio is to the side whose ratio is 1.
+connections, which no server of single events can undercut; where one seems to, it has joined events that came close together into one
+write. A ratio is to the side whose ratio is 1. Pushpin takes a minute a round and is measured with `--full`.
 """
 _METHOD = """## How each is measured
 
 - **Single events**: events of about 150 bytes at a steady rate (20,000 deliveries a second in all, 50 events a second at most), and the
   server's CPU time (user and system, from the scheduler's own count) divided by what the clients received.
-- **Burst**: events are put in as fast as their way in allows, and the clock runs from the first to the last delivery.
+- **Burst**: events are put in as fast as their way in allows, and the clock runs from the first to the last delivery. Each side gets a
+  burst that lasts about as long; Pushpin drops events, and only those that came are counted.
 - **Latency**: from before the event is put in (appended to Redis, or posted) until the client has read it; clients take one core, too.
 - **Idle connections**: growth of the resident memory (shared pages counted once) from 300 connections, divided by the connections added.
 - **Accepts**: 500 connections at a time wait for their first bytes; with replay, all come with one `Last-Event-ID`, ten events old.

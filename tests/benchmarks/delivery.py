@@ -30,12 +30,12 @@ class Plan(NamedTuple):
     """How much is measured."""
 
     rounds: int = 2
-    single_s: float = 2.0
+    single_s: float = 1.5
     sizes: tuple[int, ...] = (100, 1000, 5000)
     burst_clients: int = 1000
     burst_s: float = 2.0
     """About: sides get a burst of as many events as they can deliver in this time."""
-    latency_s: float = 3.0
+    latency_s: float = 2.0
     idle: int = 3000
     passed: int = 100_000
     without: tuple[str, ...] = ("Pushpin",)

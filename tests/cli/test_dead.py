@@ -1,6 +1,7 @@
 """`tailrace dead` over letters as the worker writes them."""
 
 import json
+import re
 
 import pytest
 import redis
@@ -8,6 +9,7 @@ import redis
 from tailrace.cli import main
 from tailrace.cli._letters import _bell
 from tailrace.wire import Keys, encode_job
+from tests.cli.shell import examples
 
 KEYS = Keys()
 BURIED = (
@@ -92,6 +94,35 @@ def test_redrive_leaves_what_cannot_be_put_back(letters: list[str], redis_url: s
         assert f"{letters[3]} stays: its payload was lost" in shown.err
         assert client.get("arq:job:job-1") == b"another"
         assert client.xlen(KEYS.dead()) == 2
+
+
+def test_redrive_takes_ids_beside_flags(letters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dead", "redrive", letters[0], "--json", letters[1]]) == 0
+    assert capsys.readouterr().out == "2 of 2 put back\n"
+
+
+@pytest.mark.parametrize("words", examples("dead"))
+def test_examples(words: list[str], letters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([letters[0] if re.fullmatch(r"\d+-\d", word) else word for word in words]) == 0
+
+
+@pytest.mark.parametrize(
+    "queue", ["", "other", "tailrace:dead", "tailrace:queue:", "tailrace:queue:0", "tailrace:queue:x", "tailrace:queue\n"]
+)
+def test_redrive_into_a_foreign_key_is_refused(queue: str, redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd(KEYS.dead(), {"job": "j", "reason": "r", "queue": queue, "payload": b"{}"})
+        assert main(["dead", "redrive", "--all", "--redis", redis_url]) == 1
+        assert "is no queue of this tailrace" in capsys.readouterr().err
+        assert client.keys() == [KEYS.dead().encode()]
+
+
+@pytest.mark.parametrize("queue", [KEYS.queue(3), KEYS.calls()])
+def test_redrive_into_each_queue(queue: str, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd(KEYS.dead(), {"job": "j", "reason": "r", "queue": queue, "payload": b"{}"})
+        assert main(["dead", "redrive", "--all", "--redis", redis_url]) == 0
+        assert client.zcard(queue) == 1
 
 
 def test_purge_by_reason(letters: list[str], redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,9 @@ from tailrace.cli import announce, redact
     [
         ("redis://user:pass@host:6379/0", "redis://***@host:6379/0"),
         ("redis://:pass@host/0", "redis://***@host/0"),
+        ("redis://:sec@ret@host/0", "redis://***@host/0"),
+        ("redis://:s/e#c?r@e@t@host", "redis://***@host"),
+        ("at redis://:s/cret@a, then redis://b", "at redis://***@a, then redis://b"),
         ("redis://host/0", "redis://host/0"),
         ("redis://host/0?password=pass&db=1", "redis://host/0?password=***&db=1"),
         ("unix:///run/redis.sock?db=0", "unix:///run/redis.sock?db=0"),

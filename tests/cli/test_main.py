@@ -55,6 +55,12 @@ def test_redis_away_is_said_without_a_traceback_or_a_password(capsys: pytest.Cap
     assert "secret" not in said
 
 
+def test_redis_away_at_the_default_address(nowhere: None, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["clients"], ["dead", "list"]):
+        assert main(command) == 1
+        assert capsys.readouterr().err.endswith("; start `tailrace up`, or name a Redis with --redis\n")
+
+
 def test_unreadable_redis_url_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["clients", "--redis", "http://127.0.0.1"]) == 2
     assert "bad Redis URL" in capsys.readouterr().err
@@ -76,6 +82,8 @@ def test_bind_names_port_and_flag_where_it_is_taken() -> None:
         port = other.getsockname()[1]
         with pytest.raises(SettingsError, match=rf"--port: port {port} on 127.0.0.1 is taken"):
             bind("127.0.0.1", port)
+        with pytest.raises(SettingsError, match=r"with --metrics-port \(0 is none\)"):
+            bind("127.0.0.1", port, "--metrics-port", "0 is none")
 
 
 def test_bind_names_an_address_that_is_not_here() -> None:

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from tailrace.cli import main
-from tailrace.cli._push import duration
 from tailrace.wire import Keys
+from tests.cli.shell import examples
 
 KEYS = Keys()
 
@@ -38,7 +38,7 @@ def test_push_is_enqueued(client: Any, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_text_from_stdin(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("<p>\nHello</p>"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"<p>\nHello</p>")))
     assert main(["push", "--to", "all", "--text", "--wait", "0", "-"]) == 0
     assert job_in(client, KEYS.queue())["a"] == [{"to": "all", "text": "<p>\nHello</p>"}]
 
@@ -53,15 +53,43 @@ def test_later(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert late == tomorrow.timestamp() * 1000
 
 
-def test_no_worker(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["push", "--to", "all", "--wait", "0.1", "1"]) == 0
+@pytest.mark.parametrize("command", [["push", "--to", "all", "1"], ["call", "greet"]])
+def test_no_worker(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--wait", "0.1"]) == 1
     assert "no receipt within 0.1 s, does a worker serve it?" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", examples("push"))
+def test_examples_of_push(words: list[str], client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"today")))
+    assert main([*words, "--wait", "0"]) == 0
+    assert client.zcard(KEYS.queue()) == 1
+
+
+@pytest.mark.parametrize("words", examples("call"))
+def test_examples_of_call(words: list[str], client: Any) -> None:
+    assert main([*words, "--wait", "0"]) == 0
+    expected = [json.loads(word) for word in words if word.startswith("{")]
+    assert job_in(client, KEYS.calls())["a"] == expected
+
+
+@pytest.mark.parametrize("options", [[], ["--text"]])
+def test_stdin_that_is_not_utf8(options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\xff")))
+    assert main(["push", "--to", "all", *options, "-"]) == 2
+    assert capsys.readouterr().err == "tailrace push: DATA on stdin is not UTF-8: invalid start byte at byte 1\n"
+
+
+def test_argument_that_is_not_utf8(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["push", "--to", "all", "--text", "a\udcff"]) == 2
+    assert capsys.readouterr().err == "tailrace push: 'a\\udcff' is not UTF-8\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
         (["--to", "all", "{oops"], 2, "DATA is not JSON"),
+        (["--to", "all", "[" * 100_000], 2, "DATA is not JSON"),
         (["--to", "bad channel", "1"], 1, "$.to"),
         (["--to", "all", "--event", "open", "1"], 1, "$.event"),
         (["--to", "all", "--at", "2100-01-01T00:00:00", "1"], 1, "$.at"),
@@ -75,23 +103,40 @@ def test_bad_push_is_told_and_not_enqueued(
     assert client.zcard(KEYS.queue()) == 0
 
 
-@pytest.mark.parametrize("arguments", [["--in", "soon"], ["--in", "1s", "--at", "2100-01-01T00:00:00Z"], ["--at", "noon"], []])
-def test_bad_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--in", "soon"], "'soon' is not a time such as 10s"),
+        (["--in", "1s", "--at", "2100-01-01T00:00:00Z"], "not allowed with argument"),
+        (["--at", "noon"], "--at: 'noon' is no time: it needs RFC 3339 such as 2026-01-31T12:00:00Z"),
+        (["--wait", "nan"], "--wait: 'nan' is not a number of seconds, 0 or more"),
+        (["--wait", "inf"], "--wait: 'inf' is not a number of seconds"),
+        (["--wait=-1"], "--wait: '-1' is not a number of seconds"),
+        (["--wait", "long"], "--wait: 'long' is not a number of seconds"),
+        ([], "required: --to"),
+    ],
+)
+def test_bad_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     to = ["--to", "all"] if arguments else []
     with pytest.raises(SystemExit, match="2"):
         main(["push", *to, *arguments, "1"])
-    assert "usage: tailrace push" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "usage: tailrace push" in shown
+    assert said in shown
 
 
 def test_redis_away(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tailrace.cli._enqueue._REDIS_S", 0.1)
     assert main(["push", "--to", "all", "--redis", "redis://127.0.0.1:1/0", "1"]) == 1
-    assert "not enqueued: Redis is away: nothing was enqueued" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not enqueued: Redis is away: nothing was enqueued" in said
+    assert "tailrace up" not in said
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("10s", 10), ("10", 10), ("1.5m", 90), ("2h", 7200), ("1d", 86_400)])
-def test_duration(text: str, seconds: float) -> None:
-    assert duration(text) == seconds
+def test_redis_away_at_the_default_address(capsys: pytest.CaptureFixture[str], nowhere: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailrace.cli._enqueue._REDIS_S", 0.1)
+    assert main(["push", "--to", "all", "1"]) == 1
+    assert capsys.readouterr().err.endswith("; start `tailrace up`, or name a Redis with --redis\n")
 
 
 def test_call_is_enqueued(client: Any, capsys: pytest.CaptureFixture[str]) -> None:

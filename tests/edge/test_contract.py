@@ -12,7 +12,7 @@ from tailrace.edge import EdgeConfig
 from tailrace.log import AWAY, LEASE_S, Registry
 from tailrace.wire import ALL, Keys
 from tests.edge.conftest import Log, StartEdge
-from tests.edge.tools import sse
+from tests.edge.tools import numbers, sse
 from tests.support.service import Service
 from tests.support.sse import SSEClient
 from tests.support.wait import wait_until
@@ -152,7 +152,10 @@ async def test_resume_by_header_then_by_parameter(edge: Service, log: Log) -> No
 
 
 async def test_a_cursor_that_cannot_be_read_resets(edge: Service, log: Log) -> None:
-    await log.append("a", times=3)
+    async with sse(edge, channel="a") as client:
+        await client.next("connect")
+        appended = await log.append("a", times=3)
+        assert await numbers(client, 3) == appended  # the edge has read them
     for cursor in ("garbage", "1.", "x" * 200, "1abcdeAAAAAAA.abcdeAAAAAAA", "1zzzzzAAAAAAA"):
         async with sse(edge, cursor, channel="a") as client:
             connect, reset = await client.next(None), await client.next(None)

@@ -1,5 +1,7 @@
 """An application's functions, as tests call them."""
 
+import gc
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,6 +53,27 @@ async def never(message: Message) -> None:
 @function
 async def broken(message: Message) -> None:
     raise ValueError(message.text)
+
+
+@function
+async def leaves(message: Message) -> None:
+    sys.exit(message.text)
+
+
+@function
+def leaves_thread(message: Message) -> None:
+    sys.exit(message.text)
+
+
+@function
+def interrupts(message: Message) -> Iterator[Event]:
+    yield Event("room:1", {})
+    raise KeyboardInterrupt
+
+
+@function
+async def collector(message: Message) -> Event:
+    return Event("room:1", {"thresholds": gc.get_threshold(), "frozen": gc.get_freeze_count()})
 
 
 @function

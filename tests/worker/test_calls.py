@@ -50,6 +50,9 @@ BAD: dict[str, tuple[bytes | None, str, str]] = {
     "no argument": (payload("say"), "takes one argument", "$"),
     "keyword": (payload("say", {"sender": "x"}, loud=True), "unknown keyword `loud`", "$.k"),
     "broken": (payload("broken", {"sender": "x", "text": "why"}), "broken failed: ValueError: why", "$"),
+    "leaves": (payload("leaves", {"sender": "x", "text": "why"}), "leaves failed: RuntimeError: SystemExit: why", "$"),
+    "leaves thread": (payload("leaves_thread", {"sender": "x"}), "RuntimeError: SystemExit: ", "$"),
+    "interrupts": (payload("interrupts", {"sender": "x"}), "RuntimeError: KeyboardInterrupt: ", "$"),
     "wrong": (payload("wrong", {"sender": "x"}), "returned str", "$"),
     "bad event": (payload("bad_event", {"sender": "x"}), "reserved", "$[1].event"),
     "unknown": (payload("nix", {}), "no worker here has a function 'nix'", "$.f"),
@@ -80,6 +83,18 @@ async def test_every_bad_call_is_a_dead_letter_and_the_worker_goes_on(redis_url:
         await seen.appended(1)
         await seen.idle()
         assert await seen.queues.keys("arq:job:*") == []
+
+
+async def test_a_call_whose_payload_is_of_another_type_is_a_dead_letter(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen, working(any_redis_url, FUNCTIONS, calls_poll_s=0.02):
+        await seen.queues.zadd("arq:job:set", {"x": 1})
+        await seen.put("set", None, queue=CALLS)
+        (letter,) = await seen.dead(1)
+        assert "of another type" in letter.reason
+        assert (letter.job, letter.path, letter.payload, letter.queue) == ("set", "$", b"", CALLS)
+        assert (await seen.receipt("set")).state is JobState.DEAD
+        await seen.idle()
+        assert await seen.queues.exists("arq:job:set") == 0
 
 
 async def test_retry_tries_again(redis_url: str) -> None:

@@ -54,6 +54,15 @@ def test_burst_ends_when_the_queues_are_empty(redis_url: str) -> None:
         assert client.xlen("tailrace:{0}:log") == 2
 
 
+def test_a_worker_looks_for_garbage_seldom(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client, worker(redis_url, "--functions", HERE):
+        put(client, "a", payload("collector", {"sender": "x"}))
+        wait_until_sync(lambda: client.xlen("tailrace:{0}:log"))
+        block = str(client.xrange("tailrace:{0}:log"))
+    assert '"thresholds":[50000,20,20]' in block
+    assert '"frozen":0' not in block
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -61,6 +61,21 @@ async def test_every_bad_job_is_a_dead_letter_and_the_worker_goes_on(any_redis_u
         assert await seen.queues.keys("arq:job:*") == []
 
 
+async def test_payloads_of_another_type_are_dead_letters(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen, working(any_redis_url):
+        await seen.queues.xadd("arq:job:stream", {"a": "b"})
+        await seen.queues.zadd("arq:job:set", {"a": 1})
+        for job in ("stream", "set"):
+            await seen.put(job, None)
+        await seen.push("good", "room:1")
+        assert [data_of(entry)["job"] for entry in await seen.appended(1)] == ["good"]
+        letters = await seen.dead(2)
+        assert [(letter.job, letter.payload) for letter in letters] == [("stream", b""), ("set", b"")]
+        assert all("of another type" in letter.reason for letter in letters)
+        await seen.idle()
+        assert await seen.queues.keys("arq:job:*") == []
+
+
 async def test_ids_of_any_bytes(redis_url: str) -> None:
     async with bench(redis_url) as seen, working(redis_url):
         for job in (b"\xff\xfe", b"", b"a b\r\n"):

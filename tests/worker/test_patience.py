@@ -7,6 +7,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError, OutOfMemoryError
 
 from tailrace.worker._patience import Patience
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +34,19 @@ async def test_what_is_not_redis_fault_is_passed_on() -> None:
 
     with pytest.raises(ZeroDivisionError):
         await Patience("Redis").ask(request)
+
+
+async def test_a_wait_that_is_given_up_is_not_said_to_be_over(caplog: pytest.LogCaptureFixture) -> None:
+    async def request() -> None:
+        raise RedisConnectionError("gone")
+
+    with caplog.at_level(logging.WARNING):
+        task = asyncio.create_task(Patience("Redis").ask(request))
+        await wait_until(lambda: caplog.records)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [record.getMessage() for record in caplog.records] == ["waiting for Redis: ConnectionError: gone"]
 
 
 async def test_a_cancellation_that_redis_py_swallows_is_heeded() -> None:

@@ -4,10 +4,11 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.exceptions import RedisError
 
 from tailrace.worker._queue import DeposedError, Ended, Ending, Queue, QueueLimits, Taken
 from tests.support.wait import wait_until
-from tests.worker.support import Bench, bench, payload
+from tests.worker.support import Bench, bench, client, payload
 
 pytestmark = pytest.mark.anyio
 PUSH = payload("push", {"to": "room:1", "data": 1})
@@ -243,3 +244,31 @@ async def test_all_works_while_redis_is_out_of_memory(seen: Bench) -> None:
         await seen.queues.config_set("maxmemory", 0)
     assert await seen.queues.exists(seen.keys.hand(), "arq:job:a") == 0
     assert len(await seen.dead(1)) == 1
+
+
+async def test_a_payload_of_another_type_is_lost_also_where_it_turns_so_in_hand(seen: Bench) -> None:
+    line = queue(seen)
+    await seen.put("a", PUSH)
+    await take(line, await epoch_of(line, "old"))
+    await lapse(seen)
+    await seen.queues.delete("arq:job:a")
+    await seen.queues.zadd("arq:job:a", {"x": 1})
+    epoch = await epoch_of(line, "new")
+    taken = await take(line, epoch)
+    assert [job.payload for job in taken.jobs] == [None]
+    await line.finish(epoch, [Ended(taken.field, whole=True, endings=[Ending(1, reason="lost")])])
+    assert [letter.job for letter in await seen.dead(1)] == ["a"]
+    assert await seen.queues.exists("arq:job:a") == 0
+
+
+async def test_a_payload_that_may_not_be_read_is_not_lost(seen: Bench) -> None:
+    await seen.put("a", PUSH)
+    epoch = await epoch_of(queue(seen))
+    await seen.queues.acl_setuser("weak", enabled=True, nopass=True, categories=["+@all"], keys=["tailrace:*"])
+    try:
+        async with client(seen.url.replace("://", "://weak:any@")) as other:
+            with pytest.raises(RedisError, match=r"permission|can't access"):
+                await Queue(other, seen.keys).take(epoch, [])
+    finally:
+        await seen.queues.acl_deluser("weak")
+    assert ids(await take(queue(seen), epoch)) == [b"a"]

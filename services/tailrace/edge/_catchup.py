@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from redis import RedisError
 
 from tailrace.edge._core import Core
-from tailrace.edge._frames import FrameMaker, cursor_at, jittered, pieces
+from tailrace.edge._frames import FrameMaker, Piece, chunked, cursor_at, jittered, pieces
 from tailrace.edge._hub import Hub
 from tailrace.edge._resume import Missing, Move, next_move, replay
 from tailrace.edge._subscriber import Behind, Subscriber
@@ -18,6 +18,8 @@ from tailrace.wire import Control, Entry, Gap, Reset, encode_control, format_id,
 logger = logging.getLogger(__name__)
 _STEPS = 4
 _RING_ENTRIES = 256
+_SHARED = 16
+"""Replays that are kept for who asks for the same."""
 _READS = 8
 """Subscribers whose histories are read at the same time."""
 _MOST_OF_ONE, _MOST_OF_ALL = 50, 400
@@ -31,6 +33,7 @@ class CatchUp:
         self._tails, self._logs, self._hub, self._sync, self._meter = core.tails, core.logs, hub, sync, core.meter
         self._questions: asyncio.Queue[Subscriber] = asyncio.Queue()
         self._ahead: set[Subscriber] = set()
+        self._made: dict[tuple[tuple[object, ...], tuple[int, ...]], list[Piece]] = {}
         self._busy_retry_ms = core.config.busy_retry_ms
         sync.on_new_generation = self.serve_all
 
@@ -143,6 +146,23 @@ class CatchUp:
                 self._say_gap(subscriber, behind, after, missing)
             self._write(subscriber, behind, shard, result.entries, result.position)
 
+    def _pieces(self, behind: Behind, shard: int, wanted: Sequence[Entry], *, framed: bool) -> Iterable[Piece]:
+        """Frame entries; after an outage many come with the same cursor and share the same bytes."""
+        if not wanted:
+            return ()
+        place = (shard, framed, *[tail.label for tail in self._tails], *behind.positions)
+        key = (place, tuple([entry.id for entry in wanted]))
+        made = self._made.get(key)
+        if made is None:
+            maker = FrameMaker(self._tails, behind.positions)
+            made = [
+                Piece(chunked(data) if framed else data, after) for data, after in pieces(maker.frame(shard, entry) for entry in wanted)
+            ]
+            if len(self._made) >= _SHARED:
+                del self._made[next(iter(self._made))]
+            self._made[key] = made
+        return made
+
     def _say_gap(self, subscriber: Subscriber, behind: Behind, after: int, missing: Missing) -> None:
         if behind.said.get(missing.channel) != missing.upto:
             behind.said[missing.channel] = missing.upto
@@ -154,14 +174,14 @@ class CatchUp:
         connection = subscriber.connection
         if connection is None:
             return
-        maker = FrameMaker(self._tails, behind.positions)
-        wanted = [entry for entry in entries if entry.id >= behind.starts.get(entry.channel, 0)]
+        starts = behind.starts
+        wanted = [entry for entry in entries if entry.id >= starts.get(entry.channel, 0)] if starts else entries
         finished = True
-        for data, after in pieces(maker.frame(shard, entry) for entry in wanted):
+        for data, after in self._pieces(behind, shard, wanted, framed=connection.framed):
             if connection.paused:
                 finished = False
                 break
-            subscriber.write(data)
+            connection.write(data)
             behind.positions = list(after)
         if finished:
             behind.positions[shard] = end

@@ -26,6 +26,7 @@ class Registrar:
         self._registry, self._edge, self._roster, self._renew_s = registry, edge, roster, renew_s
         self._wake = asyncio.Event()
         self._round = asyncio.Event()
+        self._awaited = False
         self._away = False
 
     def changed(self) -> None:
@@ -34,11 +35,14 @@ class Registrar:
 
     async def told(self) -> None:
         """Wait until what the roster has now is registered, but not for long."""
-        if not self._away:
-            self._wake.set()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE_S):
-                    await self._round.wait()
+        if self._away:
+            return
+        this = self._round
+        if not self._awaited:  # one timer for all who wait for the same round
+            self._awaited = True
+            asyncio.get_running_loop().call_later(PATIENCE_S, this.set)
+        self._wake.set()
+        await this.wait()
 
     async def run(self) -> None:
         """Tell changes as they come, and renew the lease for ever."""
@@ -47,7 +51,7 @@ class Registrar:
                 async with asyncio.timeout(self._renew_s):
                     await self._wake.wait()
             self._wake.clear()
-            this, self._round = self._round, asyncio.Event()
+            this, self._round, self._awaited = self._round, asyncio.Event(), False
             try:
                 await self.tell()
                 self._away = False

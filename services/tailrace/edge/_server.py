@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 from litestar import Litestar
+from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from tailrace.cli import announce, bind
@@ -16,8 +17,11 @@ from tailrace.edge._app import make_app, make_metrics_app
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._engine import Engine
 from tailrace.edge._handover import HandoverProtocol, check_seam
+from tailrace.edge._stream import StreamHandler
 
 _BACKLOG = 4096
+_GC = 10_000, 20, 20
+"""What a client brings stays as long as it does, and no cycle of ours is left by who goes: looking for garbage often finds none."""
 _SEND_BUFFER = 32 << 10
 """The kernel doubles it; with its own choice it takes megabytes for a stalled client."""
 
@@ -26,7 +30,7 @@ class EdgeServer(uvicorn.Server):
     """Serves until it is told to end; the listener closes after the last stream."""
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__(_settings(make_app(engine)))
+        super().__init__(_settings(_direct(engine, make_app(engine))))
         self._engine = engine
         self._hurry = asyncio.Event()
 
@@ -45,6 +49,7 @@ class EdgeServer(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_GC)
         for listener in sockets or []:
             announce("edge", *listener.getsockname()[:2])
 
@@ -81,11 +86,21 @@ async def serve(config: EdgeConfig, host: str, port: int) -> None:
             servers.append(EdgeServer(engine))
             engine.on_failure = servers[0].stop
             if config.metrics_port:
-                await _serve_metrics(engine, bind(host, config.metrics_port, "--metrics-port"))
+                await _serve_metrics(engine, bind(host, config.metrics_port, "--metrics-port", "0 is none"))
             await servers[0].serve([listener])
 
 
-def _settings(app: Litestar) -> uvicorn.Config:
+def _direct(engine: Engine, app: Litestar) -> ASGIApp:
+    """Let requests for a stream by the way through Litestar, which has nothing to do for them."""
+    stream, path = StreamHandler(engine), engine.config.path
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        await (stream if scope["path"] == path else app)(scope, receive, send)
+
+    return dispatch
+
+
+def _settings(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=HandoverProtocol,
@@ -94,6 +109,7 @@ def _settings(app: Litestar) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody here asks who the client is
         backlog=_BACKLOG,
         timeout_graceful_shutdown=1,
     )

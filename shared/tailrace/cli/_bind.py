@@ -8,8 +8,10 @@ from tailrace.cli._settings import SettingsError
 _BACKLOG = 4096  # a reconnect storm arrives at once; the kernel caps this at somaxconn
 
 
-def bind(host: str, port: int, flag: str = "--port") -> socket.socket:
+def bind(host: str, port: int, flag: str = "--port", zero: str = "0 takes a free one") -> socket.socket:
     """Listen on an address; port 0 takes a free one (`socket.getsockname()[1]` tells which).
+
+    `zero` says what 0 means where the flag is given it.
 
     Raises:
         SettingsError: the port is taken, or the address isn't this machine's; the message names the flag to change.
@@ -25,12 +27,12 @@ def bind(host: str, port: int, flag: str = "--port") -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise SettingsError(_reason(error, host, port, flag)) from error
+        raise SettingsError(_reason(error, host, port, flag, zero)) from error
     listener.settimeout(0)
     return listener
 
 
-def _reason(error: OSError, host: str, port: int, flag: str) -> str:
+def _reason(error: OSError, host: str, port: int, flag: str, zero: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"{flag}: port {port} on {host} is taken; choose another with {flag} (0 takes a free one)"
+        return f"{flag}: port {port} on {host} is taken; choose another with {flag} ({zero})"
     return f"{flag}: can't listen on {host}:{port}: {error.strerror}"

@@ -5,10 +5,10 @@ import asyncio
 
 from msgspec import UNSET, UnsetType
 
+from tailrace.cli._arguments import duration
 from tailrace.cli._command import Command
 from tailrace.cli._enqueue import add_wait, content_of, enqueued, json_of
 from tailrace.cli._locate import add_target, find_target
-from tailrace.cli._push import duration
 
 _EPILOG = """
 examples:
@@ -17,7 +17,8 @@ examples:
   tailrace call nightly --job-id nightly-2026-01-31        # at most one job of this id
 
 Functions are found by `tailrace worker --functions MODULE`.
-Exit status: 0 it ran, or is in the queue where --in or --wait 0 say so; 1 it became a dead letter.
+Exit status: 0 it ran, or is in the queue where --in or --wait 0 say so; 1 it became a dead letter, or isn't known to have run
+within --wait; 2 asked for wrongly.
 """
 
 
@@ -32,7 +33,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     argument: object | UnsetType = UNSET if arguments.argument is None else json_of(content_of(arguments.argument))
-    wait_s = 0 if arguments.delay_s else arguments.wait_s
+    wait_s = arguments.wait_s if arguments.delay_s is None else 0
     return asyncio.run(
         enqueued(
             find_target(arguments),

@@ -5,6 +5,7 @@ import asyncio
 
 import msgspec
 
+from tailrace.cli._arguments import channel
 from tailrace.cli._command import Command
 from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._show import clock, table
@@ -20,7 +21,7 @@ examples:
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--channel", metavar="NAME", help="those in this channel only")
+    parser.add_argument("--channel", type=channel, metavar="NAME", help="those in this channel only")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     add_target(parser)
 

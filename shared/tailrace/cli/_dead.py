@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from tailrace.cli._arguments import count
 from tailrace.cli._command import Command
 from tailrace.cli._letters import DeadLetter, DeadLetters, view
-from tailrace.cli._locate import add_target, find_target
+from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._settings import SettingsError
 from tailrace.cli._show import clock, plain, table
 from tailrace.log import connect
@@ -39,7 +40,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     for verb, summary in _VERBS.items():
         sub = verbs.add_parser(verb, help=summary, description=summary)
         if verb == "list":
-            sub.add_argument("--limit", type=int, default=_LISTED, metavar="N", help=f"the newest N at most [default: {_LISTED}]")
+            sub.add_argument("--limit", type=count, default=_LISTED, metavar="N", help=f"the newest N at most [default: {_LISTED}]")
         else:
             sub.add_argument("ids", nargs="*", metavar="ID", help="a letter's id, as `list` shows it")
             sub.add_argument("--all", action="store_true", help="all letters")
@@ -52,11 +53,10 @@ def _run(arguments: argparse.Namespace) -> int:
     chosen = arguments.verb == "list" or arguments.ids or arguments.all or arguments.reason
     if not chosen:
         raise SettingsError(f"{arguments.verb}: name letters by id, by --reason, or take --all")
-    return asyncio.run(_do(arguments))
+    return asyncio.run(_do(find_target(arguments), arguments))
 
 
-async def _do(arguments: argparse.Namespace) -> int:
-    target = find_target(arguments)
+async def _do(target: Target, arguments: argparse.Namespace) -> int:
     async with connect(target.queue_redis) as redis:
         letters = DeadLetters(redis, Keys(target.prefix))
         ids = getattr(arguments, "ids", ())
@@ -98,11 +98,10 @@ async def _show(_: DeadLetters, found: list[DeadLetter], arguments: argparse.Nam
 async def _redrive(letters: DeadLetters, found: list[DeadLetter], _: argparse.Namespace) -> int:
     done = 0
     for number, letter in enumerate(found, 1):
-        if await letters.redrive(letter):
-            done += 1
+        if obstacle := await letters.redrive(letter):
+            print(f"tailrace dead: {letter.id} stays: {plain(obstacle)}", file=sys.stderr)
         else:
-            why = "another job has its id" if letter.payload else "its payload was lost"
-            print(f"tailrace dead: {letter.id} stays: {why}", file=sys.stderr)
+            done += 1
         _progress(number, len(found))
     print(f"{done} of {len(found)} put back")
     return int(done < len(found))

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from tailrace.cli._locate import Target
+from tailrace.cli._arguments import seconds
+from tailrace.cli._locate import Target, advice
 from tailrace.cli._settings import SettingsError
-from tailrace.push import Job, JobReceipt, JobState, Pusher, TailraceError
+from tailrace.push import Job, JobReceipt, JobState, Pusher, RedisAwayError, TailraceError
 
 _REDIS_S = 3
 
@@ -17,7 +18,7 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait",
         dest="wait_s",
-        type=float,
+        type=seconds,
         default=5,
         metavar="SECONDS",
         help="how long to wait for the receipt; 0: not at all [default: 5]",
@@ -25,8 +26,17 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
 
 
 def content_of(argument: str) -> str:
-    """Give the argument, or what stdin holds where it is `-`."""
-    return sys.stdin.read() if argument == "-" else argument
+    """Give the argument, or what stdin holds where it is `-`.
+
+    Raises:
+        SettingsError: that isn't UTF-8.
+    """
+    if argument != "-":
+        return argument
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"DATA on stdin is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def json_of(text: str) -> msgspec.Raw:
@@ -37,7 +47,7 @@ def json_of(text: str) -> msgspec.Raw:
     """
     try:
         msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise SettingsError(f"DATA is not JSON ({error}); text goes with --text") from error
     return msgspec.Raw(text.encode())
 
@@ -49,12 +59,12 @@ async def enqueued(target: Target, enqueue: Callable[[Pusher], Awaitable[Job]], 
             job = await enqueue(pusher)
             receipt = await job.receipt(wait_s) if wait_s > 0 else None
     except TailraceError as error:
-        print(f"not enqueued: {error}", file=sys.stderr)
+        print(f"not enqueued: {error}{advice(target) if isinstance(error, RedisAwayError) else ''}", file=sys.stderr)
         return 1
     if receipt is None:
         told = f"enqueued: job {job.id}" if job.new else f"left alone: there is a job {job.id} already"
         print(told + (f"; no receipt within {wait_s:g} s, does a worker serve it?" if wait_s > 0 else ""))
-        return 0
+        return int(wait_s > 0)
     return _print(receipt)
 
 

@@ -1,5 +1,6 @@
 """Dead letters in Redis: read in pages, put back into their queue, or deleted. The worker writes them."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
@@ -76,16 +77,22 @@ class DeadLetters:
             if holding.lower() in letter.reason.lower():
                 yield letter
 
-    async def redrive(self, letter: DeadLetter) -> bool:
-        """Put a letter's job back into its queue; False if its payload was lost, or another job has its id by now."""
+    async def redrive(self, letter: DeadLetter) -> str:
+        """Put a letter's job back into its queue. Returns nothing, or the reason why the letter stays where it is."""
         if not letter.payload:
-            return False
+            return "its payload was lost"
+        if not self._is_ours(letter.queue):  # anyone who can write letters could have any key written to
+            return f"{letter.queue!r} is no queue of this tailrace"
         keys = [self._keys.dead(), letter.queue, JOB_PREFIX + letter.job, self._keys.receipt(letter.job), _bell(self._keys, letter.queue)]
-        return bool(await self._redrive(keys=keys, args=[letter.id, letter.job, letter.payload, _KEEP_S * 1000]))
+        done = await self._redrive(keys=keys, args=[letter.id, letter.job, letter.payload, _KEEP_S * 1000])
+        return "" if done else "another job has its id"
 
     async def delete(self, letters: Sequence[DeadLetter]) -> int:
         """Delete letters and say how many there were."""
         return int(await self._redis.xdel(self._keys.dead(), *[letter.id for letter in letters])) if letters else 0
+
+    def _is_ours(self, queue: str) -> bool:
+        return queue == self._keys.calls() or re.fullmatch(f"{re.escape(self._keys.queue())}(:[1-9][0-9]?)?", queue) is not None
 
     async def _named(self, ids: Sequence[str]) -> AsyncIterator[DeadLetter]:
         for each in ids:

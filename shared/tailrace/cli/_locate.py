@@ -21,6 +21,11 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, Target)
 
 
+def advice(target: Target) -> str:
+    """Say what to do about a Redis that is away, where nobody has named it."""
+    return "; start `tailrace up`, or name a Redis with --redis" if _DEFAULT in (target.redis, target.queue_redis) else ""
+
+
 def find_target(arguments: argparse.Namespace) -> Target:
     """Give the target with both its URLs filled in."""
     target = read_settings(Target, arguments)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-_PASSWORD = re.compile(r"(?<=://)[^\s/@]*@")
+# Up to the last @, since a password may itself have @ and, unquoted as it shouldn't be, / # or ? too.
+_PASSWORD = re.compile(r"(?<=://)\S*@")
 _SECRET_PARAMETER = re.compile(r"(?<=[?&])((?:password|token|ticket|secret|client_id)=)[^&\s\"']*", re.IGNORECASE)
 
 

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 
+from tailrace.cli._arguments import Parser
 from tailrace.cli._command import Command
+from tailrace.cli._locate import advice, find_target
 from tailrace.cli._logging import redact
 from tailrace.cli._settings import SettingsError
 from tailrace.wire import SetupError
@@ -48,14 +50,14 @@ def _run(point: EntryPoint, arguments: list[str]) -> int:
     prog = f"tailrace {point.name}"
     try:
         command: Command = point.load()
-        parser = argparse.ArgumentParser(
+        parser = Parser(
             prog=prog,
             description=command.summary,
             epilog=command.epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.configure(parser)
-        return command.run(parser.parse_args(arguments))
+        return _obey(command, parser.parse_args([_utf8(argument) for argument in arguments]))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "tailrace":
             raise  # ours, so a fault of ours and not a missing extra
@@ -69,6 +71,23 @@ def _run(point: EntryPoint, arguments: list[str]) -> int:
         return _refuse(prog, redact(str(error)), status=1)
     except KeyboardInterrupt:
         return 0
+
+
+def _obey(command: Command, arguments: argparse.Namespace) -> int:
+    try:
+        return command.run(arguments)
+    except RedisConnectionError as error:
+        if type(error) is not RedisConnectionError:  # a subclass: it's there, but refuses us
+            raise
+        raise RedisConnectionError(f"{error}{advice(find_target(arguments))}") from error
+
+
+def _utf8(argument: str) -> str:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(f"{argument!r} is not UTF-8") from None
+    return argument
 
 
 def _overview(commands: dict[str, EntryPoint]) -> str:

@@ -2,16 +2,13 @@
 
 import argparse
 import asyncio
-import re
-from datetime import datetime
 from typing import Any
 
+from tailrace.cli._arguments import duration, moment
 from tailrace.cli._command import Command
 from tailrace.cli._enqueue import add_wait, content_of, enqueued, json_of
 from tailrace.cli._locate import Target, add_target, find_target
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _EPILOG = """
 examples:
   tailrace push --to all --event message '{"hello": "world"}'
@@ -20,7 +17,8 @@ examples:
   tailrace push --to all --in 10s '{"late": true}'
   date | tailrace push --to all --text -
 
-Exit status: 0 appended, or in the queue where --in, --at or --wait 0 say so; 1 not appended.
+Exit status: 0 appended, or in the queue where --in, --at or --wait 0 say so; 1 not appended, or not known to be within --wait;
+2 asked for wrongly.
 """
 
 
@@ -32,19 +30,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", metavar="KEY", help="append at most once per channel and key")
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--in", dest="delay_s", type=duration, metavar="TIME", help="due in 500ms, 10s, 5m, 2h, 1d")
-    when.add_argument("--at", type=datetime.fromisoformat, metavar="TIME", help="due at a time such as 2026-01-31T12:00:00Z")
+    when.add_argument("--at", type=moment, metavar="TIME", help="due at a time such as 2026-01-31T12:00:00Z")
     parser.add_argument("--expires", dest="expires_s", type=duration, metavar="TIME", help="not later than so long after it was due")
     parser.add_argument("--no-stamp", dest="stamp", action="store_false", help="add no timestamp to DATA")
     add_wait(parser)
     add_target(parser)
-
-
-def duration(text: str) -> float:
-    """Read `10s`, `1.5m`, `500ms` or seconds without a unit."""
-    match = _DURATION.fullmatch(text if text[-1:].isalpha() else f"{text}s")
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 10s, 5m or 500ms")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
+from tailrace.cli._arguments import channel, count
 from tailrace.cli._command import Command
-from tailrace.cli._locate import Target, add_target, find_target
+from tailrace.cli._locate import Target, add_target, advice, find_target
 from tailrace.cli._logging import redact
 from tailrace.cli._show import clock, plain
 from tailrace.log import LogReader, connect, connect_reader, follow, whole_entries
@@ -41,8 +42,8 @@ class TailedEvent(msgspec.Struct, frozen=True):
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--channel", action="append", metavar="NAME", help="show this channel only; repeatable")
-    parser.add_argument("--last", type=int, default=0, metavar="N", help="begin with the log's newest N events of each shard")
+    parser.add_argument("--channel", action="append", type=channel, metavar="NAME", help="show this channel only; repeatable")
+    parser.add_argument("--last", type=count, default=0, metavar="N", help="begin with the log's newest N events of each shard")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     add_target(parser)
 
@@ -73,7 +74,8 @@ class _Tail:
             try:
                 await self._follow()
             except (RedisError, OSError) as error:
-                print(f"tailrace tail: waiting for {redact(self._target.redis)}: {redact(str(error))}", file=sys.stderr)
+                why = f"{redact(str(error))}{advice(self._target)}"
+                print(f"tailrace tail: waiting for {redact(self._target.redis)}: {why}", file=sys.stderr)
                 await asyncio.sleep(_RETRY_S)
 
     async def _follow(self) -> None:

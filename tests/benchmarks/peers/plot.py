@@ -8,7 +8,8 @@ import matplotlib as mpl  # type: ignore[import-not-found]
 mpl.use("agg")
 import matplotlib.pyplot as plt  # type: ignore[import-not-found]
 
-_COLOURS = ("#0b6e99", "#7fb7be", "#d98b5f", "#8d7b9e", "#9fae6b", "#b0b0b0")
+_COLOURS = ("#7fb7be", "#d98b5f", "#8d7b9e", "#9fae6b", "#b0b0b0", "#c9a13b")
+_OURS = "#0b6e99"
 
 for plot in json.load(sys.stdin):
     sides = list(dict.fromkeys(side for side, _, _ in plot["bars"]))
@@ -19,7 +20,7 @@ for plot in json.load(sys.stdin):
     for size in sizes:
         for side in [side for side in sides if (side, size) in values]:
             value = values[side, size]
-            axes.barh(place, value, color=_COLOURS[0 if side.startswith("tailrace") else 1 + sides.index(side) % 5])
+            axes.barh(place, value, color=_OURS if side.startswith("tailrace") else _COLOURS[sides.index(side) % len(_COLOURS)])
             axes.annotate(f" {value:,.0f}" if value >= 100 else f" {value:.1f}", (value, place), va="center", fontsize=8)
             ticks.append((place, f"{side}, {size}" if size else side))
             place += 1

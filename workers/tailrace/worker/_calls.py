@@ -6,7 +6,7 @@ import logging
 import traceback
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from arq.connections import ArqRedis
@@ -170,7 +170,7 @@ class Calls(ArqWorker):
 
     async def _payload(self, job_id: str) -> bytes | None:
         try:
-            return await self.pool.get(JOB_PREFIX + job_id)
+            return cast("bytes | None", await self.pool.get(JOB_PREFIX + job_id))
         except ResponseError as error:
             if str(error).startswith("WRONGTYPE"):
                 return None

@@ -49,7 +49,7 @@ class Patience:
                     pause = min(pause * 2, _LONGEST_S)
                 else:
                     return answer
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # given up, not over: nothing to say
             self._waiting.discard(me)
             raise
         finally:
