@@ -152,3 +152,13 @@ async def test_receipts_of_failed_calls_are_announced(redis_url: str) -> None:
         await seen.put("a", payload("broken", {"sender": "x", "text": "why"}, receipt="me"), queue=CALLS)
         message = await wait_until(lambda: heard.get_message(timeout=1))
         assert json.loads(message["data"])["state"] == "dead"
+
+
+async def test_a_call_whose_id_arq_cannot_read_is_a_dead_letter_and_the_others_run(redis_url: str) -> None:
+    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS):
+        await seen.queues.set(b"arq:job:\xff", payload("say", {"sender": "x", "text": "hi"}))
+        await seen.queues.execute_command("ZADD", Keys().queue(), 1, b"\xff")  # type: ignore[no-untyped-call]
+        (letter,) = await seen.dead(1)
+        assert (letter.job, letter.reason) == ("\\xff", "the id of a call has to be UTF-8")
+        await seen.put("good", payload("say", {"sender": "x", "text": "hi"}, receipt=""))
+        assert (await seen.receipt("good")).state is JobState.APPENDED

@@ -37,7 +37,16 @@ def judge_batch(taken: Taken, functions: Collection[str], begun: Begun) -> Judge
     """Judge each job; one that was there at too many deaths, and of which no shard has a part, isn't even read."""
     if taken.deaths >= MAX_DEATHS:
         return [(job, judge(job.payload, functions) if job.ticket in begun else _POISON) for job in taken.jobs]
-    return [(job, judge(job.payload, functions)) for job in taken.jobs]
+    return [(job, _callable(job, judge(job.payload, functions))) for job in taken.jobs]
+
+
+def _callable(job: TakenJob, verdict: Verdict) -> Verdict:
+    """Bury a call that arq can't take: it reads all ids as UTF-8, and one that isn't would stop the others."""
+    try:
+        job.id.decode()
+    except UnicodeDecodeError:
+        return Bury("the id of a call has to be UTF-8") if isinstance(verdict, Move) else verdict
+    return verdict
 
 
 def asked(judged: Judged, begun: Begun) -> list[str]:
