@@ -159,6 +159,6 @@ async def test_a_call_whose_id_arq_cannot_read_is_a_dead_letter_and_the_others_r
         await seen.queues.set(b"arq:job:\xff", payload("say", {"sender": "x", "text": "hi"}))
         await seen.queues.execute_command("ZADD", Keys().queue(), 1, b"\xff")  # type: ignore[no-untyped-call]
         (letter,) = await seen.dead(1)
-        assert (letter.job, letter.reason) == ("\\xff", "the id of a call has to be UTF-8")
+        assert letter.reason == "the id of a call has to be UTF-8"
         await seen.put("good", payload("say", {"sender": "x", "text": "hi"}, receipt=""))
         assert (await seen.receipt("good")).state is JobState.APPENDED
