@@ -36,6 +36,18 @@ async def test_one_client_on_two_edges_is_one_recipient_of_its_own_channel(redis
     assert await registry.recipients(["client:x"]) == [1]
 
 
+async def test_one_client_on_two_edges_counts_once_in_every_channel(redis: Redis) -> None:
+    registry = Registry(redis, KEYS)
+    for edge, channels in (("e1", ["room:1", "all"]), ("e2", ["room:2", "all"])):
+        entry = ClientEntry(1, channels)
+        await registry.register(edge, {"x": entry, edge: entry}, dict.fromkeys(channels, 2), whole=True)
+    for _ in range(2):
+        assert await registry.recipients(["all", "room:1", "room:2"]) == [3, 2, 2]
+    await registry.register("e1", {"x": None}, {"room:1": 1, "all": 1})
+    assert await registry.recipients(["all", "room:1"]) == [3, 1]
+    assert await redis.exists(KEYS.shared()) == 0
+
+
 async def test_who_leaves_is_away_for_a_while(redis: Redis) -> None:
     registry = Registry(redis, KEYS, away_s=0.3)
     await registry.register("e", {"x": ClientEntry(1, ["client:x"])}, {"client:x": 1}, whole=True)

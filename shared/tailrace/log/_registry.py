@@ -39,7 +39,7 @@ class Registry:
         gone += [f"n:{channel}" for channel, count in counts.items() if not count]
         away = [part for client, entry in clients.items() for part in (self._keys.away(client), 0 if entry else round(self._away_s * 1000))]
         args = [edge, round(self._lease_s * 1000), int(whole), len(sets) // 2, *sets, len(gone), *gone, *away]
-        return bool(await self._register(keys=[self._keys.edge(edge), self._keys.edges()], args=args))
+        return bool(await self._register(keys=[self._keys.edge(edge), self._keys.edges(), self._keys.shared()], args=args))
 
     async def leave(self, edge: str) -> None:
         """Take an edge that ends, and all its clients, out of the registry."""
@@ -54,7 +54,7 @@ class Registry:
         if not channels:
             return []
         args = [self._keys.edge(""), self._keys.away(""), *channels]
-        return list(await self._recipients(keys=[self._keys.edges()], args=args))
+        return list(await self._recipients(keys=[self._keys.edges(), self._keys.shared()], args=args))
 
     async def clients(self) -> list[ClientInfo]:
         """List all connected clients, in the order in which they came. Raises redis.RedisError."""

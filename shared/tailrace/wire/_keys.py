@@ -47,6 +47,10 @@ class Keys(msgspec.Struct, frozen=True):
         """Hash: an edge's clients and its counts per channel; lives as long as the edge's lease."""
         return f"{self.shard(0)}edge:{edge}"
 
+    def shared(self) -> str:
+        """Set: clients that more than one edge has, or had a moment ago."""
+        return self.shard(0) + "shared"
+
     def away(self, client: str) -> str:
         """String: a client that left a moment ago."""
         return f"{self.shard(0)}away:{client}"

@@ -1,4 +1,5 @@
--- Bring an edge's part of the registry up to date and renew its lease. KEYS: the edge's hash, the set of edges.
+-- Bring an edge's part of the registry up to date and renew its lease. KEYS: the edge's hash, the set of edges, the set
+-- of clients that several edges have.
 -- ARGV: edge, lease_ms, "1" if this is all that the edge has (else what changed), how many fields to set, fields and values, how many to
 -- delete, fields, then for clients who left: key, ms, key, ms ... Returns 1, or 0 if the hash is gone, so that the edge says all anew.
 local whole, sets = ARGV[3] == '1', tonumber(ARGV[4])
@@ -7,7 +8,20 @@ if whole then
 elseif redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
-for i = 5, 4 + sets * 2, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+local start, others = KEYS[1]:sub(1, -#ARGV[1] - 1), {}
+for _, edge in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+  if edge ~= ARGV[1] then others[#others + 1] = start .. edge end
+end
+for i = 5, 4 + sets * 2, 2 do
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  local client = ARGV[i]:match('^c:(.*)$')
+  for _, other in ipairs(client and others or {}) do
+    if redis.call('HEXISTS', other, ARGV[i]) == 1 then
+      redis.call('SADD', KEYS[3], client)
+      redis.call('PEXPIRE', KEYS[3], 3600000)
+    end
+  end
+end
 local at = 5 + sets * 2
 local deletes = tonumber(ARGV[at])
 for i = at + 1, at + deletes do redis.call('HDEL', KEYS[1], ARGV[i]) end
