@@ -168,8 +168,11 @@ async def test_a_cursor_that_cannot_be_read_resets(edge: Service, log: Log) -> N
 
 
 async def test_rewind_gives_exactly_the_last_events_of_each_channel(edge: Service, log: Log) -> None:
-    a, b = await log.append("a", times=5), await log.append("b", times=5)
-    a += await log.append("a", times=1)
+    async with sse(edge, channel=["a", "b"]) as client:
+        await client.next("connect")
+        a, b = await log.append("a", times=5), await log.append("b", times=5)
+        a += await log.append("a", times=1)
+        await numbers(client, 11)  # the edge has read them: a rewind counts from where it stands
     async with sse(edge, channel=["a", "b", "silent"], rewind=2) as client:
         seen = [(await client.data())["n"] for _ in range(4)]
         assert seen == sorted([*a[-2:], *b[-2:]])
