@@ -5,32 +5,14 @@ from random import Random
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tests.edge.model import CHANNELS, Client, World
-
-
-def play(seed: int, actions: list[int]) -> None:
-    world = World(seed)
-    for action in actions:
-        world.act(action)
-    world.settle()
-    for channel in CHANNELS:  # shows a reader what was trimmed before it came
-        world.append(channel)
-    world.settle()
-    world.audit()
+from tests.edge.model import Client
+from tests.edge.world import play
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, 1 << 32), st.lists(st.integers(0, 10), min_size=5, max_size=80))
 def test_no_silent_gap_no_repeat_no_disorder(seed: int, actions: list[int]) -> None:
     play(seed, actions)
-
-
-@pytest.mark.prove
-@pytest.mark.timeout(1800)
-def test_a_hundred_thousand_histories() -> None:
-    for seed in range(100_000):
-        dice = Random(seed)
-        play(seed, dice.choices(range(11), k=dice.randint(5, 80)))
 
 
 def test_the_harm_without_p_links(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,42 @@
+"""The resume rule against a plain list: random histories of append, trim, loss, restart and reconnect."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from random import Random
+
+from tests.edge.world import play
+from tests.prove.frame import Count, Plan, Trial
+
+_AT_ONCE = 50
+
+
+async def run(plan: Plan) -> AsyncIterator[Count]:
+    done = 0
+    while done < plan.amount:
+        part = min(_AT_ONCE, plan.amount - done)
+        broken = sum([_is_broken(plan.seed + number) for number in range(done, done + part)])
+        done += part
+        yield Count(done=part, other=broken)
+        await asyncio.sleep(0)
+
+
+def _is_broken(seed: int) -> bool:
+    dice = Random(seed)
+    try:
+        play(seed, dice.choices(range(11), k=dice.randint(5, 80)))
+    except AssertionError as error:
+        print(f"history {seed}: {error}")
+        return True
+    return False
+
+
+TRIAL = Trial(
+    name="histories",
+    does="a random history of appends, trims, losses, restarts and reconnects at two edges; the resume rule agrees with a plain list",
+    unit="histories",
+    full=100_000,
+    few=200,
+    minutes=10,
+    run=run,
+    looks_for=("other",),
+)
