@@ -37,14 +37,14 @@ class House:
 
 
 @contextmanager
-def house() -> Iterator[House]:
+def house(*, token: str = "") -> Iterator[House]:
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer()).url
         port = str(free_port())
         letting_in = ("--redis", redis, "--origins", f"http://127.0.0.1:{port}")
         edge = ("--retry-ms", "300", "--drain-s", "0.5", "--ring-entries", "20", *letting_in)  # little, so that gaps can come
         edges = [stack.enter_context(Service("edge", "--port", str(free_port()), *edge)) for _ in range(2)]
-        ingest = stack.enter_context(Service("ingest", *letting_in))
+        ingest = stack.enter_context(Service("ingest", *letting_in, "--push-token", token))
         stack.enter_context(Service("worker", "--redis", redis, "--functions", "tailrace.demo"))
         addresses = [word for each in edges for word in ("--edge-url", each.url)]
         console = Service("console", "--port", port, *addresses, "--ingest-url", ingest.url)

@@ -280,6 +280,30 @@ def test_all_can_be_done_by_keyboard(browser: Browser, url: str) -> None:
         ada.until_state("open")
 
 
+def test_an_ingest_that_wants_a_token_is_given_it(browser: Browser) -> None:
+    """The page's files hold none: it asks once, tells when it is wrong by asking again, and keeps it for the tab."""
+    with open_house(token="open-sesame") as guarded, seat(browser, guarded.console.url, expected=("401",)) as ada:
+        for given in ("wrong", "open-sesame"):
+            if given == "wrong":
+                ada.say("let me in")
+            expect(ada.page.locator("#token")).to_be_visible()
+            ada.page.fill("#token-text", given)
+            ada.page.press("#token-text", "Enter")
+        expect(ada.page.locator("#messages .said")).to_have_text(["let me in"])
+        ada.page.reload()
+        ada.until_state("open")
+        ada.say("again")
+        expect(ada.page.locator("#messages .said")).to_have_text(["let me in", "again"])
+        expect(ada.page.locator("#token")).to_be_hidden()
+
+
+def test_whoever_has_no_token_is_told_so(browser: Browser) -> None:
+    with open_house(token="open-sesame") as guarded, seat(browser, guarded.console.url, expected=("401",)) as ada:
+        ada.say("let me in")
+        ada.page.get_by_role("button", name="Don't push").click()
+        expect(ada.page.locator("#chat-answer")).to_have_text("Not sent: a bearer token is needed")
+
+
 def test_nothing_is_loaded_from_elsewhere(browser: Browser, house: House, url: str) -> None:
     with seat(browser, url, size=DESK) as ada:
         ada.say("who is there?")

@@ -68,6 +68,22 @@ def test_stock_arq_worker_on_the_queue(redis_url: str, capsys: pytest.CaptureFix
     assert "dead letters: 1" in shown
 
 
+def test_every_partition_is_looked_at(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = Keys()
+    with redis.Redis.from_url(redis_url) as client:
+        client.zadd(keys.workers(), {"alive": client.time()[0]})
+        client.set(keys.lease(1), "alive")
+        for partition, jobs in ((1, 2), (3, 3)):
+            client.zadd(keys.queue(partition), dict.fromkeys(map(str, range(jobs)), 0))
+        client.set(f"{keys.queue(3)}:health-check", "Jan-01 00:00:00 j_complete=0", ex=60)
+    assert main(["doctor", "--redis", redis_url]) == 1
+    shown = capsys.readouterr().out
+    assert "workers: 1; jobs that wait: 5" in shown
+    assert "warning  jobs wait in tailrace:queue:3, which no worker holds" in shown
+    assert "tailrace:queue:1," not in shown
+    assert "wrong    a stock arq worker serves tailrace's queue" in shown
+
+
 @contextmanager
 def answering(*parts: bytes) -> Iterator[str]:
     """Answer one request with some bytes, and then with nothing as long as the block lasts."""

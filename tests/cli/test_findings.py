@@ -62,8 +62,8 @@ def test_files(hard: int, verdict: str) -> None:
 
 
 def test_queue() -> None:
-    assert [found.verdict for found in judge_queue(foreign=False, workers=1, waiting=3, dead=0)] == ["ok"]
-    found = list(judge_queue(foreign=True, workers=0, waiting=3, dead=2))
+    assert [found.verdict for found in judge_queue(foreign=0, workers=1, waiting=3, unserved=[], dead=0)] == ["ok"]
+    found = list(judge_queue(foreign=1, workers=0, waiting=3, unserved=[], dead=2))
     assert [each.verdict for each in found] == ["wrong", "warning", "warning"]
     assert "queue_name" in found[0].cure
 

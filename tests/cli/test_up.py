@@ -50,7 +50,7 @@ class Up:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("TAILRACE_")}
-        self.environ["XDG_RUNTIME_DIR"] = str(folder)
+        self.environ |= {"XDG_RUNTIME_DIR": str(folder), "TMPDIR": str(folder)}  # killed, it can't remove what it has made
         self._log = folder / "up.log"
         with self._log.open("wb") as log:
             command = [sys.executable, "-m", "tailrace.cli", "up", *ANY_PORTS, *arguments]
@@ -193,10 +193,11 @@ def test_what_is_killed_is_started_again_where_it_was(up: Up, name: str) -> None
 def test_ctrl_c_stops_all_and_leaves_nothing(up: Up) -> None:
     """Runs last: what the tests above share ends here."""
     children = list(up.children().values())
-    data = [line for line in Path(f"/proc/{up.children()['valkey']}/cmdline").read_text().split("\0") if line.startswith("/tmp/tailrace-")]  # noqa: S108
+    data = Path(f"/proc/{up.children()['valkey']}/cwd").readlink()
+    assert data.name.startswith("tailrace-")
     assert up.stop() == 0, up.log
     assert alive(children) == []
-    assert [folder for folder in data if Path(folder).exists()] == []
+    assert not data.exists()
     assert list((Path(up.environ["XDG_RUNTIME_DIR"]) / "tailrace").iterdir()) == []
 
 
@@ -248,3 +249,23 @@ def test_what_cannot_start_ends_all_with_its_reason(tmp_path: Path) -> None:
     assert running.process.wait(40) == 1
     assert "no_such_module" in running.log
     assert "tailrace up: worker could not start" in running.log
+
+
+def test_listening_everywhere_the_page_finds_all_where_it_was_found_itself(tmp_path: Path) -> None:
+    """By this machine's name, as from another machine."""
+    running = Up(tmp_path, "--host", "0.0.0.0")
+    try:
+        running.until("try in two other terminals:")
+        host = socket.gethostname()
+        page = running.url("console").replace("0.0.0.0", host)
+        with _opened(f"{page}/config.json") as answer:
+            told = json.load(answer)
+        assert told["ingest"] == running.url("ingest").replace("http://0.0.0.0", f"//{host}")
+        for address, path in ((told["edges"][0], "/sse"), (told["ingest"], "/healthz")):
+            request = urllib.request.Request(f"http:{address}{path}", headers={"Origin": page.lower()})  # noqa: S310 - ours
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - likewise
+                assert answer.headers["Access-Control-Allow-Origin"] == page.lower()
+        assert running.stop(signal.SIGTERM) == 0
+    finally:
+        running.process.kill()
+        running.process.wait()

@@ -54,8 +54,10 @@ def test_the_page_is_told_the_addresses(console: Service) -> None:
 
 def test_what_is_not_there(console: Service) -> None:
     for path in ("nowhere.js", "..%2f_app.py", "page/main.js"):
-        assert httpx.get(f"{console.url}/{path}").status_code == 404
-    assert httpx.post(console.url).status_code == 405
+        answer = httpx.get(f"{console.url}/{path}")
+        assert (answer.status_code, answer.json()["status"], answer.json()["path"]) == (404, "error", "$")
+    answer = httpx.post(console.url)
+    assert (answer.status_code, answer.headers["allow"], answer.json()["status"]) == (405, "GET, OPTIONS", "error")
 
 
 def test_health(console: Service) -> None:
@@ -81,6 +83,8 @@ def test_no_cursor_can_not_be_moved(console: Service) -> None:
         (("--edge-url", "http://x; script-src *"), "--edge-url"),
         (("--ingest-url", "ftp://x"), "--ingest-url"),
         (("--ingest-url", "//x"), "--ingest-url"),
+        (("--edge-url", ":http"), "--edge-url"),
+        (("--log-level", "loud"), "--log-level"),
         (("--port", "70000"), "--port"),
     ],
 )
@@ -95,6 +99,18 @@ def test_behind_one_proxy_all_is_on_the_pages_own_host() -> None:
     with Service("console", "--edge-url", "/", "--ingest-url", "/ingest") as service:
         assert "connect-src 'self';" in httpx.get(service.url).headers["content-security-policy"]
         assert httpx.get(f"{service.url}/config.json").json() == {"edges": ["/"], "ingest": "/ingest"}
+
+
+@pytest.mark.parametrize(
+    ("found_under", "host"),
+    [("edge.example:8002", "edge.example"), ("10.0.0.5", "10.0.0.5"), ("[::1]:8002", "[::1]"), ("a,b;c", "localhost")],
+)
+def test_another_port_of_the_pages_own_host(found_under: str, host: str) -> None:
+    with Service("console", "--edge-url", ":8000", "--ingest-url", ":8001") as service:
+        told = httpx.get(f"{service.url}/config.json", headers={"host": found_under}).json()
+        assert told == {"edges": [f"//{host}:8000"], "ingest": f"//{host}:8001"}
+        policy = httpx.get(service.url, headers={"host": found_under}).headers["content-security-policy"]
+        assert f"connect-src 'self' {host}:8000 {host}:8001;" in policy
 
 
 def test_both_languages_say_the_same_things() -> None:

@@ -8,7 +8,7 @@ from msgspec import inspect
 from tailrace.cli._settings import flag_of, variable_of
 from tailrace.cli._up import UpConfig
 from tailrace.console import ConsoleConfig
-from tailrace.edge import EdgeConfig
+from tailrace.edge._config import CommandConfig
 from tailrace.ingest import IngestConfig
 from tailrace.worker import WorkerConfig
 from tests.docs.pages import ROOT
@@ -23,16 +23,16 @@ variable, the variable over the default. What may have several values is a flag 
 them. `tailrace COMMAND --help` says the same. All processes of one system need the same `prefix` and `shards`; workers and producers
 need the same `partitions`.
 
-Where two services have a setting of one name (`drain_s`, `host`, `port`, `origins`), they read one variable: what is
+Where two services have a setting of one name (`drain_s`, `host`, `port`, `log_level`, `origins`), they read one variable: what is
 to differ in processes that share an environment is given as a flag.
 """
-_EDGE = """`EdgeConfig` in `tailrace.edge`. `--host` (127.0.0.1), `--port` (8000; 0 takes a free one) and `--log-level` (info) are flags of
-the command alone, without variables: an edge in an application of yours listens where that does."""
+_EDGE = """`EdgeConfig` in `tailrace.edge`, but for the last three, which are the command's alone: an edge in an application of yours
+listens and logs where that does."""
 _UP = (
     """Starts all of the above, with two edges. What stands here is set for all of them; variables of the single services reach them too."""
 )
 _PARTS: list[tuple[str, str, type[msgspec.Struct]]] = [
-    ("tailrace edge", _EDGE, EdgeConfig),
+    ("tailrace edge", _EDGE, CommandConfig),
     ("tailrace worker", "`WorkerConfig` in `tailrace.worker`. `--check` says whether a worker is alive, and ends.", WorkerConfig),
     ("tailrace ingest", "`IngestConfig` in `tailrace.ingest`.", IngestConfig),
     ("tailrace console", "`ConsoleConfig` in `tailrace.console`.", ConsoleConfig),

@@ -42,6 +42,23 @@ async def test_page_health_and_metrics(start_edge: StartEdge, redis_url: str, lo
         assert line.startswith(("# HELP tailrace_edge_", "# TYPE tailrace_edge_", "tailrace_edge_"))
 
 
+async def test_errors_elsewhere_have_the_contracts_shape(start_edge: StartEdge, redis_url: str) -> None:
+    edge = start_edge(redis_url)
+    async with httpx.AsyncClient(base_url=edge.url) as client:
+        missing, forbidden = await client.get("/nowhere"), await client.post("/healthz")
+    assert (missing.status_code, missing.json()) == (404, {"status": "error", "message": "Not Found", "path": "$"})
+    assert (forbidden.status_code, forbidden.headers["allow"]) == (405, "GET, OPTIONS")
+    assert forbidden.json() == {"status": "error", "message": "Method Not Allowed", "path": "$"}
+
+
+async def test_host_port_and_level_are_variables_too(redis_url: str) -> None:
+    port = str(free_port())
+    with Service("edge", "--redis", redis_url, "--port", port, environ={"TAILRACE_PORT": "1", "TAILRACE_HOST": "127.0.0.2"}) as edge:
+        assert edge.url == f"http://127.0.0.2:{port}"
+    with pytest.raises(RuntimeError, match="TAILRACE_LOG_LEVEL: Invalid enum value 'loud'"):
+        Service("edge", "--redis", redis_url, environ={"TAILRACE_LOG_LEVEL": "loud"}).start()
+
+
 async def test_a_taken_port_is_named(start_edge: StartEdge, redis_url: str) -> None:
     port = str(urlsplit(start_edge(redis_url).url).port)
     with pytest.raises(RuntimeError, match=rf"--port: port {port} on 127.0.0.1 is taken"):

@@ -134,6 +134,8 @@ def test_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as built:
         expected = sorted(name for name in built.namelist() if name.startswith("tailrace/"))
     again = build_wheel(tmp_path, from_sdist=True)
+    (source,) = [folder for folder in tmp_path.iterdir() if folder.is_dir()]
+    assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"} <= {file.name for file in source.iterdir()}
     with zipfile.ZipFile(again) as built:
         assert sorted(name for name in built.namelist() if name.startswith("tailrace/")) == expected
 

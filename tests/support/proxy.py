@@ -6,13 +6,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import pytest
 
+from tests.support.folder import temporary_folder
 from tests.support.redis import free_port
 from tests.support.wait import wait_until_sync
 
@@ -76,7 +76,7 @@ def caddy(name_server: str, ports: Mapping[str, int], command: Sequence[str] = (
     `command` and `environ` are those of a container, whose files are under /etc/caddy and /tmp.
     """
     binary = Path(sys.prefix) / "bin" / "caddy"
-    folder, port = Path(tempfile.mkdtemp(prefix="tailrace-caddy-")), free_port()
+    folder, port = temporary_folder("tailrace-caddy-"), free_port()
     text = (PROXIES / "Caddyfile").read_text().replace("http_port 8080", f"http_port {free_port()}")
     text = text.replace("https_port 8443", f"https_port {port}")
     for name, at in ports.items():
@@ -95,7 +95,7 @@ def caddy(name_server: str, ports: Mapping[str, int], command: Sequence[str] = (
 def nginx(edges: Sequence[str]) -> Proxy:
     """Make nginx before two edges (`host:port`)."""
     need("nginx", "openssl")
-    folder, port = Path(tempfile.mkdtemp(prefix="tailrace-nginx-")), free_port()
+    folder, port = temporary_folder("tailrace-nginx-"), free_port()
     text = (PROXIES / "nginx.conf").read_text().replace("listen 443", f"listen 127.0.0.1:{port}")
     text = text.replace("/etc/nginx/", f"{folder}/")
     for number, edge in enumerate(edges, start=1):

@@ -4,13 +4,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
 import pytest
+
+from tests.support.folder import temporary_folder
 
 Kind = Literal["valkey", "redis"]
 _START_S = 10
@@ -44,7 +45,7 @@ class RedisServer:
             pytest.skip(f"{kind}-server is not installed")
         self._command: Sequence[str] = (binary, "--save", "", *extra_args)
         self._temporary = data_dir is None
-        self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="tailrace-redis-"))
+        self.data_dir = data_dir or temporary_folder("tailrace-redis-")
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -6,11 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
+
+from tests.support.folder import temporary_folder
 
 _READY = re.compile(r"ready(?: on (http://\S+))?$")
 _READY_S = 20
@@ -30,7 +31,7 @@ class Service:
         port = ("--port", "0") if command in _LISTENERS and "--port" not in arguments else ()
         self._command = (str(python), "-m", "tailrace.cli", command, *port, *arguments)
         self._environ = {**os.environ, **(environ or {})}
-        self._folder = Path(tempfile.mkdtemp(prefix="tailrace-service-"))
+        self._folder = temporary_folder("tailrace-service-")
         self._process: subprocess.Popen[str] | None = None
         self._ready = threading.Event()
         self.stdout: list[str] = []

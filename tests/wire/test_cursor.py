@@ -35,6 +35,11 @@ def test_this_is_no_cursor(text: str) -> None:
         decode_cursor(text, 1)
 
 
+def test_an_error_shows_the_cursor_as_it_came() -> None:
+    with pytest.raises(CursorError, match="malformed cursor: '1abcde'"):
+        decode_cursor("1abcde", 1)
+
+
 def test_a_cursor_of_another_layout_is_refused() -> None:
     with pytest.raises(CursorError, match="no cursor of 2 shard"):
         decode_cursor(encode_cursor((Place("abcde", 1),)), 2)

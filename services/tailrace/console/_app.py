@@ -3,12 +3,12 @@
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Litestar, Request, Response, get
-from litestar.exceptions import NotFoundException
+from litestar import Litestar, MediaType, Request, Response, get
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import Parameter
 
 from tailrace.console._config import ConsoleConfig
-from tailrace.console._page import headers, load_page
+from tailrace.console._page import HEADERS, load_page, policy, reached
 from tailrace.wire import CursorError, Place, decode_cursor, encode_cursor, id_at, id_parts
 
 _INDEX = "index.html"
@@ -32,6 +32,7 @@ class Problem(msgspec.Struct, frozen=True):
     """What is wrong."""
 
     message: str
+    path: str = "$"
     status: str = "error"
 
 
@@ -53,11 +54,13 @@ def create_app(config: ConsoleConfig) -> Litestar:
         found = page[name]
         if request.headers.get("if-none-match") == found.tag:
             return Response(b"", status_code=304, headers={"ETag": found.tag})
-        return Response(found.body, media_type=found.media_type, headers={"ETag": found.tag})
+        addresses = _reached(config, request)
+        rules = policy([*addresses.edges, addresses.ingest])
+        return Response(found.body, media_type=found.media_type, headers={"ETag": found.tag, "Content-Security-Policy": rules})
 
     @get("/config.json", sync_to_thread=False)
-    def page_config() -> PageConfig:
-        return PageConfig(config.edge_url, config.ingest_url)
+    def page_config(request: AnyRequest) -> PageConfig:
+        return _reached(config, request)
 
     @get("/aged-cursor", sync_to_thread=False)
     def aged_cursor(cursor: str, age_s: Annotated[float, Parameter(ge=0, le=1e9)]) -> Response[AgedCursor | Problem]:
@@ -72,7 +75,19 @@ def create_app(config: ConsoleConfig) -> Litestar:
 
     return Litestar(
         [file, page_config, aged_cursor, healthz],
-        response_headers=headers(config),
+        exception_handlers={HTTPException: _refuse},
+        response_headers=HEADERS,
         logging_config=None,
         openapi_config=None,
     )
+
+
+def _reached(config: ConsoleConfig, request: AnyRequest) -> PageConfig:
+    host = request.headers.get("host", "")
+    return PageConfig(tuple([reached(url, host) for url in config.edge_url]), reached(config.ingest_url, host))
+
+
+def _refuse(_: AnyRequest, error: HTTPException) -> Response[Problem]:
+    """Answer in the shape that errors have everywhere in tailrace."""
+    headers = {"Allow": "GET, OPTIONS"} if error.status_code == 405 else error.headers
+    return Response(Problem(error.detail), status_code=error.status_code, headers=headers, media_type=MediaType.JSON)

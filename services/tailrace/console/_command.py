@@ -26,7 +26,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(namespace: argparse.Namespace) -> int:
     config = read_settings(ConsoleConfig, namespace)
-    configure_logging()
+    configure_logging(config.log_level)
     uvloop.run(Server(create_app(config)).run_until_told(bind(config.host, config.port)))
     return 0
 

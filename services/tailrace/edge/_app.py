@@ -1,13 +1,15 @@
 """The application that `tailrace edge` serves: the stream, its health, and a page that shows it."""
 
 from importlib.resources import files
+from typing import Any
 
 import msgspec
-from litestar import Litestar, MediaType, Response, asgi, get
-from litestar.types import Receive, Scope, Send
+from litestar import Litestar, MediaType, Request, Response, asgi, get
+from litestar.exceptions import HTTPException
+from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
 from tailrace.edge._engine import Engine
-from tailrace.edge._stream import StreamHandler
+from tailrace.edge._stream import Problem, StreamHandler
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,7 +51,7 @@ def make_app(engine: Engine) -> Litestar:
         status, health = readiness(engine)
         return Response(health, status_code=status)
 
-    return Litestar([sse, index, healthz, readyz], openapi_config=None, logging_config=None)
+    return _app([sse, index, healthz, readyz])
 
 
 def make_metrics_app(engine: Engine) -> Litestar:
@@ -59,4 +61,14 @@ def make_metrics_app(engine: Engine) -> Litestar:
     def metrics() -> str:
         return engine.metrics()
 
-    return Litestar([metrics], openapi_config=None, logging_config=None)
+    return _app([metrics])
+
+
+def _app(handlers: list[ControllerRouterHandler]) -> Litestar:
+    return Litestar(handlers, exception_handlers={HTTPException: _refuse}, openapi_config=None, logging_config=None)
+
+
+def _refuse(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """Answer in the one shape that all errors have here."""
+    headers = {"Allow": "GET, OPTIONS"} if error.status_code == 405 else error.headers
+    return Response(Problem(error.detail, "$"), status_code=error.status_code, headers=headers, media_type=MediaType.JSON)

@@ -1,6 +1,6 @@
 """What an edge can be told."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -25,3 +25,11 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     stall_s: Annotated[float, Meta(description="Seconds without progress after which a stream is cut, or a dead peer noticed.", gt=0)] = 15
     registry_lease_s: Annotated[float, Meta(description="Seconds after which a killed edge's clients leave the registry.", gt=0)] = 15
     metrics_port: Annotated[int, Meta(description="Port of /metrics (Prometheus); 0 is none.", ge=0, le=65_535)] = 0
+
+
+class CommandConfig(EdgeConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `tailrace edge` is told besides; an edge in an application of one's own listens and logs where that does."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(description="Port to listen on; 0 takes a free one.", ge=0, le=65_535)] = 8000
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged: this level and above.")] = "info"

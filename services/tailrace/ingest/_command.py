@@ -28,7 +28,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(namespace: argparse.Namespace) -> int:
     config = read_settings(IngestConfig, namespace)
-    configure_logging()
+    configure_logging(config.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_check(config))
         runner.run(Server(create_app(config)).run_until_told(bind(config.host, config.port)))

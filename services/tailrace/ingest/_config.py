@@ -1,6 +1,6 @@
 """Ingest's settings; each is a flag (`--max-queue`) and a variable (`TAILRACE_MAX_QUEUE`)."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +23,7 @@ class IngestConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: Annotated[int, Meta(ge=1 << 24, description="Bytes of request bodies held at once; more is answered 429.")] = 256 << 20
     max_queue: Annotated[int, Meta(ge=0, description="Jobs that may stand in one queue; more are answered 503; 0 is no limit.")] = 1_000_000
     enqueue_s: Annotated[float, Meta(gt=0, le=60, description="Seconds to try while Redis is away, before 503.")] = 5
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged: this level and above.")] = "info"
 
     @property
     def queue_url(self) -> str:

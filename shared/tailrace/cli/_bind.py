@@ -2,10 +2,12 @@
 
 import errno
 import socket
+from contextlib import suppress
 
 from tailrace.cli._settings import SettingsError
 
 _BACKLOG = 4096  # a reconnect storm arrives at once; the kernel caps this at somaxconn
+_ELSEWHERE, _ELSEWHERE_6 = "192.0.2.1", "2001:db8::1"  # addresses for documents (RFC 5737, RFC 3849), which nobody has
 
 
 def bind(host: str, port: int, flag: str = "--port", zero: str = "0 takes a free one") -> socket.socket:
@@ -30,6 +32,16 @@ def bind(host: str, port: int, flag: str = "--port", zero: str = "0 takes a free
         raise SettingsError(_reason(error, host, port, flag, zero)) from error
     listener.settimeout(0)
     return listener
+
+
+def own_names() -> list[str]:
+    """Give the names and addresses under which other machines reach this one, as far as it knows them itself."""
+    names = [socket.gethostname(), socket.getfqdn()]
+    for family, elsewhere in ((socket.AF_INET, _ELSEWHERE), (socket.AF_INET6, _ELSEWHERE_6)):
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((elsewhere, 9))  # sends nothing: it chooses the address that packets would go out from
+            names.append(probe.getsockname()[0])
+    return list(dict.fromkeys([name.lower() for name in names if name]))
 
 
 def _reason(error: OSError, host: str, port: int, flag: str, zero: str) -> str:

@@ -28,6 +28,7 @@ from tailrace.log import connect
 from tailrace.wire import Keys
 
 _ALIVE_S = 15  # a worker gives a sign of life more often
+_MOST_PARTITIONS = 64
 _EPILOG = """
 examples:
   tailrace doctor
@@ -85,10 +86,19 @@ async def _config(redis: Redis) -> dict[str, str]:
 
 
 async def _queue(redis: Redis, keys: Keys) -> Iterator[Finding]:
+    queues = [keys.queue(partition) for partition in range(_MOST_PARTITIONS)]
+    async with redis.pipeline(transaction=False) as pipe:
+        for queue in (*queues, keys.calls()):
+            pipe.zcard(queue)
+        waiting = await pipe.execute()
+        for partition in range(_MOST_PARTITIONS):
+            pipe.exists(keys.lease(partition))
+        held = await pipe.execute()
     return judge_queue(
-        foreign=bool(await redis.exists(f"{keys.queue()}:health-check")),  # arq's own sign of life, `<queue>:health-check`
+        foreign=await redis.exists(*[f"{queue}:health-check" for queue in queues]),  # arq's own sign of life
         workers=await redis.zcount(keys.workers(), (await redis.time())[0] - _ALIVE_S, "+inf"),
-        waiting=await redis.zcard(keys.queue()) + await redis.zcard(keys.calls()),
+        waiting=sum(waiting),
+        unserved=[queue for queue, jobs, worker in zip(queues, waiting, held, strict=False) if jobs and not worker],
         dead=await redis.xlen(keys.dead()),
     )
 

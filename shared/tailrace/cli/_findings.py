@@ -1,6 +1,6 @@
 """What `tailrace doctor` thinks of what it sees: values in, findings out, no I/O."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -119,8 +119,8 @@ def judge_files(hard: int) -> Finding:
     return Finding(Verdict.OK, f"a process may open {hard if hard >= 0 else 'any number of'} files")
 
 
-def judge_queue(*, foreign: bool, workers: int, waiting: int, dead: int) -> Iterator[Finding]:
-    """Judge who serves the queue, and what waits in it."""
+def judge_queue(*, foreign: int, workers: int, waiting: int, unserved: Sequence[str], dead: int) -> Iterator[Finding]:
+    """Judge who serves the queues, and what waits in them; `unserved` have jobs, but no worker holds them."""
     if foreign:
         yield Finding(
             Verdict.WRONG,
@@ -131,6 +131,10 @@ def judge_queue(*, foreign: bool, workers: int, waiting: int, dead: int) -> Iter
         yield Finding(Verdict.WARNING, f"no worker runs ({waiting} jobs wait)", "tailrace worker")
     else:
         yield Finding(Verdict.OK, f"workers: {workers}; jobs that wait: {waiting}")
+        for queue in unserved:
+            yield Finding(
+                Verdict.WARNING, f"jobs wait in {queue}, which no worker holds", "give all workers and producers the same --partitions"
+            )
     if dead:
         yield Finding(Verdict.WARNING, f"dead letters: {dead}", "tailrace dead list")
 

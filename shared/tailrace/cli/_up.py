@@ -14,7 +14,7 @@ from typing import Annotated
 
 import msgspec
 
-from tailrace.cli._bind import bind
+from tailrace.cli._bind import bind, own_names
 from tailrace.cli._child import Child, FailedError
 from tailrace.cli._command import Command
 from tailrace.cli._logging import http_address
@@ -44,7 +44,7 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class UpConfig(msgspec.Struct, frozen=True):
-    host: Annotated[str, msgspec.Meta(description="Address to listen on.")] = "127.0.0.1"
+    host: Annotated[str, msgspec.Meta(description="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1"
     edge_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge; repeat it for several.")] = (8000, 8010)
     metrics_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge's metrics, in the same order.")] = (8900, 8910)
     ingest_port: Annotated[Port, msgspec.Meta(description="Port of ingest.")] = 8001
@@ -157,13 +157,14 @@ class _House:
 
     def _console(self) -> Child:
         config = self._config
-        edges = _repeated("--edge-url", [_url(config.host, port) for port in config.edge_port])
-        return self._listener("console", "console", config.console_port, *edges, "--ingest-url", _url(config.host, config.ingest_port))
+        edges = _repeated("--edge-url", [f":{port}" for port in config.edge_port])  # on whatever host the page is found
+        return self._listener("console", "console", config.console_port, *edges, "--ingest-url", f":{config.ingest_port}")
 
     def _origins(self) -> list[str]:
-        """Let the demo page in, under both names that this machine has for itself."""
-        port = self._config.console_port
-        return _repeated("--origins", dict.fromkeys([_url(self._config.host, port), _url("127.0.0.1", port), _url("localhost", port)]))
+        """Let the demo page in, under the names that this machine is reached by."""
+        host, port = self._config.host, self._config.console_port
+        names = own_names() if host in _ANYWHERE else [host]
+        return _repeated("--origins", dict.fromkeys([http_address(name, port) for name in ("127.0.0.1", "localhost", *names)]))
 
     def _listener(self, name: str, service: str, port: int, *options: str) -> Child:
         return self._service(name, service, "--host", self._config.host, "--port", str(port), *options)
@@ -198,11 +199,6 @@ class _House:
             f"    curl -N {edge}/sse\n"
             f'    {_own_name()} push --to all --event message \'{{"hello": "world"}}\'\n'
         )
-
-
-def _url(host: str, port: int) -> str:
-    """Give an address as a browser on this machine reaches it."""
-    return http_address("127.0.0.1" if host in _ANYWHERE else host, port)
 
 
 def _repeated(flag: str, values: Iterable[object]) -> list[str]:

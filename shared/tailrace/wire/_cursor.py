@@ -56,19 +56,15 @@ def decode_cursor(text: str, shards: int) -> Cursor:
     if text[:1] != _VERSION or len(parts) != shards:
         message = f"no cursor of {shards} shard(s): {text[:40]!r}"
         raise CursorError(message)
-    return tuple([_decode_place(part) for part in parts])
+    return tuple([_decode_place(part, text) for part in parts])
 
 
-def _decode_place(part: str) -> Place:
+def _decode_place(part: str, text: str) -> Place:
     match = _SHARD.fullmatch(part)
-    if not match:
-        message = f"malformed cursor: {part[:40]!r}"
+    if not match or (seq := _number(match[3])) >= 1 << 64:
+        message = f"malformed cursor: {text[:40]!r}"
         raise CursorError(message)
-    label, ms, seq = match.groups()
-    if (number := _number(seq)) >= 1 << 64:
-        message = f"malformed cursor: {part[:40]!r}"
-        raise CursorError(message)
-    return Place(label, id_at(_number(ms), number))
+    return Place(match[1], id_at(_number(match[2]), seq))
 
 
 def _digits(number: int) -> str:

@@ -1,6 +1,7 @@
 // Pushes through ingest's HTTP contract. A push with a `key` may be sent again: it is appended once.
 
 import { uuid } from "./dom.js";
+import { askToken, authorization } from "./token.js";
 
 const TRIES = 3;
 const PAUSE_MS = 400;
@@ -19,9 +20,10 @@ export class Ingest {
       try {
         const response = await fetch(this.#url, {
           method: "POST",
-          headers: { "Content-Type": "application/json" },
+          headers: { "Content-Type": "application/json", ...authorization() },
           body: JSON.stringify(push),
         });
+        if (response.status === 401 && (await askToken())) continue;
         return { status: response.status, body: await response.json(), ms: performance.now() - began };
       } catch (error) {
         if (attempt === TRIES || !push.key) return { status: 0, body: { status: "error", message: error.message }, ms: 0 };

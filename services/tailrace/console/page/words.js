@@ -116,6 +116,12 @@ export const words = {
     "n-requests": "{count} requests",
     "polling-none": "Counting begins with the first connection.",
 
+    "token-title": "Ingest asks for a token",
+    "token-note": "Pushes to it need the bearer token that it was started with (--push-token). It is kept in this tab only.",
+    token: "Token",
+    "token-use": "Use it",
+    "token-leave": "Don't push",
+
     foot: "This page is part of tailrace. It loads nothing from elsewhere, and talks to its edges and to ingest through the same contracts as any other page.",
   },
   zh: {
@@ -232,6 +238,12 @@ export const words = {
     "one-request": "一次请求",
     "n-requests": " {count} 次请求",
     "polling-none": "第一次连接后开始计数。",
+
+    "token-title": "ingest 需要令牌",
+    "token-note": "向它推送时，须带上启动时用 --push-token 设定的令牌。令牌只保存在当前标签页里。",
+    token: "令牌",
+    "token-use": "使用",
+    "token-leave": "不推送",
 
     foot: "这一页是 tailrace 自带的演示：不从别处加载任何东西，与边缘节点和推送入口之间用的也是公开的接口。",
   },
