@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from tailrace.log import LogLimits, LogWriter, NewEvent, connect
 from tailrace.wire import Keys, bucket, encode_json_block
-from tests.edge.foreign import Foreign
+from tests.edge.foreign import SERVERS, Foreign
 from tests.support.service import Service
 
 FAST = {"heartbeat_s": "0.3", "registry_lease_s": "1.5", "retry_ms": "100", "busy_retry_ms": "300", "drain_s": "2"}
@@ -63,12 +63,13 @@ def start_edge() -> Iterator[StartEdge]:
                 flags = [part for name, value in chosen.items() for part in ("--" + name.replace("_", "-"), value)]
                 return stack.enter_context(Service("edge", *flags))
             names = {"redis": "REDIS_URL"}
-            return stack.enter_context(Foreign({f"TAILRACE_{names.get(name, name.upper())}": value for name, value in chosen.items()}))
+            environ = {f"TAILRACE_{names.get(name, name.upper())}": value for name, value in chosen.items()}
+            return stack.enter_context(Foreign(kind.removeprefix("plugin on "), environ))
 
         yield start
 
 
-@pytest.fixture(params=["tailrace edge", "plugin on uvicorn h11"])
+@pytest.fixture(params=["tailrace edge", *(f"plugin on {server}" for server in SERVERS)])
 def edge(request: pytest.FixtureRequest, redis_url: str, start_edge: StartEdge) -> Service:
-    """Give an edge whose transport is handed over, then one that is a guest in another application."""
+    """Give an edge whose transport is handed over, then guests of other servers, over plain ASGI."""
     return start_edge(redis_url, request.param, origins="https://example.org")

@@ -1,14 +1,11 @@
 """`tailrace edge` as a process, and what it serves beside the stream."""
 
-import socket
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tailrace.edge import _handover
 from tailrace.edge._limits import most_connections
-from tailrace.wire import SetupError
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import free_port
 from tests.support.redis import RedisServer
@@ -78,40 +75,6 @@ async def test_works_on_the_oldest_redis(any_redis_url: str, start_edge: StartEd
     async with SSEClient(f"{edge.url}/sse?channel=a") as client:
         assert (await client.next("connect")).id
         await wait_until(lambda: any(event.event == "heartbeat" for event in client.events))
-
-
-async def test_a_client_of_http_1_0_is_served(start_edge: StartEdge, redis_url: str, log: Log) -> None:
-    address = urlsplit(start_edge(redis_url).url)
-    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
-        connection.sendall(b"GET /sse HTTP/1.0\r\nHost: edge\r\n\r\n")
-        text = _read_until(connection, b"heartbeat_s")
-        assert text.startswith(b"HTTP/1.1 200 OK\r\n")
-        await log.append("all")
-        assert b"event: message" in _read_until(connection, b"data: {")
-
-
-async def test_a_client_that_sends_more_is_not_minded(start_edge: StartEdge, redis_url: str, log: Log) -> None:
-    address = urlsplit(start_edge(redis_url).url)
-    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
-        connection.sendall(b"GET /sse HTTP/1.1\r\nHost: edge\r\n\r\n")
-        _read_until(connection, b"heartbeat_s")
-        connection.sendall(b"x" * 100_000)
-        await log.append("all")
-        assert b"event: message" in _read_until(connection, b"data: {")
-
-
-def _read_until(connection: socket.socket, wanted: bytes) -> bytes:
-    text = b""
-    while wanted not in text and (part := connection.recv(4096)):
-        text += part
-    return text
-
-
-async def test_the_seam_is_there_and_its_absence_is_told_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    _handover.check_seam()
-    monkeypatch.setattr(_handover, "_STATE", ("response_started", "no_such_thing"))
-    with pytest.raises(SetupError, match="no_such_thing"):
-        _handover.check_seam()
 
 
 async def test_the_file_limit_leaves_room() -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -181,3 +183,19 @@ async def _abandoned(service: Service, server: "redis.Redis", count: int) -> Non
         await asyncio.to_thread(service.kill)
         results = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(result, httpx.HTTPError) for result in results)
+
+
+@pytest.mark.parametrize("head", [b"x: " + b"a" * 10_000_000, b"a: b\r\n" * 20_000], ids=["a value", "lines"])
+def test_a_head_over_64_kib_is_refused(ingest: Service, head: bytes) -> None:
+    address = urlsplit(ingest.url)
+    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+        with suppress(ConnectionError):
+            connection.sendall(b"POST /push HTTP/1.1\r\nHost: ingest\r\n" + head + b"\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
+def test_bodies_may_be_longer_than_heads_and_follow_each_other(ingest: Service) -> None:
+    with httpx.Client(base_url=ingest.url, timeout=20) as client:
+        for size in (10, 100_000, 65_536, 900_000):
+            answer = client.post("/push", json={"to": "room:1", "data": "x" * size}, headers={"x-filler": "y" * 50_000})
+            assert answer.status_code == 200

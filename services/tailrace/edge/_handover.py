@@ -5,26 +5,82 @@ Then no task, parser or request cycle is kept for it. uvicorn does the same when
 """
 
 import asyncio
+import math
+import sys
+from functools import partial
+from http import HTTPStatus
+from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tailrace.edge._connection import EXTENSION
-from tailrace.wire import SetupError
 
-_METHODS = ("on_message_begin", "_unset_keepalive_if_required", "connection_lost")
-_STATE = ("response_started", "response_complete", "disconnected", "chunked_encoding", "connections", "cycle", "flow")
+HEAD_BYTES = 64 << 10
+"""Most bytes of a request's head."""
+_NO_HEAD = -1
+_LINGER_S = 2
 
 
 class HandoverProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which offers its socket to the application."""
+    """uvicorn's protocol, which offers its socket to the application, and bounds what a client may ask of it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.waits_since = self.loop.time()
+        """Since when the rest of a request's head is missing, in the loop's time; infinite if none is."""
+        self._head_left = HEAD_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        """Read a head in parts, for the parser would gather one of any size."""
+        if self._head_left == _NO_HEAD:
+            super().data_received(data)
+            return
+        head, rest = data[: self._head_left], data[self._head_left :]
+        self._head_left -= len(head)
+        super().data_received(head)
+        if self._head_left == 0:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif rest and not self.transport.is_closing():
+            super().data_received(rest)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {EXTENSION: {"take": self.take}}
+        self.waits_since = self.loop.time()
 
-    def take(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bool] | None:
+    def on_headers_complete(self) -> None:
+        """Begin a request; one that comes before the answer to the last gets none, and may be sent again (RFC 9112, 9.3.2)."""
+        self._head_left, self.waits_since = _NO_HEAD, math.inf
+        if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr]
+            self.cycle.keep_alive = False
+            return
+        super().on_headers_complete()
+        self.scope["extensions"] = {EXTENSION: {"take": partial(self._take, self.cycle)}}
+        if self.scope["http_version"] != "1.1":
+            self.cycle.send = _send_unchunked(self.cycle)  # type: ignore[method-assign]
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._head_left = HEAD_BYTES
+
+    def send_400_response(self, msg: str) -> None:
+        if isinstance(sys.exception(), httptools.HttpParserInvalidMethodError):
+            self._refuse(HTTPStatus.NOT_IMPLEMENTED)
+        else:
+            super().send_400_response(msg)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer and end, but read on for a while: a socket closed with bytes unread takes its answer back."""
+        transport = self.transport
+        self.connections.discard(self)
+        transport.set_protocol(asyncio.Protocol())
+        transport.write(b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % (status, status.phrase.encode()))
+        transport.write_eof()
+        self.loop.call_later(_LINGER_S, transport.abort)
+
+    def _take(self, cycle: RequestResponseCycle, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bool] | None:
         """Hand the socket over, and say whether the body is sent in chunks; None if the head isn't sent yet."""
-        transport, cycle = self.transport, self.cycle
+        transport = self.transport
         if not cycle.response_started or transport.is_closing():
             return None
         self.connections.discard(self)
@@ -36,13 +92,19 @@ class HandoverProtocol(HttpToolsProtocol):
         return transport, bool(cycle.chunked_encoding)
 
 
-def check_seam() -> None:
-    """See that this uvicorn has what the hand-over uses.
+def _send_unchunked(cycle: RequestResponseCycle) -> Any:
+    """Return a `send` for clients of HTTP/1.0, which know no chunks: a body without a length ends with its connection."""
+    unbounded = False
 
-    Raises SetupError: it hasn't, so the edge can't run under its own server.
-    """
-    missing = [name for name in _METHODS if not hasattr(HttpToolsProtocol, name)]
-    names = {*RequestResponseCycle.__init__.__code__.co_names, *HttpToolsProtocol.__init__.__code__.co_names}
-    missing += [name for name in _STATE if name not in names]
-    if missing:
-        raise SetupError(f"this uvicorn has no {', '.join(missing)}: install one from 0.34 to 0.54, or mount EdgePlugin")
+    async def send(message: Any) -> None:
+        nonlocal unbounded
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), (b"connection", b"close")]
+            unbounded = all(name.lower() != b"content-length" for name, _ in headers)
+            cycle.chunked_encoding = False if unbounded else None
+            message = {**message, "headers": headers}
+        elif unbounded:
+            cycle.expected_content_length = len(message.get("body", b""))  # or uvicorn would call it too long
+        await RequestResponseCycle.send(cycle, message)
+
+    return send

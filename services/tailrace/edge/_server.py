@@ -16,12 +16,16 @@ from tailrace.cli import announce, bind
 from tailrace.edge._app import make_app, make_metrics_app
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._engine import Engine
-from tailrace.edge._handover import HandoverProtocol, check_seam
+from tailrace.edge._handover import HandoverProtocol
+from tailrace.edge._rehearsal import rehearse
 from tailrace.edge._stream import StreamHandler
 
 _BACKLOG = 4096
 _GC = 10_000, 20, 20
 """What a client brings stays as long as it does, and no cycle of ours is left by who goes: looking for garbage often finds none."""
+_HEAD_S = 10
+"""Seconds that a client may take to send the head of a request."""
+_TICKS_PER_S = 10
 _SEND_BUFFER = 32 << 10
 """The kernel doubles it; with its own choice it takes megabytes for a stalled client."""
 
@@ -53,6 +57,18 @@ class EdgeServer(uvicorn.Server):
         for listener in sockets or []:
             announce("edge", *listener.getsockname()[:2])
 
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_PER_S == 0:
+            self._end_idle()
+        return await super().on_tick(counter)
+
+    def _end_idle(self) -> None:
+        """End connections that don't say what they want."""
+        began = asyncio.get_running_loop().time() - _HEAD_S
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, HandoverProtocol) and connection.waits_since < began:
+                connection.transport.abort()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         drain, hurry = asyncio.create_task(self._engine.drain()), asyncio.create_task(self._hurry.wait())
         await asyncio.wait([drain, hurry], return_when=asyncio.FIRST_COMPLETED)
@@ -68,7 +84,6 @@ async def serve(config: EdgeConfig, host: str, port: int) -> None:
 
     Raises SetupError, SettingsError: it can't run like this.
     """
-    check_seam()
     loop, me, servers = asyncio.get_running_loop(), asyncio.current_task(), list[EdgeServer]()
 
     def stop() -> None:
@@ -80,6 +95,7 @@ async def serve(config: EdgeConfig, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     with suppress(asyncio.CancelledError):
+        await rehearse()
         engine = Engine(config)
         async with engine.running():
             listener = _tuned(bind(host, port), config.stall_s)

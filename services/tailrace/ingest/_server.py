@@ -7,6 +7,7 @@ import uvicorn
 from litestar import Litestar
 
 from tailrace.cli import announce
+from tailrace.ingest._protocol import BoundedProtocol
 
 _GRACE_S = 10
 
@@ -16,7 +17,16 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: Litestar) -> None:
         """Log through the process's own logging; one access line a request would drown it."""
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE_S))
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=BoundedProtocol,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+        )
         self._app = app
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

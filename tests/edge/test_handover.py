@@ -1,0 +1,158 @@
+"""What `tailrace edge` does with sockets and requests of all kinds, and with a uvicorn that has changed."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from tailrace.edge import _rehearsal
+from tailrace.log import Registry
+from tailrace.wire import ALL, Keys
+from tests.edge.conftest import Log, StartEdge
+from tests.edge.tools import gives
+from tests.support.service import Service
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.anyio
+REQUEST = b"GET /sse HTTP/1.1\r\nHost: edge\r\n\r\n"
+
+
+@pytest.fixture
+def edge(start_edge: StartEdge, redis_url: str) -> Service:
+    return start_edge(redis_url)
+
+
+@contextmanager
+def connection(edge: Service, request: bytes) -> Iterator[socket.socket]:
+    address = urlsplit(edge.url)
+    with socket.create_connection((address.hostname, address.port), timeout=5) as connected:
+        connected.sendall(request)
+        yield connected
+
+
+def read_until(connection: socket.socket, wanted: bytes) -> bytes:
+    """Read up to some bytes, or to the end."""
+    text = b""
+    while wanted not in text and (part := connection.recv(4096)):
+        text += part
+    return text
+
+
+def answer(edge: Service, request: bytes) -> bytes:
+    """Ask, and read to the end."""
+    with connection(edge, request) as connected:
+        return read_until(connected, b"not there")
+
+
+async def test_a_client_of_http_1_0_gets_no_chunks(edge: Service, log: Log) -> None:
+    with connection(edge, b"GET /sse HTTP/1.0\r\nHost: edge\r\n\r\n") as stream:
+        head, _, body = read_until(stream, b"heartbeat_s").partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"connection: close" in head
+        assert b"transfer-encoding" not in head
+        assert body.startswith(b":tailrace\n")
+        await log.append("all")
+        assert b"\nevent: message\n" in read_until(stream, b"data: {")
+    assert answer(edge, b"GET /healthz HTTP/1.0\r\n\r\n").endswith(b'\r\n\r\n{"state":"alive"}')
+    refusal = answer(edge, b"GET /sse?channel= HTTP/1.0\r\n\r\n")
+    assert refusal.startswith(b"HTTP/1.1 400 ")
+    assert refusal.endswith(b"}")
+
+
+async def test_who_is_put_off_over_http_1_0_gets_no_chunks_either(start_edge: StartEdge, redis_url: str) -> None:
+    edge = start_edge(redis_url, max_connections=1)
+    with connection(edge, REQUEST) as stream:
+        read_until(stream, b"heartbeat_s")
+        assert b"\r\n\r\n:busy\n\nretry: " in answer(edge, b"GET /sse HTTP/1.0\r\n\r\n")
+
+
+async def test_what_a_client_sends_after_its_request_is_not_minded(edge: Service, log: Log) -> None:
+    with connection(edge, REQUEST) as stream:
+        read_until(stream, b"heartbeat_s")
+        stream.sendall(b"x" * 100_000)
+        await log.append("all")
+        assert b"event: message" in read_until(stream, b"data: {")
+
+
+async def test_requests_behind_one_for_a_stream_leave_no_ghost(edge: Service, log: Log) -> None:
+    recipients = Registry(log.redis, Keys()).recipients
+    for request in (REQUEST * 3, REQUEST + b"GET /healthz HTTP/1.1\r\nHost: edge\r\n\r\n", REQUEST + REQUEST[:-2]):
+        with connection(edge, request) as stream:
+            read_until(stream, b"heartbeat_s")
+            await log.append("all")
+            assert b"HTTP/1.1" not in read_until(stream, b"event: message")
+            assert await recipients([ALL]) == [1]
+        await wait_until(lambda: gives(recipients([ALL]), [0]))
+    for _ in range(20):
+        with connection(edge, REQUEST * 3):
+            pass  # gone before the answer
+    await wait_until(lambda: gives(recipients([ALL]), [0]))
+
+
+async def test_a_request_behind_another_ends_the_connection(edge: Service) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: edge\r\n\r\n"
+    assert answer(edge, request * 2).count(b"HTTP/1.1 200") == 1
+    with connection(edge, request) as connected:
+        for _ in range(3):
+            assert read_until(connected, b"alive")
+            connected.sendall(request)
+
+
+@pytest.mark.parametrize(
+    "head", [b"x: " + b"a" * 40_000_000, b"a: b\r\n" * 20_000, b"x: " + b"a" * 65_536], ids=["a value", "lines", "just"]
+)
+async def test_a_head_over_64_kib_is_refused(edge: Service, head: bytes) -> None:
+    with connection(edge, b"") as connected:
+        try:
+            connected.sendall(REQUEST[:-2] + head + b"\r\n\r\n")
+        except (ConnectionError, TimeoutError):
+            assert len(head) > 1_000_000  # told long before all was sent
+        assert read_until(connected, b"\r\n\r\n").startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
+async def test_a_head_of_64_kib_is_fine(edge: Service) -> None:
+    begun = REQUEST[:-2] + b"x: "
+    with connection(edge, begun + b"a" * (65_536 - len(begun) - 4) + b"\r\n\r\n") as stream:
+        assert read_until(stream, b"heartbeat_s").startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"BREW /sse HTTP/1.1\r\nHost: edge\r\n\r\n", b"501"),
+        (b"PURGE /sse HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n", b"405"),
+        (b"PURGE / HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n", b"405"),
+        (b"GET /sse HTTP/1.1\r\nno colon\r\n\r\n", b"400"),
+        (b"GET http://edge HTTP/1.1\r\nHost: edge\r\n\r\n", b"400"),
+    ],
+)
+async def test_odd_requests_get_an_answer(edge: Service, request_: bytes, status: bytes) -> None:
+    assert answer(edge, request_).startswith(b"HTTP/1.1 " + status)
+    assert "Traceback" not in edge.stderr
+
+
+async def test_the_seam_is_there() -> None:
+    await _rehearsal.rehearse()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "del p.HttpToolsProtocol._unset_keepalive_if_required",
+        "del p.FlowControl.resume_reading",
+        "cycle.disconnected = cycle.response_complete = property(lambda self: False, lambda self, _: None)",
+        "cycle.chunked_encoding = property(lambda self: False, lambda self, _: None)",
+    ],
+)
+def test_a_changed_uvicorn_is_refused_at_start(redis_url: str, change: str) -> None:
+    begin = "import uvicorn.protocols.http.httptools_impl as p\ncycle = p.RequestResponseCycle"
+    program = f"{begin}\n{change}\nfrom tailrace.cli import main\nraise SystemExit(main())"
+    command = [sys.executable, "-c", program, "edge", "--redis", redis_url, "--port", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert "doesn't hand sockets over as this edge needs: install one from 0.34 to" in ended.stderr
