@@ -1,5 +1,5 @@
 """All trials, in the order in which docs/reliability.md shows them."""
 
-from tests.prove import histories
+from tests.prove import delivery_kills, histories
 
-TRIALS = (histories.TRIAL,)
+TRIALS = (delivery_kills.TRIAL, histories.TRIAL)

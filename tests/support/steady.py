@@ -3,13 +3,18 @@
 import itertools
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlencode, urlsplit
 
 import anyio
 import httpx
-import httpx_sse
+import msgspec
+
+from tests.support.stream import Block, Stream, open_stream
+from tests.system.checker import Gap, Seen, Start, event
 
 _RETRY_S = 0.1
 
@@ -20,52 +25,116 @@ class Addressed(Protocol):
     url: str
 
 
-@dataclass
+class Numbered(msgspec.Struct):
+    """What producers of tests push."""
+
+    n: int
+    """Counts the channel's pushes."""
+    c: str = ""
+    """The channel; empty where a client has only one."""
+
+
+class Named(msgspec.Struct):
+    """What a `gap` says."""
+
+    channel: str
+
+
+_numbered, _named = msgspec.json.Decoder(Numbered), msgspec.json.Decoder(Named)
+
+
+def _retry_s(_: int) -> float:
+    return _RETRY_S
+
+
+@dataclass(eq=False)
 class SteadyClient:
-    """One subscriber: stays on its channel, goes to the next edge when a stream ends, and notes all that it sees."""
+    """One subscriber: stays on its channels, goes to the next edge when a stream ends, and notes all that it sees."""
 
     edges: Sequence[Addressed]
-    channel: str
-    first: int
+    channels: Sequence[str]
+    first: int = 0
     """Which edge it goes to first."""
     resumes: bool = True
     """Whether it comes back with its cursor; without, the harm shows that cursors are there for."""
-    numbers: list[int] = field(default_factory=list)
-    """`data.n` of every event, in the order in which they came."""
+    owed: Callable[[], Mapping[str, int]] = dict
+    """Gives, per channel, the number of the first push that hasn't begun yet: from there on, what is accepted has to come."""
+    away_s: Callable[[int], float] = _retry_s
+    """How long it stays away when a stream has ended, given the `retry:` that it was told last (ms)."""
+    rewind: int = 0
+    receive_bytes: int = 0
+    """A receive buffer of its own, for clients that are slow."""
+    seen: list[Seen] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     """`gap` and `reset` events."""
     refusals: list[int] = field(default_factory=list)
     """Statuses other than 200, after which a browser would have given up."""
     connects: int = 0
+    drained: int = 0
     cursor: str = ""
+    retry_ms: int = 0
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    stream: Stream | None = None
+    """The one that is open."""
+    latest: dict[str, int] = field(default_factory=dict)
+    """The number that came last, per channel."""
 
     async def run(self) -> None:
         """Stay until cancelled."""
-        async with httpx.AsyncClient(timeout=httpx.Timeout(5, read=60)) as http:
-            for attempt in itertools.count(self.first):
-                try:
-                    await self._stream(http, self.edges[attempt % len(self.edges)].url)
-                except httpx.HTTPError:
-                    await anyio.sleep(_RETRY_S)
+        for attempt in itertools.count(self.first):
+            await self._stream(self.edges[attempt % len(self.edges)])
+            await anyio.sleep(self.away_s(self.retry_ms))
 
-    async def _stream(self, http: httpx.AsyncClient, edge: str) -> None:
-        headers = {"Last-Event-ID": self.cursor} if self.cursor and self.resumes else {}
-        params = {"channel": self.channel, "client_id": self.client_id}
-        async with httpx_sse.aconnect_sse(http, "GET", f"{edge}/sse", params=params, headers=headers) as source:
-            if source.response.status_code != httpx.codes.OK:
-                self.refusals.append(source.response.status_code)
-            async for event in source.aiter_sse():
-                self._note(event)
-        await anyio.sleep(_RETRY_S)
+    async def _stream(self, edge: Addressed) -> None:
+        url = urlsplit(edge.url)
+        authority: Path | None = getattr(edge, "authority", None)
+        try:
+            self.stream = await open_stream(
+                url, self._request(url.netloc), self._take, authority=authority, receive_bytes=self.receive_bytes
+            )
+        except (OSError, TimeoutError):
+            return
+        try:
+            await self.stream.ended
+        finally:
+            self.stream.cut()
+        if self.stream.status not in (0, 200):
+            self.refusals.append(self.stream.status)
 
-    def _note(self, event: httpx_sse.ServerSentEvent) -> None:
-        self.cursor = event.id or self.cursor
-        self.connects += event.event == "connect"
-        if event.event == "message" and event.data:  # httpx-sse also makes an event of `retry:` alone
-            self.numbers.append(event.json()["n"])
-        elif event.event in ("gap", "reset"):
-            self.notices.append(f"{event.event} {event.data}")
+    def _request(self, host: str) -> bytes:
+        query = [("channel", channel) for channel in self.channels] + [("client_id", self.client_id)]
+        if self.rewind:
+            query.append(("rewind", str(self.rewind)))
+        cursor = f"Last-Event-ID: {self.cursor}\r\n" if self.cursor and self.resumes else ""
+        return f"GET /sse?{urlencode(query)} HTTP/1.1\r\nHost: {host}\r\n{cursor}\r\n".encode()
+
+    def _take(self, block: Block) -> None:
+        self.cursor = block.id or self.cursor
+        self.retry_ms = int(block.retry or self.retry_ms)
+        match block.event:
+            case "message":
+                self._note(_numbered.decode(block.data))
+            case "connect":
+                self.connects += 1
+                if self.connects == 1:
+                    self.seen.append(Start(self.owed()))
+            case "gap":
+                self.seen.append(Gap(_named.decode(block.data).channel))
+                self.notices.append(f"gap {block.data.decode()}")
+            case "reset":
+                self.seen.append(Start(self.owed()))
+                self.notices.append(f"reset {block.data.decode()}")
+            case "drain":
+                self.drained += 1
+
+    def _note(self, data: Numbered) -> None:
+        channel = data.c or self.channels[0]
+        self.latest[channel] = data.n
+        self.seen.append(event(channel, data.n))
+
+    def has(self, accepted: Mapping[str, Sequence[int]]) -> bool:
+        """Say whether the last accepted push of each of its channels has come."""
+        return all(self.latest.get(channel, -1) >= accepted[channel][-1] for channel in self.channels if accepted.get(channel))
 
 
 @dataclass
@@ -75,9 +144,14 @@ class SteadyProducer:
     ingest: Addressed
     channel: str
     rate: float
-    accepted: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    """Those that were accepted."""
     repeats: int = 0
     """Requests that had to be sent again."""
+
+    @property
+    def accepted(self) -> dict[str, list[int]]:
+        return {self.channel: self.numbers}
 
     async def run(self, seconds: float) -> None:
         """Push for so long."""
@@ -88,7 +162,7 @@ class SteadyProducer:
                 while not await self._push(http, number):
                     self.repeats += 1
                     await anyio.sleep(_RETRY_S)
-                self.accepted.append(number)
+                self.numbers.append(number)
 
     async def _push(self, http: httpx.AsyncClient, number: int) -> bool:
         push = {"to": self.channel, "data": {"n": number}, "key": f"{self.channel}/{number}"}

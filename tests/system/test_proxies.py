@@ -136,7 +136,7 @@ async def _nobody(site: Site) -> bool:
 
 @pytest.mark.parametrize("end", ["killed", "drained"])
 async def test_clients_of_an_edge_that_ends_go_on_at_the_other(site: Site, log: Log, end: str) -> None:
-    clients = [SteadyClient([site.proxy], log.room, 0) for _ in range(CLIENTS)]
+    clients = [SteadyClient([site.proxy], [log.room]) for _ in range(CLIENTS)]
     async with anyio.create_task_group() as group:
         for client in clients:
             group.start_soon(client.run)
@@ -145,11 +145,11 @@ async def test_clients_of_an_edge_that_ends_go_on_at_the_other(site: Site, log: 
         victim = site.edges[spread.index(max(spread))]
         group.start_soon(at, 0.5, victim.kill if end == "killed" else victim.terminate)
         await log.append(EVENTS)
-        await wait_until(lambda: all(client.numbers[-1:] == [EVENTS - 1] for client in clients), timeout_s=15)
+        await wait_until(lambda: all(client.has({log.room: range(EVENTS)}) for client in clients), timeout_s=15)
         group.cancel_scope.cancel()
     async with httpx.AsyncClient() as http:
         fresh = [await _served(site, http) for _ in range(CLIENTS)]
-    verdicts = [judge(range(EVENTS), client.numbers) for client in clients]
+    verdicts = [judge({log.room: range(EVENTS)}, client.seen) for client in clients]
     lost, doubled = sum(len(verdict.lost) for verdict in verdicts), sum(len(verdict.doubled) for verdict in verdicts)
     reconnects = sum(client.connects for client in clients) - CLIENTS
     print(f"{end}: streams {spread}, {reconnects} reconnects, lost {lost}, doubled {doubled} of {EVENTS * CLIENTS}")
