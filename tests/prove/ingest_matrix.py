@@ -1,0 +1,155 @@
+"""The kill matrix: workers are killed, cut off or paused beyond their lease at seven points in the life of a job."""
+
+import asyncio
+import itertools
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import NamedTuple
+
+from tests.prove.frame import Count, Plan, Trial
+from tests.prove.ingest_pair import SHARDS, Pair, Servers
+from tests.prove.steps import Say, steps
+from tests.support.redis import RedisServer, executable
+from tests.support.trap import Call, Snare
+from tests.support.wait import wait_until
+
+_PAIRS = 6
+_CAUGHT_S = 30.0
+_MANY = 700
+"""Events of an array or function: enough for three commits on each shard."""
+
+
+def _nth(script: str, number: int, shard: int | None = None) -> Callable[[Call], bool]:
+    seen = itertools.count(1)
+    place = b"" if shard is None else b"{%d}" % shard
+    return lambda call: call.script == script and place in call.key and next(seen) == number
+
+
+def _nothing(_: Call) -> None:
+    return None
+
+
+def _between_shards(chance: random.Random) -> Snare:
+    first = chance.randrange(SHARDS)
+    kept = b"{%d}" % (1 - first)
+    return Snare(_nth("commit", 1, first), _nothing, after=True, kept=lambda call: call.script == "commit" and kept in call.key)
+
+
+def _in_the_middle(script: str) -> Callable[[random.Random], Snare]:
+    return lambda chance: Snare(_nth(script, 2, chance.randrange(SHARDS)), _nothing, after=chance.random() < 0.5)
+
+
+POINTS: dict[str, Callable[[random.Random], Snare]] = {
+    "after the take, before the commit is sent": lambda _: Snare(_nth("commit", 1), _nothing),
+    "after the commit was sent, before its answer": lambda _: Snare(_nth("commit", 1), _nothing, after=True),
+    "after the commit was answered, before finish": lambda _: Snare(_nth("finish", 1), _nothing),
+    "after finish was sent, before its answer": lambda _: Snare(_nth("finish", 1), _nothing, after=True),
+    "between commits on two shards": _between_shards,
+    "in the middle of a push_many": _in_the_middle("commit"),
+}
+FUNCTION = "while a function runs, between two emits"
+*_, MANY = POINTS
+
+
+class Shot(NamedTuple):
+    """One fault to come."""
+
+    point: str
+    fault: str
+    """`kill`, `cut` (the connection), or `stop` (beyond the lease, and back)."""
+    seed: int
+
+
+async def shoot(pair: Pair, shot: Shot) -> Count:
+    """Let a fault happen at its point, let the workers go on, and see what the logs hold."""
+    chance = random.Random(shot.seed)
+    caught = pair.spring(POINTS[shot.point](chance), shot.fault)
+    await _load(pair, shot.point, chance)
+    worker = (await asyncio.wait_for(caught, _CAUGHT_S)).worker
+    again = asyncio.create_task(pair.restart(worker)) if shot.fault == "kill" else None
+    late = chance.choice(("never", "at once", "late")) if again else "late"
+    if late == "at once":
+        pair.trap.let_go()
+    await pair.push(chance.randrange(1, 8))
+    await pair.settled()
+    if late == "late":
+        if shot.fault == "stop":
+            pair.trap.last.pop(worker, None)
+            pair.signal(worker, signal.SIGCONT)
+        pair.trap.let_go()
+    pair.trap.cut()
+    await pair.push(chance.randrange(1, 8))
+    if again:
+        await again
+    elif shot.fault == "stop":
+        await wait_until(lambda: pair.trap.last.get(worker) == "acquire", _CAUGHT_S)
+    await pair.settled()
+    return await pair.check()
+
+
+async def _load(pair: Pair, point: str, chance: random.Random) -> None:
+    if point == FUNCTION:
+        await pair.call(_MANY)
+    elif point == MANY:
+        await pair.push_many(_MANY)
+    else:
+        await pair.push_many(chance.randrange(2, 30))
+        await pair.push(chance.randrange(0, 8))
+
+
+def _shots(plan: Plan, fault: str) -> Iterator[Shot]:
+    """Give so many faults, the points in turn."""
+    dice = plan.dice()
+    for point in itertools.islice(itertools.cycle(POINTS), plan.amount):
+        yield Shot(point, fault, dice.getrandbits(32))
+
+
+def _matrix(fault: str) -> Callable[[Plan], AsyncIterator[Count]]:
+    """Make a run that lets faults of one kind happen, in several pairs of workers at once."""
+
+    def run(plan: Plan) -> AsyncIterator[Count]:
+        left = _shots(plan, fault)
+
+        async def one(pair: Pair, say: Say) -> None:
+            async with pair.running("--functions", "tests.prove.emitting", "--log-level", "error"):
+                await pair.push_many(10)  # from here on Redis knows the scripts
+                await pair.settled()
+                for shot in left:
+                    say(await shoot(pair, shot) + Count(done=1))
+
+        async def work(say: Say) -> None:
+            async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+                places = itertools.islice(itertools.cycle(_servers(stack)), min(_PAIRS, plan.amount))
+                for number, where in enumerate(places):
+                    tasks.create_task(one(Pair(where, f"pair{number}"), say))
+
+        return steps(work)
+
+    return run
+
+
+def _servers(stack: AsyncExitStack) -> Iterator[Servers]:
+    """Give servers for queues and logs: the same, or each its own, of both kinds where both are installed."""
+    kinds = ["valkey", "redis"] if executable("redis") else ["valkey"]
+    first, second = [stack.enter_context(RedisServer(kind)) for kind in (kinds * 2)[:2]]  # type: ignore[arg-type]
+    yield Servers(first, first)
+    yield Servers(second, first)
+    yield Servers(second, second)
+    yield Servers(first, second)
+
+
+_WHERE = "at a point in the life of a job: between take, commits, finish and their answers, on two shards, inside a `push_many`"
+
+
+def _trial(fault: str, does: str, full: int, minutes: float) -> Trial:
+    seen = ("lost", "doubled", "reordered", "other")
+    return Trial(f"points-{fault}", f"{does} {_WHERE}", f"{fault}s", full, len(POINTS), minutes, _matrix(fault), seen)
+
+
+TRIALS = (
+    _trial("kill", "a worker is killed", 200 * len(POINTS), 9),
+    _trial("cut", "a worker's connection is lost", 100 * len(POINTS), 3),
+    _trial("stop", "a worker is paused beyond its lease, and wakes as a zombie,", 100 * len(POINTS), 6),
+)

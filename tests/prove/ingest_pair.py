@@ -1,0 +1,180 @@
+"""Two workers on a queue of their own, a producer, and what the logs hold: a place to stop one of them at a chosen byte."""
+
+import asyncio
+import itertools
+import os
+import random
+import signal
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
+
+import msgspec
+
+from tailrace.log import connect
+from tailrace.push import Batch, Push, Pusher
+from tailrace.wire import Entry, JobState, Keys, bucket, decode_entry, format_id
+from tests.prove.emitting import Told
+from tests.prove.frame import Count
+from tests.support.redis import RedisServer
+from tests.support.service import Service
+from tests.support.trap import Call, Snare, Trap
+from tests.support.wait import wait_until
+
+SHARDS, CHANNELS = 2, 6
+LEASE_S = 1.0
+_SETTLED_S = 60.0
+
+
+class Data(msgspec.Struct):
+    n: int
+
+
+class Servers(NamedTuple):
+    queue: RedisServer
+    logs: RedisServer
+
+
+class Pair:
+    """Two workers, of which one holds the queue."""
+
+    def __init__(self, servers: Servers, prefix: str) -> None:
+        self._servers, self.keys = servers, Keys(prefix)
+        self.trap = Trap()
+        self._names = list(_channels())
+        self._numbers = itertools.count()
+        self._expected: dict[str, list[int]] = defaultdict(list)
+        self._batches: list[tuple[Batch, Sequence[int]]] = []
+        self._ids: dict[int, str] = {}
+        self._read = ["-"] * SHARDS
+
+    @asynccontextmanager
+    async def running(self, *arguments: str) -> AsyncIterator["Pair"]:
+        """Start all that belongs to the pair."""
+        async with AsyncExitStack() as stack:
+            self._queue, self._logs = connect(self._servers.queue.url), connect(self._servers.logs.url)
+            stack.push_async_callback(self._queue.aclose)
+            stack.push_async_callback(self._logs.aclose)
+            self._pusher = await stack.enter_async_context(Pusher(self._servers.queue.url, prefix=self.keys.prefix))
+            self.workers = []
+            for number in range(2):
+                logs = await stack.enter_async_context(self.trap.door(number, self._servers.logs.port))
+                queue = await stack.enter_async_context(self.trap.door(number, self._servers.queue.port))
+                flags = ["--prefix", self.keys.prefix, "--shards", str(SHARDS), "--lease-s", str(LEASE_S), *arguments]
+                worker = Service("worker", "--redis", logs, "--queue-redis", queue, *flags)
+                await asyncio.to_thread(worker.start)
+                stack.callback(worker.__exit__)
+                self.workers.append(worker)
+            yield self
+
+    def spring(self, snare: Snare, fault: str) -> "asyncio.Future[Call]":
+        """Let a fault happen where the snare says."""
+        caught: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
+
+        def act(call: Call) -> None:
+            if fault == "cut":
+                self.trap.cut()
+            else:
+                self.signal(call.worker, signal.SIGKILL if fault == "kill" else signal.SIGSTOP)
+            caught.set_result(call)
+
+        self.trap.arm(snare._replace(act=act))
+        return caught
+
+    def signal(self, worker: int, number: signal.Signals) -> None:
+        os.kill(self.workers[worker].pid, number)
+
+    async def restart(self, worker: int) -> None:
+        """Start a worker that was killed."""
+        await asyncio.to_thread(self.workers[worker].kill)
+        await asyncio.to_thread(self.workers[worker].start)
+
+    async def push(self, count: int) -> None:
+        """Push one after another."""
+        for number in itertools.islice(self._numbers, count):
+            await self._enqueue([number], many=False)
+
+    async def push_many(self, count: int) -> None:
+        """Push in one array."""
+        await self._enqueue(list(itertools.islice(self._numbers, count)), many=True)
+
+    async def call(self, count: int) -> None:
+        """Have a function emit so many events."""
+        numbers = list(itertools.islice(self._numbers, count))
+        for number in numbers:
+            self._expected[self._channel(number)].append(number)
+        await self._pusher.call("tell", Told(self._names, numbers[0], count), receipt=False)
+
+    async def _enqueue(self, numbers: Sequence[int], *, many: bool) -> None:
+        asks = random.Random(numbers[0]).random() < 0.5
+        pushes = [Push(to=self._channel(number), data=Data(number), stamp=False) for number in numbers]
+        for number in numbers:
+            self._expected[self._channel(number)].append(number)
+        if many:
+            batch = await self._pusher.push_many(pushes, receipt=asks)
+        else:
+            job = await self._pusher.push(pushes[0].to, pushes[0].data, stamp=False, receipt=asks)
+            batch = Batch([job], [(0, 0)])
+        if asks:
+            self._batches.append((batch, numbers))
+
+    def _channel(self, number: int) -> str:
+        return self._names[number % CHANNELS]
+
+    async def settled(self) -> None:
+        """Wait until nothing is queued or in hand."""
+
+        async def empty() -> bool:
+            return not await self._queue.exists(self.keys.queue(), self.keys.hand(), self.keys.calls())
+
+        await wait_until(empty, _SETTLED_S)
+
+    async def check(self) -> Count:
+        """Hold what the logs have, and what receipts say, against what was pushed since the last time."""
+        seen: dict[str, list[int]] = defaultdict(list)
+        for shard in range(SHARDS):
+            found = await self._logs.xrange(self.keys.log(shard), min=self._read[shard])
+            for entry_id, fields in found:
+                entry = decode_entry(entry_id, [part for pair in fields.items() for part in pair])
+                number = number_of(entry)
+                seen[entry.channel].append(number)
+                self._ids[number] = format_id(entry.id)
+                self._read[shard] = f"({format_id(entry.id)}"
+        count = sum([judge(expected, seen[channel]) for channel, expected in self._expected.items()], Count())
+        wrong = [numbers for batch, numbers in self._batches if not await self._told(batch, numbers)]
+        self._expected.clear()
+        self._batches.clear()
+        self._ids.clear()
+        return count + Count(other=len(wrong) + await self._queue.xlen(self.keys.dead()))
+
+    async def _told(self, batch: Batch, numbers: Sequence[int]) -> bool:
+        """Say whether receipts name the entries that are in the log."""
+        ends = [await job.receipt(wait_s=5) for job in batch.jobs]
+        if not all(end and end.state is JobState.APPENDED for end in ends):
+            return False
+        return [made.id for made in await batch.receipts(wait_s=1) or ()] == [self._ids.get(number) for number in numbers]
+
+
+def number_of(entry: Entry) -> int:
+    """Return the number that an event carries."""
+    return msgspec.json.decode(entry.block.partition(b"\ndata: ")[2], type=Data).n
+
+
+def judge(expected: Sequence[int], seen: Sequence[int]) -> Count:
+    """Count what is missing, what came again, and what came after a later one; the numbers of a channel rise."""
+    first = list(dict.fromkeys(seen))
+    strange = len(set(first) - set(expected))
+    return Count(
+        lost=len(set(expected) - set(first)),
+        doubled=len(seen) - len(first),
+        reordered=sum(second < number for number, second in itertools.pairwise(first)),
+        other=strange,
+    )
+
+
+def _channels() -> Iterator[str]:
+    """Name channels that lie on the shards by turns."""
+    free = [[name for name in map("room:{}".format, range(100)) if bucket(name, SHARDS) == shard] for shard in range(SHARDS)]
+    for number in range(CHANNELS):
+        yield free[number % SHARDS][number // SHARDS]

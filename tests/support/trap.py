@@ -1,0 +1,184 @@
+"""A proxy between workers and Redis that can act at the very byte where a script is called, or where its answer comes back."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+
+import hiredis
+
+from tailrace.log import _scripts as log_scripts
+from tailrace.worker import _scripts as worker_scripts
+from tests.support.redis import free_port
+
+_SHA, _KEYS = 1, 3
+_NAMES = {
+    hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode(): name
+    for scripts in (log_scripts, worker_scripts)
+    for name in scripts._FILES
+    for text in [scripts.script(name)]
+}
+
+
+class Call(NamedTuple):
+    """A script that a worker calls."""
+
+    worker: int
+    script: str
+    key: bytes
+    """The first of its keys."""
+
+
+class Snare(NamedTuple):
+    """Which call to wait for, and what to do then."""
+
+    wanted: Callable[[Call], bool]
+    act: Callable[[Call], None]
+    """Called at once. The call, or its answer, is kept until it is let go or dropped."""
+    after: bool = False
+    """Wait for the answer, which says that the script has run."""
+    kept: Callable[[Call], bool] = lambda _: False
+    """Calls that are kept meanwhile, without acting."""
+
+
+class _Link:
+    """One connection of a worker's, and ours that goes with it."""
+
+    def __init__(self, worker: int, below: asyncio.StreamWriter, above: asyncio.StreamWriter) -> None:
+        self.worker, self.below, self.above = worker, below, above
+        self.watched: Call | None = None
+        """The call whose answer is waited for."""
+        self.kept: list[tuple[asyncio.StreamWriter, bytes]] = []
+        self.passes = asyncio.Event()
+        self.passes.set()
+
+    def keep(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        self.kept.append((writer, data))
+        self.passes.clear()
+
+    def let_go(self) -> None:
+        for writer, data in self.kept:
+            with suppress(ConnectionError, RuntimeError):
+                writer.write(data)
+        self.kept.clear()
+        self.passes.set()
+
+    def cut(self) -> None:
+        self.kept.clear()
+        self.passes.set()
+        for writer in (self.below, self.above):
+            writer.close()
+
+
+class Trap:
+    """What stands between some workers and their Redis."""
+
+    def __init__(self) -> None:
+        self._snare: Snare | None = None
+        self._links: set[_Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.last: dict[int, str] = {}
+        """By worker: the script that it called last."""
+
+    @asynccontextmanager
+    async def door(self, worker: int, port: int) -> AsyncIterator[str]:
+        """Listen for a worker, before a Redis of this machine; gives the URL."""
+        here = free_port()
+
+        async def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._serve(worker, port, reader, writer)
+
+        server = await asyncio.start_server(welcome, "127.0.0.1", here, limit=1 << 24)
+        try:
+            yield f"redis://127.0.0.1:{here}/0"
+        finally:
+            server.close()
+            for link in list(self._links):
+                link.cut()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def arm(self, snare: Snare) -> None:
+        """Wait for a call; one at a time."""
+        self._snare = snare
+
+    def let_go(self) -> None:
+        """Send on what is kept, even if who sent it is dead by now."""
+        for link in list(self._links):
+            link.let_go()
+
+    def cut(self) -> None:
+        """Close the connections on which something is kept; it is lost."""
+        for link in [link for link in self._links if link.kept]:
+            link.cut()
+
+    async def _serve(self, worker: int, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            answers, above = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            writer.close()
+            return
+        link = _Link(worker, writer, above)
+        self._links.add(link)
+        pumps = [self._task(self._requests(link, reader)), self._task(self._answers(link, answers))]
+        await asyncio.wait(pumps)
+        self._links.discard(link)
+        link.cut()
+
+    def _task(self, pump: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(pump)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _requests(self, link: _Link, reader: asyncio.StreamReader) -> None:
+        parser = hiredis.Reader()
+        with suppress(ConnectionError, RuntimeError):
+            while data := await reader.read(1 << 16):
+                parser.feed(data)
+                while isinstance(words := parser.gets(), list):
+                    self._pass_on(link, words)
+                await link.above.drain()
+        await link.passes.wait()
+        link.above.close()
+
+    def _pass_on(self, link: _Link, words: list[bytes]) -> None:
+        packed = _pack(words)
+        call, snare = _call(link.worker, words), self._snare
+        if call:
+            self.last[link.worker] = call.script
+        if snare and call and snare.wanted(call):
+            if snare.after:
+                link.watched = call
+            else:
+                self._snare = None
+                link.keep(link.above, packed)
+                snare.act(call)
+                return
+        elif (snare and call and snare.kept(call)) or not link.passes.is_set():
+            link.keep(link.above, packed)
+            return
+        link.above.write(packed)
+
+    async def _answers(self, link: _Link, reader: asyncio.StreamReader) -> None:
+        with suppress(ConnectionError, RuntimeError):
+            while data := await reader.read(1 << 16):
+                call, snare, link.watched = link.watched, self._snare, None
+                if call and snare and not data.startswith(b"-"):  # an error: it hasn't run
+                    self._snare = None
+                    link.keep(link.below, data)
+                    snare.act(call)
+                elif link.passes.is_set():
+                    link.below.write(data)
+                else:
+                    link.keep(link.below, data)
+        link.below.close()
+
+
+def _pack(words: list[bytes]) -> bytes:
+    return b"*%d\r\n%b" % (len(words), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]))
+
+
+def _call(worker: int, words: list[bytes]) -> Call | None:
+    name = _NAMES.get(words[_SHA]) if words[0] == b"EVALSHA" else None
+    return Call(worker, name, words[_KEYS]) if name else None
