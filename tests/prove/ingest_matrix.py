@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ POINTS: dict[str, Callable[[random.Random], Snare]] = {
     "in the middle of a push_many": _in_the_middle("commit"),
 }
 FUNCTION = "while a function runs, between two emits"
-*_, MANY = POINTS
+TAKEN, SENT, ANSWERED, *_, MANY = POINTS
 
 
 class Shot(NamedTuple):
@@ -99,18 +99,18 @@ async def _load(pair: Pair, point: str, chance: random.Random) -> None:
         await pair.push(chance.randrange(0, 8))
 
 
-def _shots(plan: Plan, fault: str) -> Iterator[Shot]:
+def _shots(plan: Plan, fault: str, points: Iterable[str]) -> Iterator[Shot]:
     """Give so many faults, the points in turn."""
     dice = plan.dice()
-    for point in itertools.islice(itertools.cycle(POINTS), plan.amount):
+    for point in itertools.islice(itertools.cycle(points), plan.amount):
         yield Shot(point, fault, dice.getrandbits(32))
 
 
-def _matrix(fault: str) -> Callable[[Plan], AsyncIterator[Count]]:
+def _matrix(fault: str, points: Iterable[str] = POINTS, protection: str = "") -> Callable[[Plan], AsyncIterator[Count]]:
     """Make a run that lets faults of one kind happen, in several pairs of workers at once."""
 
     def run(plan: Plan) -> AsyncIterator[Count]:
-        left = _shots(plan, fault)
+        left = _shots(plan, fault, points)
 
         async def one(pair: Pair, say: Say) -> None:
             async with pair.running("--functions", "tests.prove.emitting", "--log-level", "error"):
@@ -123,7 +123,7 @@ def _matrix(fault: str) -> Callable[[Plan], AsyncIterator[Count]]:
             async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
                 places = itertools.islice(itertools.cycle(_servers(stack)), min(_PAIRS, plan.amount))
                 for number, where in enumerate(places):
-                    tasks.create_task(one(Pair(where, f"pair{number}"), say))
+                    tasks.create_task(one(Pair(where, f"pair{number}", protection), say))
 
         return steps(work)
 
@@ -148,8 +148,17 @@ def _trial(fault: str, does: str, full: int, minutes: float) -> Trial:
     return Trial(f"points-{fault}", f"{does} {_WHERE}", f"{fault}s", full, len(POINTS), minutes, _matrix(fault), seen)
 
 
+def _twin(protection: str, does: str, fault: str, *points: str) -> Trial:
+    seen = ("lost", "doubled", "reordered", "other")
+    return Trial(f"without-{protection}", does, f"{fault}s", 24, 2, 0.5, _matrix(fault, points, protection), seen, twin=True)
+
+
 TRIALS = (
     _trial("kill", "a worker is killed", 200 * len(POINTS), 9),
     _trial("cut", "a worker's connection is lost", 100 * len(POINTS), 3),
     _trial("stop", "a worker is paused beyond its lease, and wakes as a zombie,", 100 * len(POINTS), 6),
+    _twin("epochs", "a log appends what any worker sends; one is paused beyond its lease", "stop", TAKEN),
+    _twin("numbers", "a log runs each commit that comes; a connection is lost before a commit's answer", "cut", SENT),
+    _twin("outcomes", "a log doesn't tell the next holder what it has; the holder is killed before finish", "kill", SENT, ANSWERED),
+    _twin("turns", "what a dead holder left isn't taken first; the holder is killed before its commit", "kill", TAKEN),
 )

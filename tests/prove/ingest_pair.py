@@ -17,8 +17,8 @@ from tailrace.push import Batch, Push, Pusher
 from tailrace.wire import Entry, JobState, Keys, bucket, decode_entry, format_id
 from tests.prove.emitting import Told
 from tests.prove.frame import Count
+from tests.prove.without import Unprotected, without
 from tests.support.redis import RedisServer
-from tests.support.service import Service
 from tests.support.trap import Call, Snare, Trap
 from tests.support.wait import wait_until
 
@@ -39,9 +39,11 @@ class Servers(NamedTuple):
 class Pair:
     """Two workers, of which one holds the queue."""
 
-    def __init__(self, servers: Servers, prefix: str) -> None:
-        self._servers, self.keys = servers, Keys(prefix)
-        self.trap = Trap()
+    def __init__(self, servers: Servers, prefix: str, protection: str = "") -> None:
+        """Without a protection, where one is named."""
+        self._servers, self.keys, self._without = servers, Keys(prefix), protection
+        with without(protection):
+            self.trap = Trap()
         self._names = list(_channels())
         self._numbers = itertools.count()
         self._expected: dict[str, list[int]] = defaultdict(list)
@@ -62,7 +64,7 @@ class Pair:
                 logs = await stack.enter_async_context(self.trap.door(number, self._servers.logs.port))
                 queue = await stack.enter_async_context(self.trap.door(number, self._servers.queue.port))
                 flags = ["--prefix", self.keys.prefix, "--shards", str(SHARDS), "--lease-s", str(LEASE_S), *arguments]
-                worker = Service("worker", "--redis", logs, "--queue-redis", queue, *flags)
+                worker = Unprotected(self._without, "--redis", logs, "--queue-redis", queue, *flags)
                 await asyncio.to_thread(worker.start)
                 stack.callback(worker.__exit__)
                 self.workers.append(worker)

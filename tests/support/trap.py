@@ -13,12 +13,6 @@ from tailrace.worker import _scripts as worker_scripts
 from tests.support.redis import free_port
 
 _SHA, _KEYS = 1, 3
-_NAMES = {
-    hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode(): name
-    for scripts in (log_scripts, worker_scripts)
-    for name in scripts._FILES
-    for text in [scripts.script(name)]
-}
 
 
 class Call(NamedTuple):
@@ -75,6 +69,7 @@ class Trap:
     """What stands between some workers and their Redis."""
 
     def __init__(self) -> None:
+        self._names = _script_names()
         self._snare: Snare | None = None
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -144,7 +139,7 @@ class Trap:
 
     def _pass_on(self, link: _Link, words: list[bytes]) -> None:
         packed = _pack(words)
-        call, snare = _call(link.worker, words), self._snare
+        call, snare = self._call(link.worker, words), self._snare
         if call:
             self.last[link.worker] = call.script
         if snare and call and snare.wanted(call):
@@ -159,6 +154,10 @@ class Trap:
             link.keep(link.above, packed)
             return
         link.above.write(packed)
+
+    def _call(self, worker: int, words: list[bytes]) -> Call | None:
+        name = self._names.get(words[_SHA]) if words[0] == b"EVALSHA" else None
+        return Call(worker, name, words[_KEYS]) if name else None
 
     async def _answers(self, link: _Link, reader: asyncio.StreamReader) -> None:
         with suppress(ConnectionError, RuntimeError):
@@ -179,6 +178,11 @@ def _pack(words: list[bytes]) -> bytes:
     return b"*%d\r\n%b" % (len(words), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]))
 
 
-def _call(worker: int, words: list[bytes]) -> Call | None:
-    name = _NAMES.get(words[_SHA]) if words[0] == b"EVALSHA" else None
-    return Call(worker, name, words[_KEYS]) if name else None
+def _script_names() -> dict[bytes, str]:
+    """Name all scripts by what Redis is asked for."""
+    names = {}
+    for scripts in (log_scripts, worker_scripts):
+        for name in scripts._FILES:
+            digest = hashlib.sha1(scripts.script(name).encode(), usedforsecurity=False)
+            names[digest.hexdigest().encode()] = name
+    return names

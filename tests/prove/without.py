@@ -1,0 +1,66 @@
+"""Workers without one of their protections, to show what it is there for: `python -m tests.prove.without NAME worker ...`."""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from tailrace.log import _scripts as log_scripts
+from tailrace.worker import _scripts as worker_scripts
+from tests.support.service import Service
+
+
+class Cut(NamedTuple):
+    """What is done to a script."""
+
+    script: str
+    pattern: str
+    instead: str
+
+
+PROTECTIONS: dict[str, tuple[Cut, ...]] = {
+    "epochs": (
+        Cut("commit", r"if here ~= epoch then return [^\n]*\n", ""),
+        Cut("commit", r"if number > last \+ 1 then", "if here == epoch and number > last + 1 then"),
+        Cut("commit", r"if number <= last then", "if here == epoch and number <= last then"),
+    ),
+    "numbers": (
+        Cut("commit", r"if number > last \+ 1 then return [^\n]*\n", ""),
+        Cut("commit", r"if number <= last then return [^\n]*\n", ""),
+    ),
+    "outcomes": (Cut("raise", r"if state\[i\]:sub\(1, 2\) == 'o:' then", "if false then"),),
+    "turns": (Cut("take", r"\nif left then\n", "\nif left and redis.call('ZCARD', KEYS[2]) == 0 then\n"),),
+}
+
+
+@contextmanager
+def without(protection: str) -> Iterator[None]:
+    """Cut a protection out of this process's scripts."""
+    kept = [(files, dict(files)) for files in (log_scripts._FILES, worker_scripts._FILES)]
+    for script, pattern, instead in PROTECTIONS[protection] if protection else ():
+        files = log_scripts._FILES if script in log_scripts._FILES else worker_scripts._FILES
+        files[script], times = re.subn(pattern, lambda _, instead=instead: instead, files[script])  # type: ignore[misc]
+        if times != 1:
+            raise LookupError(f"{script}.lua has another form: {pattern!r} was found {times} times")
+    try:
+        yield
+    finally:
+        for files, before in kept:
+            files.update(before)
+
+
+class Unprotected(Service):
+    """A worker without a protection; with all of them where none is named."""
+
+    def __init__(self, protection: str, *arguments: str) -> None:
+        super().__init__("worker", *arguments)
+        if protection:
+            self._command = (self._command[0], "-m", "tests.prove.without", protection, *self._command[3:])
+
+
+if __name__ == "__main__":
+    from tailrace.cli import main
+
+    with without(sys.argv.pop(1)):
+        sys.exit(main())
