@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
@@ -72,26 +73,27 @@ class Trap:
         self._names = _script_names()
         self._snare: Snare | None = None
         self._links: set[_Link] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.last: dict[int, str] = {}
-        """By worker: the script that it called last."""
+        self.calls = Counter[tuple[int, str]]()
+        """How often each worker has called each script."""
 
     @asynccontextmanager
     async def door(self, worker: int, port: int) -> AsyncIterator[str]:
         """Listen for a worker, before a Redis of this machine; gives the URL."""
         here = free_port()
 
-        async def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._serve(worker, port, reader, writer)
+        served: set[asyncio.Task[None]] = set()
 
-        server = await asyncio.start_server(welcome, "127.0.0.1", here, limit=1 << 24)
+        def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            served.add(asyncio.create_task(self._serve(worker, port, reader, writer)))
+
+        server = await asyncio.start_server(welcome, "127.0.0.1", here)
         try:
             yield f"redis://127.0.0.1:{here}/0"
         finally:
             server.close()
-            for link in list(self._links):
-                link.cut()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for task in served:
+                task.cancel()
+            await asyncio.gather(*served, return_exceptions=True)
 
     def arm(self, snare: Snare) -> None:
         """Wait for a call; one at a time."""
@@ -108,23 +110,15 @@ class Trap:
             link.cut()
 
     async def _serve(self, worker: int, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        async with _closing(writer):
             answers, above = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            writer.close()
-            return
-        link = _Link(worker, writer, above)
-        self._links.add(link)
-        pumps = [self._task(self._requests(link, reader)), self._task(self._answers(link, answers))]
-        await asyncio.wait(pumps)
-        self._links.discard(link)
-        link.cut()
-
-    def _task(self, pump: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(pump)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+            async with _closing(above):
+                link = _Link(worker, writer, above)
+                self._links.add(link)
+                try:
+                    await asyncio.gather(self._requests(link, reader), self._answers(link, answers))
+                finally:
+                    self._links.discard(link)
 
     async def _requests(self, link: _Link, reader: asyncio.StreamReader) -> None:
         parser = hiredis.Reader()
@@ -141,7 +135,7 @@ class Trap:
         packed = _pack(words)
         call, snare = self._call(link.worker, words), self._snare
         if call:
-            self.last[link.worker] = call.script
+            self.calls[call.worker, call.script] += 1
         if snare and call and snare.wanted(call):
             if snare.after:
                 link.watched = call
@@ -172,6 +166,16 @@ class Trap:
                 else:
                     link.keep(link.below, data)
         link.below.close()
+
+
+@asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 def _pack(words: list[bytes]) -> bytes:
