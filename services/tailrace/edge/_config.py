@@ -18,7 +18,16 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     retry_ms: Annotated[int, Meta(description="Milliseconds after which clients reconnect; jittered for each.", ge=10)] = 3000
     busy_retry_ms: Annotated[int, Meta(description="The same where the edge can't serve a stream now, in milliseconds.", ge=10)] = 10_000
     drain_s: Annotated[float, Meta(description="Seconds over which an ending edge closes its streams.", ge=0)] = 20
-    max_connections: Annotated[int, Meta(description="Most streams at once; 0 is 90 % of the limit of open files.", ge=0)] = 0
+    max_connections: Annotated[int, Meta(description="Most streams of a process at once; 0 is 90 % of the limit of open files.", ge=0)] = 0
+    max_connections_per_address: Annotated[
+        int, Meta(description="Most streams at once from one address (of IPv6, a /64 network); 0 is no limit.", ge=0)
+    ] = 0
+    trusted_proxies: Annotated[
+        tuple[str, ...], Meta(description="Addresses or networks of proxies whose X-Forwarded-For says whose a stream is.")
+    ] = ()
+    max_connection_age_s: Annotated[
+        float, Meta(description="Seconds that a stream lasts at most, half of it at least; 0 is no limit.", ge=0)
+    ] = 0
     max_channels: Annotated[int, Meta(description="Most channels that one stream may ask for.", ge=1)] = 100
     ring_entries: Annotated[int, Meta(description="Most entries of a log that are kept in memory.", ge=1)] = 20_000
     ring_bytes: Annotated[int, Meta(description="Most bytes of a log that are kept in memory.", ge=1)] = 64 << 20

@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager, suppress
 
 from redis import RedisError
 
+from tailrace.edge._address import Addresses
 from tailrace.edge._catchup import CatchUp
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._core import Core
 from tailrace.edge._errors import BusyError
+from tailrace.edge._farewell import Farewell
 from tailrace.edge._frames import cursor_at, jittered
 from tailrace.edge._heart import Heart, rfc3339
 from tailrace.edge._hub import Hub
@@ -28,11 +30,10 @@ from tailrace.edge._subscriber import Connection, Subscriber
 from tailrace.edge._sync import Sync
 from tailrace.edge._tail import Tail
 from tailrace.log import LogReader, Registry, check_layout, check_redis, connect, connect_reader, redact
-from tailrace.wire import Connect, Drain, Keys, comment, encode_control, retry, with_id
+from tailrace.wire import Connect, Keys, comment, encode_control, retry, with_id
 
 logger = logging.getLogger(__name__)
 _PAUSE_S = 0.5
-_WAVE_S, _DRAIN_EACH_S, _FAREWELL_S = 0.05, 0.005, 1.0
 
 
 class Engine:
@@ -60,6 +61,8 @@ class Engine:
         registry = Registry(self._redis, core.keys, lease_s=config.registry_lease_s)
         self._registrar = Registrar(registry, self.id, self._roster, config.registry_lease_s / 3)
         self._most = config.max_connections or most_connections()
+        self.addresses = Addresses(config)
+        self._farewell = Farewell(config, self.subscribers)
 
     def _make_core(self, config: EdgeConfig) -> Core:
         keys, shards = Keys(config.prefix), range(config.shards)
@@ -83,7 +86,7 @@ class Engine:
             work.cancel()
             with suppress(asyncio.CancelledError, Exception):  # its failure has been logged
                 await work
-            self.end_all()
+            self._farewell.end_all()
             await self._registrar.leave()
             await self._reader_redis.aclose()
             await self._redis.aclose()
@@ -113,6 +116,7 @@ class Engine:
                 self._registrar.run(),
                 self._heart.beat(),
                 self._heart.watch(),
+                self._farewell.retire(),
             ):
                 group.create_task(part)
 
@@ -120,7 +124,7 @@ class Engine:
         if not work.cancelled() and (error := work.exception()):
             logger.critical("the edge failed: its streams end, and it isn't ready any more", exc_info=error)
             self.state = "failed"
-            self.end_all()
+            self._farewell.end_all()
             self.on_failure()
 
     @property
@@ -134,17 +138,16 @@ class Engine:
     def _is_full(self) -> bool:
         return len(self.subscribers) >= self._most
 
-    async def enter(self, request: StreamRequest) -> Subscriber:
-        """Take a client in: find where its stream begins, and register it.
+    async def enter(self, request: StreamRequest, address: str = "") -> Subscriber:
+        """Take a client in: find where its stream begins, and register it; `address` is as `addresses.of` gave it.
 
         Raises BusyError: not now.
         """
-        if self.state != "ready":
-            raise BusyError(f"the edge is {self.state}")
-        if self._is_full:
-            raise BusyError("the edge is full")
+        self._check_room(address)
         behind = await self._starter.begin(request)
-        subscriber = Subscriber(request.client, request.channels, round(time.time() * 1000), behind)
+        self._check_room(address)  # others may have come meanwhile
+        subscriber = Subscriber(request.client, request.channels, round(time.time() * 1000), behind, address)
+        self.addresses.enter(address)
         self._hub.behind.add(subscriber)
         self.subscribers.add(subscriber)
         self._roster.join(subscriber.client, subscriber.presence)
@@ -155,6 +158,13 @@ class Engine:
             self.leave(subscriber)
             raise
         return subscriber
+
+    def _check_room(self, address: str) -> None:
+        if self.state != "ready":
+            raise BusyError(f"the edge is {self.state}")
+        if self._is_full:
+            raise BusyError("the edge is full")
+        self.addresses.check(address)
 
     def open(self, subscriber: Subscriber, connection: Connection) -> None:
         """Begin the stream of a client whose response has begun."""
@@ -191,50 +201,18 @@ class Engine:
         self._hub.remove(subscriber)
         self._heart.remove(subscriber)
         subscriber.connection = None
+        self.addresses.leave(subscriber.address)
         self._roster.leave(subscriber.client, subscriber.presence)
         self._registrar.changed()
 
     async def drain(self) -> None:
         """Let nobody in any more, and close all streams in waves within `drain_s`; few are closed at once."""
         self.state = "draining"
-        leaving = list(self.subscribers)
-        spread_s = min(self.config.drain_s * 0.8, len(leaving) * _DRAIN_EACH_S)
-        waves = max(1, round(spread_s / _WAVE_S))
-        for wave in range(waves):
-            for subscriber in leaving[wave::waves]:
-                self._say_drain(subscriber)
-            await asyncio.sleep(_WAVE_S if waves > 1 else 0)
-        await self._gone()
-
-    def _say_drain(self, subscriber: Subscriber) -> None:
-        connection = subscriber.connection
-        if connection is None:
-            return
-        if not connection.paused:
-            retry_ms = jittered(self.config.retry_ms // 2)
-            subscriber.write(retry(retry_ms) + encode_control(Drain(retry_ms)))
-        connection.end()
-
-    async def _gone(self) -> None:
-        """Wait a moment until what was written is with the clients, then cut who hasn't taken it."""
-        self.end_all()
-        for _ in range(round(_FAREWELL_S / _WAVE_S)):
-            if not self.subscribers:
-                return
-            await asyncio.sleep(_WAVE_S)
-        self.cut_all()
+        await self._farewell.drain()
 
     def cut_all(self) -> None:
         """Cut all connections, whatever they still had to be sent."""
-        for subscriber in list(self.subscribers):
-            if subscriber.connection is not None:
-                subscriber.connection.cut()
-
-    def end_all(self) -> None:
-        """End all streams at once."""
-        for subscriber in list(self.subscribers):
-            if subscriber.connection is not None:
-                subscriber.connection.end()
+        self._farewell.cut_all()
 
     def busy_retry_ms(self) -> int:
         """Return when a client that was put off shall come again, in milliseconds."""

@@ -54,7 +54,8 @@ class StreamHandler:
             if method == "HEAD":
                 await _answer(send, 200, [*_HEAD, *cors])
                 return
-            subscriber = await self._engine.enter(request)
+            address = self._engine.addresses.of(scope.get("client"), headers)
+            subscriber = await self._engine.enter(request, address)
         except RequestError as error:
             await _answer(send, error.status, cors, Problem(str(error), error.path))
         except BusyError:

@@ -55,9 +55,9 @@ class Behind:
 
 
 class Subscriber:
-    __slots__ = ("behind", "channels", "client", "connection", "since")
+    __slots__ = ("address", "behind", "channels", "client", "connection", "since")
 
-    def __init__(self, client: str, channels: tuple[str, ...], since: int, behind: Behind) -> None:
+    def __init__(self, client: str, channels: tuple[str, ...], since: int, behind: Behind, address: str = "") -> None:
         self.client = client
         self.channels = channels
         self.since = since
@@ -65,6 +65,8 @@ class Subscriber:
         self.connection: Connection | None = None
         """None until the response has begun."""
         self.behind: Behind | None = behind
+        self.address = address
+        """What it counts under, if streams are counted by address."""
 
     @property
     def presence(self) -> Presence:
