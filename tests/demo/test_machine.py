@@ -5,7 +5,7 @@ import pytest
 from tailrace.demo._machine import CHANNEL
 from tailrace.log import Registry
 from tailrace.wire import ClientEntry, Keys
-from tailrace.worker._functions import load
+from tailrace.worker._application import load
 from tests.support.wait import wait_until
 from tests.worker.support import bench, data_of, working
 
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_samples_come_while_somebody_looks(any_redis_url: str) -> None:
-    async with bench(any_redis_url, shards=2) as seen, working(any_redis_url, load(["tailrace.demo"]), shards=2):
-        await wait_until(lambda: seen.queues.keys("arq:in-progress:machine:*"))
+    async with bench(any_redis_url, shards=2) as seen, working(any_redis_url, load(["tailrace.demo"]).functions, shards=2):
+        await wait_until(lambda: seen.queues.keys("tailrace:tick:machine:*"))
         assert await seen.all_logs() == []
         await Registry(seen.logs, Keys()).register("edge", {"c": ClientEntry(0, [CHANNEL])}, {"all": 3, CHANNEL: 1}, whole=True)
         entries = await seen.appended(3)

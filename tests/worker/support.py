@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from tailrace.log import connect, whole_entries
 from tailrace.wire import Entry, JobReceipt, Keys, decode_receipt
+from tailrace.worker._application import Application
 from tailrace.worker._config import WorkerConfig
 from tailrace.worker._functions import Function
 from tailrace.worker._worker import run
@@ -104,7 +105,7 @@ async def bench(url: str, shards: int = 1, queue_url: str = "") -> AsyncIterator
 async def working(url: str, functions: Mapping[str, Function] | None = None, **settings: Any) -> AsyncIterator[None]:
     """Run a worker in this loop."""
     stopping, ready = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(run(WorkerConfig(redis=url, **settings), functions or {}, stopping, ready.set))
+    task = asyncio.create_task(run(WorkerConfig(redis=url, **settings), Application(functions or {}), stopping, ready.set))
     try:
         await wait_until(lambda: ready.is_set() or task.done())
         yield

@@ -10,12 +10,12 @@ from arq.connections import RedisSettings, create_pool
 
 from tailrace.log import Registry
 from tailrace.wire import ClientEntry, JobState, Keys
-from tailrace.worker._functions import load
+from tailrace.worker._application import load
 from tests.support.wait import wait_until
 from tests.worker.support import bench, data_of, payload, working
 
 pytestmark = pytest.mark.anyio
-FUNCTIONS = load(["tests.worker.handlers"])
+FUNCTIONS = load(["tests.worker.handlers"]).functions
 CALLS = "tailrace:calls"
 
 
@@ -55,7 +55,7 @@ BAD: dict[str, tuple[bytes | None, str, str]] = {
     "interrupts": (payload("interrupts", {"sender": "x"}), "RuntimeError: KeyboardInterrupt: ", "$"),
     "wrong": (payload("wrong", {"sender": "x"}), "returned str", "$"),
     "bad event": (payload("bad_event", {"sender": "x"}), "reserved", "$[1].event"),
-    "unknown": (payload("nix", {}), "no worker here has a function 'nix'", "$.f"),
+    "unknown": (payload("nix", {}), "no worker has a function 'nix'", "$.f"),
     "never": (payload("never", {"sender": "x"}), "tried 3 times", "$"),
     "slow": (payload("slow", {"sender": "x", "at": 5000}), "took longer than 0.5 s", "$"),
     "pickled": (b"\x80\x04x", "pickled", "$"),
@@ -68,7 +68,7 @@ BAD: dict[str, tuple[bytes | None, str, str]] = {
 
 
 async def test_every_bad_call_is_a_dead_letter_and_the_worker_goes_on(redis_url: str) -> None:
-    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS, call_tries=3, call_timeout_s=0.5, calls_poll_s=0.02):
+    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS, call_tries=3, call_timeout_s=0.5, function_wait_s=0):
         for job, (text, _, _) in BAD.items():
             await seen.put(job, text, queue=CALLS)
         letters = {letter.job: letter for letter in await seen.dead(len(BAD))}
@@ -86,7 +86,7 @@ async def test_every_bad_call_is_a_dead_letter_and_the_worker_goes_on(redis_url:
 
 
 async def test_a_call_whose_payload_is_of_another_type_is_a_dead_letter(any_redis_url: str) -> None:
-    async with bench(any_redis_url) as seen, working(any_redis_url, FUNCTIONS, calls_poll_s=0.02):
+    async with bench(any_redis_url) as seen, working(any_redis_url, FUNCTIONS):
         await seen.queues.zadd("arq:job:set", {"x": 1})
         await seen.put("set", None, queue=CALLS)
         (letter,) = await seen.dead(1)
@@ -98,14 +98,14 @@ async def test_a_call_whose_payload_is_of_another_type_is_a_dead_letter(any_redi
 
 
 async def test_retry_tries_again(redis_url: str) -> None:
-    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS, calls_poll_s=0.02):
+    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS):
         await seen.put("a", payload("third_time", {"sender": "x"}), queue=CALLS)
         (entry,) = await seen.appended(1)
         assert data_of(entry)["try"] == 3
 
 
 async def test_slow_calls_hold_up_no_push(redis_url: str) -> None:
-    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS, calls_poll_s=0.02, drain_s=0.1):
+    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS, drain_s=0.1):
         for job in range(20):
             await seen.put(f"slow{job}", payload("slow", {"sender": "x", "at": 60_000}))
         await wait_until(lambda: seen.queues.keys("arq:in-progress:*"))
@@ -124,7 +124,7 @@ async def seen_again(url: str) -> int:
 
 async def test_running_calls_get_time_to_end(redis_url: str) -> None:
     async with bench(redis_url) as seen:
-        async with working(redis_url, FUNCTIONS, calls_poll_s=0.02, drain_s=5):
+        async with working(redis_url, FUNCTIONS, drain_s=5):
             await seen.put("slow", payload("slow", {"sender": "x", "at": 300, "text": "a"}), queue=CALLS)
             await wait_until(lambda: seen.queues.keys("arq:in-progress:*"))
         assert await seen.jobs("room:slow") == ["a"]
@@ -138,7 +138,7 @@ async def test_a_stock_client_gets_arqs_result(redis_url: str) -> None:
         job_deserializer=msgspec.json.decode,
         default_queue_name=CALLS,
     )
-    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS, calls_poll_s=0.02):
+    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS):
         job = await pool.enqueue_job("say", {"sender": "x"})
         (entry,) = await seen.appended(1)
         assert await job.result(timeout=5, poll_delay=0.02) == [f"{entry.id >> 64}-{entry.id & 0xFFFF}"]

@@ -41,7 +41,7 @@ async def test_they_run_once_for_all_workers(redis_url: str) -> None:
 
 @pytest.mark.anyio
 async def test_they_can_be_called_like_any_other(redis_url: str) -> None:
-    async with bench(redis_url) as seen, working(redis_url, {"seldom": marked(seldom)}, calls_poll_s=0.02):
+    async with bench(redis_url) as seen, working(redis_url, {"seldom": marked(seldom)}):
         await seen.put("by hand", payload("seldom"), queue="tailrace:calls")
         await wait_until(lambda: _has(seen.jobs("clock"), "by hand"))
 
@@ -51,9 +51,7 @@ async def _has(jobs: Any, job: str) -> bool:
 
 
 def test_when_they_run() -> None:
-    async def coroutine(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None: ...
-
-    by_name = {job.name: job for job in cron_jobs(FUNCTIONS, lambda _: coroutine)}
+    by_name = {job.name: job for job in cron_jobs(FUNCTIONS)}
     assert (by_name["tick"].second, by_name["tick"].minute) == (set(range(60)), None)
     assert (by_name["seldom"].second, by_name["seldom"].minute) == (0, set(range(0, 60, 5)))
 

@@ -10,13 +10,14 @@ from msgspec import UNSET, Raw
 
 from tailrace.wire import PushError, PushJob, SetupError
 from tailrace.worker import Event, function
-from tailrace.worker._functions import Function, call, emitted, load, read_argument
+from tailrace.worker._application import load
+from tailrace.worker._functions import Function, call, emitted, read_argument
 from tests.worker import handlers
 from tests.worker.handlers import Message
 
 
 def test_functions_are_found_by_module() -> None:
-    found = load(["tests.worker.handlers"])
+    found = load(["tests.worker.handlers"]).functions
     assert {"say", "chat.html", "third_time"} <= found.keys()
     assert found["say"].argument is Message
     assert (found["say"].wants_ctx, found["third_time"].wants_ctx) == (False, True)
@@ -46,7 +47,7 @@ def test_two_functions_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, name, module)
     with pytest.raises(SetupError, match="two functions are called 'same'"):
         load(["tailrace_one", "tailrace_two"])
-    assert len(load(["tailrace_one", "tailrace_one"])) == 1
+    assert len(load(["tailrace_one", "tailrace_one"]).functions) == 1
 
 
 def no_argument() -> None: ...

@@ -33,7 +33,7 @@ def taken(*payloads: bytes | None, due_ms: float = 0, now_ms: float = 0, deaths:
 @example(b'{"f":"push","a":[{"to":"a","data":{"a":1,"a":"\\udc00"}}]}')
 def test_no_job_makes_a_worker_stumble(text: bytes | None) -> None:
     batch = taken(text)
-    judged = judge_batch(batch, {"say"}, {})
+    judged = judge_batch(batch, {})
     asked(judged, {})
     endings, deliveries = sort(batch, judged, NOTHING)
     assert len(endings) + len(deliveries) == 1
@@ -43,9 +43,9 @@ def test_no_job_makes_a_worker_stumble(text: bytes | None) -> None:
 
 def test_verdicts() -> None:
     push = {"to": "a", "data": 1}
-    assert isinstance(judge(payload("push", push), ()), Deliver)
-    assert judge(payload("say", push), {"say"}) == Move()
-    assert judge(payload("push", {"to": 1}, receipt="me"), ()) == Bury("Expected `str`, got `int`", "$.to", "me")
+    assert isinstance(judge(payload("push", push)), Deliver)
+    assert judge(payload("say", push)) == Move()
+    assert judge(payload("push", {"to": 1}, receipt="me")) == Bury("Expected `str`, got `int`", "$.to", "me")
 
 
 def push(to: str, expires_s: float | None = None) -> PushJob:
@@ -64,7 +64,7 @@ def test_deaths_and_what_is_begun() -> None:
     late = {"due_ms": 0.0, "now_ms": 5000.0}
 
     def fate(batch: Taken, begun: dict[str, set[int]]) -> Any:
-        endings, deliveries = sort(batch, judge_batch(batch, (), begun), Facts(begun, {}, [(0, 0)]))
+        endings, deliveries = sort(batch, judge_batch(batch, begun), Facts(begun, {}, [(0, 0)]))
         return deliveries or endings[0].reason
 
     assert "died" in fate(taken(good, deaths=3), {})

@@ -22,7 +22,6 @@ BAD = {
     "no object": (b"[1, 2]", "Expected `object`", "$"),
     "no function": (b'{"a": []}', "missing required field `f`", "$"),
     "lost": (None, "gone", "$"),
-    "unknown function": (payload("brew", {}), "no worker here has a function 'brew'", "$.f"),
     "no argument": (payload("push"), "length 1", "$"),
     "two arguments": (payload("push", {"to": "a", "data": 1}, {"to": "a", "data": 1}), "length 1", "$"),
     "unknown keyword": (payload("push", {"to": "a", "data": 1}, colour=1), "unknown field `colour`", "$.k.colour"),

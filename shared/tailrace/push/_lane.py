@@ -143,7 +143,7 @@ class Lane:
 
 def _queue_keys(keys: Keys, partition: int) -> tuple[str, str, str]:
     if partition == CALLS:
-        return keys.calls(), "", ""
+        return keys.calls(), "", keys.calls_bell()
     return keys.queue(partition), keys.line(partition), keys.bell(partition)
 
 

@@ -32,7 +32,7 @@ class Jobs:
         Raises redis.RedisError.
         """
         queues = [name for part in self._partitions for name in (self._keys.queue(part), self._keys.line(part))]
-        names = [self._keys.receipt(job), JOB_PREFIX + job, *queues, self._keys.calls(), ""]
+        names = [self._keys.receipt(job), JOB_PREFIX + job, f"arq:in-progress:{job}", *queues, self._keys.calls(), ""]
         verdict, *rest = await self._status(keys=names, args=[job])
         if verdict == b"receipt":
             return decode_receipt(rest[0])

@@ -63,6 +63,30 @@ class Keys(msgspec.Struct, frozen=True):
         """Sorted set: arq's queue of the application's own functions."""
         return f"{self.prefix}:calls"
 
+    def calls_bell(self) -> str:
+        """List: rung when a call was enqueued."""
+        return f"{self.prefix}:bell:calls"
+
+    def claimed(self, worker: str) -> str:
+        """String: the calls that a worker claimed last."""
+        return f"{self.prefix}:claimed:{worker}"
+
+    def functions(self) -> str:
+        """Sorted set: functions that workers have, by when one last said so."""
+        return f"{self.prefix}:functions"
+
+    def missed(self) -> str:
+        """Sorted set: functions that were called and that no worker has, by when that was noticed."""
+        return f"{self.prefix}:missed"
+
+    def shelf(self, function: str) -> str:
+        """Sorted set: calls that workers without their function left to others."""
+        return f"{self.prefix}:shelf:{function}"
+
+    def tick(self, job: str) -> str:
+        """String: a function that runs by itself was enqueued for this time."""
+        return f"{self.prefix}:tick:{job}"
+
     def line(self, partition: int = 0) -> str:
         """Hash: a queue's epoch, its tickets and last score. No TTL."""
         return f"{self.prefix}:line:{partition}"

@@ -1,232 +1,243 @@
-"""Calls of functions, run the arq way from a queue of their own; what they emit is appended once per job and index."""
+"""Calls of functions: claims what is due, runs it beside the ordered line, and sees to it that each call ends once."""
 
 import asyncio
 import contextlib
 import logging
-import traceback
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
-import msgspec
-from arq.connections import ArqRedis
-from arq.typing import WorkerCoroutine
-from arq.worker import Retry, RetryJob, Worker as ArqWorker, func
-from redis.exceptions import ResponseError
+from tailrace.worker._application import Application
+from tailrace.worker._claims import Back, CallQueue, Claimed, Ended, Settlement
+from tailrace.worker._every import Clock
+from tailrace.worker._outcomes import Call, Unfit, Unknown, bury, missing, read_call
+from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
+from tailrace.worker._runner import Runner, Why, Work
 
-from tailrace.wire import JOB_PREFIX, Job, Keys, PushError, PushJob, convert_error, decode_job, format_id
-from tailrace.worker._emitter import Emitter
-from tailrace.worker._every import cron_jobs
-from tailrace.worker._functions import Function, call, read_argument
-from tailrace.worker._judge import LOST, listener
-from tailrace.worker._patience import Patience
-from tailrace.worker._queue import QueueLimits, common, printable
-from tailrace.worker._receipts import dead
-from tailrace.worker._scripts import script
-
-_MARGIN_S = 60.0  # what arq allows beyond our own time limit, for waiting until events are appended
-_PAUSE_S = 1.0
-_PUT_BACK_S, _PUT_BACK_TRIES = 0.1, 20
-_MAX_TRACEBACK = 20_000
+_ABORTS_EVERY_S, _ANNOUNCE_EVERY_S = 0.3, 5.0
+_SHORTEST_S = 0.001  # BLPOP waits for ever at 0
+_CLAIM_S, _CANCEL_S = 1.0, 2.0
+_IDLE_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Terms(NamedTuple):
-    """What calls work with, and how they are run."""
+class CallTerms(NamedTuple):
+    """How calls are taken."""
 
-    keys: Keys
-    limits: QueueLimits
-    emitter: Emitter
     patience: Patience
     at_once: int = 10
-    timeout_s: float = 300.0
-    tries: int = 5
-    poll_s: float = 0.1
+    poll_s: float = 0.02
+    lease_s: float = 10.0
     drain_s: float = 10.0
-    ctx: Mapping[str, Any] = {}
-    """What functions find in arq's context, beside arq's own."""
+    function_wait_s: float = 60.0
+    """How long a call waits for a worker with its function."""
 
 
-class Outcome(NamedTuple):
-    """How a call ended."""
+class Running:
+    """A call that this worker has claimed."""
 
-    receipt: bytes = b""
-    listener: str = ""
-    reason: str = ""
-    """Makes it a dead letter."""
-    path: str = "$"
-    traceback: str = ""
+    def __init__(self, claimed: Claimed, sure_until: float) -> None:
+        self.claimed, self.sure_until = claimed, sure_until
+        self.work: Work | None = None
+        self.settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def cancel(self, why: Why) -> None:
+        if self.work:
+            self.work.cancel(why)
 
 
-class Calls(ArqWorker):
-    """An arq worker for functions: only JSON, arguments validated, nothing that fails vanishes."""
+class Calls:
+    """All calls that one worker runs."""
 
-    def __init__(self, functions: Mapping[str, Function], queue: ArqRedis, terms: Terms) -> None:
-        self._terms, self._emitter, self._patience = terms, terms.emitter, terms.patience
-        self._common = common(terms.keys, terms.limits)
-        self._outcomes: dict[str, Outcome] = {}
-        self._picking = asyncio.Lock()
-        self._bury = queue.register_script(script("bury"))
-        super().__init__(
-            [func(self._coroutine(each), name=each.name) for each in functions.values()],
-            cron_jobs=cron_jobs(functions, self._coroutine),
-            ctx=dict(terms.ctx),
-            queue_name=terms.keys.calls(),
-            redis_pool=queue,
-            handle_signals=False,
-            max_jobs=terms.at_once,
-            job_timeout=terms.timeout_s + _MARGIN_S,
-            poll_delay=terms.poll_s,
-            max_tries=terms.tries,
-            health_check_interval=30,
-            job_serializer=msgspec.json.Encoder(enc_hook=_describe).encode,
-            job_deserializer=_deserialize,
-        )
+    def __init__(self, application: Application, queue: CallQueue, runner: Runner, clock: Clock, terms: CallTerms) -> None:
+        self._application, self._functions = application, application.functions
+        self._queue, self._runner, self._clock, self._terms, self._patience = queue, runner, clock, terms, terms.patience
+        self._running: set[Running] = set()
+        self._settlements: list[tuple[Running, Settlement]] = []
+        self._freed, self._any_settled = asyncio.Event(), asyncio.Event()
+        self._number = 0
+        self._ended, self._dead, self._retried = 0, 0, 0
 
-    def _coroutine(self, function: Function) -> WorkerCoroutine:
-        async def coroutine(ctx: dict[Any, Any], *args: Any, receipt: str | None = None, **kwargs: Any) -> list[str]:
-            return await self._call(function, ctx, args, kwargs, receipt)
+    @property
+    def queue_key(self) -> str:
+        return self._queue.key
 
-        coroutine.__qualname__ = function.name
-        return coroutine
+    @property
+    def counts(self) -> str:
+        """Say in arq's words how many calls ended how."""
+        return f"j_complete={self._ended} j_failed={self._dead} j_retried={self._retried} j_ongoing={len(self._running)}"
 
-    async def _call(self, function: Function, ctx: dict[Any, Any], args: Any, kwargs: dict[str, Any], asker: str | None) -> list[str]:
-        job = str(ctx["job_id"])
+    async def serve(self, stopping: asyncio.Event) -> None:
+        """Run calls until it is time to stop; those that run then get a while to end, or run again elsewhere."""
+        async with asyncio.TaskGroup() as tasks:
+            helpers = [
+                tasks.create_task(each) for each in (self._keep(), self._settle(), self._announce(), self._clock.run(), self._abort())
+            ]
+            feed = tasks.create_task(self._feed(stopping, tasks))
+            await stopping.wait()
+            self._freed.set()
+            await asyncio.wait([feed], timeout=_CLAIM_S)  # cut off in a claim, its calls would seem to have lost their worker
+            feed.cancel()
+            await self._drain()
+            for helper in helpers:
+                helper.cancel()
+
+    # Claim.
+
+    async def _feed(self, stopping: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
+        while not stopping.is_set():
+            room = self._terms.at_once - len(self._running)
+            if room <= 0:
+                self._freed.clear()
+                await self._freed.wait()
+                continue
+            claims, idle_s = await self._claim(room)
+            for each in claims:
+                self._running.add(running := Running(each, self._sure_until()))
+                tasks.create_task(self._handle(running))
+            if not claims:
+                await self._listen(idle_s)
+
+    def _sure_until(self) -> float:
+        """Say until when what is claimed or renewed now surely is ours; the answer may be on its way for a while."""
+        return asyncio.get_running_loop().time() + self._terms.lease_s / 2
+
+    async def _claim(self, room: int) -> tuple[list[Claimed], float | None]:
+        self._number += 1
+        ask = partial(self._queue.claim, self._number, room, self._functions, abortable=self._application.terms.allow_abort_jobs)
         try:
-            argument = read_argument(function, args, kwargs)
-            pushes = await self._timed(function, ctx, argument)
-        except (Retry, RetryJob):
-            raise
-        except PushError as error:
-            self._outcomes[job] = _failed(job, error.message, error.path, asker)
-            raise
-        except Exception as error:
-            reason = f"{function.name} failed: {type(error).__name__}: {error}"
-            self._outcomes[job] = _failed(job, reason, "$", asker, traceback.format_exc()[-_MAX_TRACEBACK:])
-            raise
-        entries, made = await self._emitter.emit(job, pushes, receipts=asker is not None)
-        self._outcomes[job] = Outcome(made, asker or "")
-        return [format_id(entry.id) for entry in entries]
+            return await ask()
+        except TROUBLES:
+            heed_cancel()
+        await self._patience.ask(self._renew)
+        await asyncio.sleep(self._terms.lease_s / 4)  # so does whoever lives; what runs out then is the dead's
+        return await self._patience.ask(ask)
 
-    async def _timed(self, function: Function, ctx: dict[Any, Any], argument: Any) -> list[PushJob]:
-        limit = asyncio.timeout(self._terms.timeout_s)
+    async def _listen(self, idle_s: float | None) -> None:
+        """Wait for the bell, but no longer than to the next call that is due or may have come in without ringing."""
+        if not self._functions:  # nothing here to run: the bell is for others
+            await asyncio.sleep(_IDLE_S)
+            return
+        pause = self._terms.poll_s if idle_s is None else min(self._terms.poll_s, max(idle_s, _SHORTEST_S))
         try:
-            async with limit:
-                return await call(function, ctx, argument)
-        except TimeoutError:
-            if limit.expired():
-                message = f"it took longer than {self._terms.timeout_s:g} s"
-                raise TimeoutError(message) from None
-            raise
-        except (SystemExit, KeyboardInterrupt) as error:  # a task that raises one ends the whole loop
-            message = f"{type(error).__name__}: {error}"
-            raise RuntimeError(message) from error
+            await self._queue.listen(pause)
+        except TROUBLES:
+            heed_cancel()
+            await asyncio.sleep(pause)
 
-    # What arq calls.
+    # Run.
 
-    async def _poll_iteration(self) -> None:
-        async with self._picking:
-            await self._patience.ask(super()._poll_iteration)
+    async def _handle(self, running: Running) -> None:
+        try:
+            found = await self._read(running.claimed)
+            if isinstance(found, Unfit):
+                await self._end(running, bury(running.claimed, found))
+            elif found:
+                await self._run(running, found)
+        finally:
+            running.cancel(Why.STOPPING)
+            self._running.discard(running)
+            self._freed.set()
 
-    async def run_job(self, job_id: str, score: int) -> None:
-        """Run a job, if it can be read."""
-        payload = await self._patience.ask(partial(self._payload, job_id))
-        if wrong := self._unreadable(job_id, payload):
-            self._outcomes[job_id] = wrong
-            await self.finish_failed_job(job_id, None)
+    async def _read(self, claimed: Claimed) -> Call | Unfit | None:
+        """Read a call; None if it was left to workers that have its function."""
+        found = read_call(claimed, self._functions)
+        if not isinstance(found, Unknown):
+            return found
+        wait_ms = round(self._terms.function_wait_s * 1000)
+        left = await self._patience.ask(partial(self._queue.shelve, claimed, found.function, wait_ms))
+        return None if left else missing(*found)
+
+    async def _run(self, running: Running, call: Call) -> None:
+        hooks = self._application.hooks
+        running.work = work = self._runner.start(call, running.claimed, partial(self._holds, running))
+        if running.claimed.aborted:
+            work.cancel(Why.ABORTED)
+        await asyncio.wait([work.task])
+        await self._runner.hook(hooks.on_job_end, work.ctx)
+        settlement = self._runner.settlement(work)
+        if settlement is None or not await self._end(running, settlement):
+            _log.warning("call %s of %s took too long to say that it lives: another worker has it", call.id, call.function.name)
         else:
-            await super().run_job(job_id, score)
+            await self._runner.hook(hooks.after_job_end, work.ctx)
 
-    async def finish_job(self, job_id: str, finish: bool, *args: Any, **kwargs: Any) -> None:
-        """Note how a job ended, before arq forgets it."""
-        if finish:
-            late = _failed(job_id, "it was cancelled before its events were appended", "$", None)
-            await self._note(job_id, self._outcomes.pop(job_id, late))
-        await self._patience.ask(partial(super().finish_job, job_id, finish, *args, **kwargs))
+    async def _holds(self, running: Running) -> bool:
+        if asyncio.get_running_loop().time() < running.sure_until:
+            return True
+        return not await self._patience.ask(partial(self._queue.keep, [running.claimed]))
 
-    async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
-        """Make a job that arq gives up a dead letter."""
-        tried = _failed(job_id, f"tried {self._terms.tries} times", "$", None)
-        await self._note(job_id, self._outcomes.pop(job_id, tried))
-        await self._patience.ask(partial(super().finish_failed_job, job_id, result_data))
+    # Settle.
 
-    async def drain(self) -> None:
-        """Start no more calls, and leave those that run some time to end; what doesn't is put back."""
-        self.allow_pick_jobs = False
+    async def _end(self, running: Running, settlement: Settlement) -> bool:
+        """Settle a call; return False if another worker has it."""
+        match settlement:
+            case Ended(reason=""):
+                self._ended += 1
+            case Ended(reason=reason, path=path):
+                self._dead += 1
+                _log.warning("a call is a dead letter: %s - at `%s`", reason, path)
+            case _:
+                self._retried += 1
+        self._settlements.append((running, settlement))
+        self._any_settled.set()
+        return await running.settled
+
+    async def _settle(self) -> None:
+        """Send settlements; those that come while some are on their way go together."""
+        while True:
+            await self._any_settled.wait()
+            self._any_settled.clear()
+            some, self._settlements = self._settlements, []
+            sent = [(running.claimed, settlement) for running, settlement in some]
+            lost = await self._patience.ask(partial(self._queue.settle, sent))
+            for running, _ in some:
+                if not running.settled.done():
+                    running.settled.set_result(running.claimed.id not in lost)
+
+    # What goes on beside.
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self._terms.lease_s / 4)
+            await self._patience.ask(self._renew)
+
+    async def _renew(self) -> None:
+        running, sure_until = list(self._running), self._sure_until()
+        lost = await self._queue.keep([each.claimed for each in running])
+        for each in running:
+            if each.claimed.id in lost:
+                each.cancel(Why.LOST)
+            else:
+                each.sure_until = sure_until
+
+    async def _announce(self) -> None:
+        while True:
+            await self._patience.ask(partial(self._queue.announce, self._functions))
+            await asyncio.sleep(_ANNOUNCE_EVERY_S)
+
+    async def _abort(self) -> None:
+        while self._application.terms.allow_abort_jobs:
+            await asyncio.sleep(_ABORTS_EVERY_S)
+            if running := list(self._running):
+                named = await self._patience.ask(partial(self._queue.to_abort, [each.claimed for each in running]))
+                for each in running:
+                    if each.claimed.id in named:
+                        each.cancel(Why.ABORTED)
+
+    async def _drain(self) -> None:
+        """Leave calls that run some time to end; what doesn't is given back."""
+        await self._until_ended(self._terms.drain_s)
+        for each in self._running:
+            each.cancel(Why.STOPPING)
+        await self._until_ended(_CANCEL_S)
+        left = [each for each in self._running if not each.settled.done()]
+        self._settlements += [(each, Back()) for each in left]  # deaf to their cancellation
+        self._any_settled.set()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._picking.acquire(), _PAUSE_S)  # cut off there, a job would seem to run for long
-        if running := self._running():
-            await asyncio.wait(running, timeout=self._terms.drain_s)
-        for _ in range(_PUT_BACK_TRIES):
-            for task in self.job_tasks.values():
-                task.cancel()
-            if running := self._running():
-                await asyncio.wait(running, timeout=_PUT_BACK_S)
-        for task in self._running():  # Redis is away
-            task.cancel()
+            await asyncio.wait_for(asyncio.gather(*[each.settled for each in left]), _CANCEL_S)
 
-    def _running(self) -> list[asyncio.Task[Any]]:
-        return [task for task in self.tasks.values() if not task.done()]
-
-    async def _payload(self, job_id: str) -> bytes | None:
-        try:
-            return cast("bytes | None", await self.pool.get(JOB_PREFIX + job_id))
-        except ResponseError as error:
-            if str(error).startswith("WRONGTYPE"):
-                return None
-            raise
-
-    def _unreadable(self, job_id: str, payload: bytes | None) -> Outcome | None:
-        if payload is None:
-            return _failed(job_id, LOST, "$", None)
-        try:
-            job = decode_job(payload)
-            _shape(job)
-        except PushError as error:
-            return _failed(job_id, error.message, error.path, None)
-        if job.f in self.functions:
-            return None
-        return _failed(job_id, f"no worker here has a function {job.f!r}", "$.f", listener(job))
-
-    async def _note(self, job_id: str, outcome: Outcome) -> None:
-        receipt, listener, reason, path, trace = outcome
-        args = [job_id, *self._common, self.queue_name, receipt, listener, printable(reason), path]
-        ask = partial(self._bury, keys=[self._terms.keys.dead()], args=[*args, trace.encode(errors="backslashreplace")])
-        await self._patience.ask(ask)
-
-
-async def serve_calls(calls: Calls, stopping: asyncio.Event) -> None:
-    """Run calls until it is time to stop; those that run then get a while to end, or run again later."""
-    stop = asyncio.create_task(stopping.wait())
-    while not stopping.is_set():
-        main = asyncio.create_task(calls.async_run())
-        await asyncio.wait([main, stop], return_when=asyncio.FIRST_COMPLETED)
-        if main.done():
-            _log.error("calls stopped; beginning again", exc_info=main.exception())
-            await asyncio.wait([stop], timeout=_PAUSE_S)
-        else:
-            await calls.drain()
-            main.cancel()
-            await asyncio.wait([main])
-    await calls.pool.aclose(close_connection_pool=True)
-
-
-def _shape(job: Job) -> None:
-    for text, kind, path in ((job.a, list[Any], "$.a"), (job.k, dict[str, Any], "$.k")):
-        try:
-            msgspec.json.decode(text, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise PushError(*convert_error(error, path).args) from None
-
-
-def _deserialize(payload: bytes) -> dict[str, Any]:
-    """Read a job for arq, which asks for more than producers have to write."""
-    return {"t": None, "a": [], "k": {}, "et": 0, **msgspec.json.decode(payload)}
-
-
-def _failed(job: str, reason: str, path: str, asker: str | None, trace: str = "") -> Outcome:
-    return Outcome(dead(job, reason, path), asker or "", reason, path, trace)
-
-
-def _describe(value: Any) -> str:
-    return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else repr(value)
+    async def _until_ended(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._running:
+                    self._freed.clear()
+                    await self._freed.wait()

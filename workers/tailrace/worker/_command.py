@@ -7,15 +7,14 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from functools import partial
 
 import uvloop
 
 from tailrace.cli import Command, SettingsError, add_settings, announce, configure_logging, read_settings
 from tailrace.wire import SetupError
+from tailrace.worker._application import Application, load
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._functions import Function, load
 from tailrace.worker._patience import TROUBLES
 from tailrace.worker._worker import alive, run
 
@@ -39,14 +38,12 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(namespace: argparse.Namespace) -> int:
     config = read_settings(WorkerConfig, namespace)
     configure_logging(config.log_level)
-    if config.log_level == "info":
-        logging.getLogger("arq").setLevel(logging.WARNING)  # it logs what functions are called with
     try:
         if namespace.check:
             return _check(config)
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as `python -m` does, so that modules beside us are found
-        functions = load(config.functions)
-        uvloop.run(_work(config, functions))
+        application = load(config.functions)
+        uvloop.run(_work(config, application))
     except SetupError as error:
         raise SettingsError(str(error)) from error
     except BaseExceptionGroup as group:
@@ -56,13 +53,13 @@ def _run(namespace: argparse.Namespace) -> int:
     return 0
 
 
-async def _work(config: WorkerConfig, functions: Mapping[str, Function]) -> None:
+async def _work(config: WorkerConfig, application: Application) -> None:
     gc.freeze()
     gc.set_threshold(*_GC)
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, partial(_stop, stopping))
-    await run(config, functions, stopping, partial(announce, "worker"))
+    await run(config, application, stopping, partial(announce, "worker"))
 
 
 def _stop(stopping: asyncio.Event) -> None:

@@ -38,6 +38,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: Annotated[float, Meta(description="Seconds that a stopping worker leaves its calls to end.", ge=0)] = 10.0
     max_calls: Annotated[int, Meta(description="Calls of functions that run at once, at most.", ge=1)] = 10
     call_timeout_s: Annotated[float, Meta(description="Seconds that a call may take.", gt=0)] = 300.0
-    call_tries: Annotated[int, Meta(description="Times that a call is started at most.", ge=1)] = 5
-    calls_poll_s: Annotated[float, Meta(description="Seconds between looks for calls.", gt=0)] = 0.1
+    call_tries: Annotated[int, Meta(description="Times that a call may fail before it is a dead letter.", ge=1)] = 5
+    call_lease_s: Annotated[float, Meta(description="Seconds after which a dead worker's calls run again.", ge=0.5, le=60)] = 10.0
+    calls_poll_s: Annotated[float, Meta(description="Seconds between looks for calls that rang no bell.", gt=0)] = 0.02
+    function_wait_s: Annotated[float, Meta(description="Seconds that a call waits for a worker with its function.", ge=0)] = 60.0
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged: this level and above.")] = "info"

@@ -19,22 +19,24 @@ class Emitter:
     def __init__(self, logs: Redis, writers: Sequence[LogWriter], registry: Registry, patience: Patience) -> None:
         self._logs, self._writers, self._registry, self._patience = logs, writers, registry, patience
 
-    async def emit(self, job: str, pushes: Sequence[PushJob], *, receipts: bool) -> tuple[list[Appended], bytes]:
-        """Append events and return their entries and, if asked for, the job's receipt."""
+    async def emit(self, job: str, key: str, pushes: Sequence[PushJob], *, receipts: bool) -> tuple[list[Appended], bytes]:
+        """Append events, once under the key of all, and return their entries and, if asked for, the job's receipt."""
+        if not pushes and not receipts:
+            return [], b""
         seconds, micros = await self._patience.ask(self._logs.time)
         now_ms = seconds * 1000 + micros // 1000
         blocks = [render(push, now_ms) for push in pushes]
-        entries = await self._append(job, pushes, blocks)
+        entries = await self._append(key, pushes, blocks)
         if not receipts:
             return entries, b""
         there = await count(self._registry, self._patience, list({push.to for push in pushes}))
         made = [receipt(push, block, entry, there[push.to], now_ms) for push, block, entry in zip(pushes, blocks, entries, strict=True)]
         return entries, encode_receipt(JobReceipt(job, JobState.APPENDED, made, many=len(made) != 1))
 
-    async def _append(self, job: str, pushes: Sequence[PushJob], blocks: Sequence[bytes]) -> list[Appended]:
+    async def _append(self, key: str, pushes: Sequence[PushJob], blocks: Sequence[bytes]) -> list[Appended]:
         by_shard: list[list[NewEvent]] = [[] for _ in self._writers]
         for index, (push, block) in enumerate(zip(pushes, blocks, strict=True)):
-            event = NewEvent(str(index), push.to, block, f"{job}:{index}")
+            event = NewEvent(str(index), push.to, block, f"{key}:{index}")
             by_shard[bucket(push.to, len(by_shard))].append(event)
         found: dict[str, Appended] = {}
         for writer, events in zip(self._writers, by_shard, strict=True):

@@ -1,15 +1,25 @@
 """Functions that run by themselves, every so many seconds: arq's cron, so once for all workers together."""
 
+import asyncio
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+from uuid import uuid4
 
 from arq.cron import CronJob, cron
-from arq.typing import WorkerCoroutine
+from arq.utils import to_unix_ms
 
-from tailrace.wire import SetupError
+from tailrace.wire import SetupError, encode_job
+from tailrace.worker._claims import CallQueue
 from tailrace.worker._functions import CTX, MARK, F, Function
+from tailrace.worker._patience import TROUBLES
 
 _MINUTE, _HOUR = 60, 3600
+_LOOK_S = 0.5
+_AHEAD = timedelta(seconds=1.5)
+_MISSED = timedelta(seconds=60)  # this machine slept: what it missed isn't made up for
 
 
 def every(seconds: int) -> Callable[[F], F]:
@@ -36,17 +46,56 @@ def every(seconds: int) -> Callable[[F], F]:
     return mark
 
 
-def cron_jobs(functions: Mapping[str, Function], as_coroutine: Callable[[Function], WorkerCoroutine]) -> list[CronJob]:
-    """Return arq's side of the functions that run by themselves."""
-    return [_cron_job(each, as_coroutine(each)) for each in functions.values() if each.every_s]
+def cron_jobs(functions: Mapping[str, Function]) -> list[CronJob]:
+    """Return arq's form of the times at which functions run by themselves."""
+    return [_cron_job(each) for each in functions.values() if each.every_s]
 
 
-def _cron_job(function: Function, coroutine: WorkerCoroutine) -> CronJob:
+def _cron_job(function: Function) -> CronJob:
     seconds = function.every_s
     minutes = set(range(0, 60, seconds // _MINUTE)) if seconds > _MINUTE else None
     return cron(
-        coroutine,
+        _nothing,
         name=function.name,
         minute=minutes,
         second=set(range(0, _MINUTE, seconds)) if seconds < _MINUTE else 0,
+        microsecond=0,
     )
+
+
+async def _nothing(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:
+    """Stand for a function where only its times are asked for."""
+
+
+class Clock:
+    """Enqueues runs of functions a moment before they are due; the queue sees to it that one of all workers does."""
+
+    def __init__(self, cron_jobs: Sequence[CronJob], queue: CallQueue, timezone: tzinfo | None = None) -> None:
+        """`timezone` is this machine's where none is given."""
+        self._queue, self._timezone = queue, timezone
+        self._jobs = [copy(each) for each in cron_jobs]
+
+    async def run(self) -> None:
+        while True:
+            now = datetime.now(tz=self._timezone) if self._timezone else datetime.now().astimezone()
+            for job in self._jobs:
+                await self._look(job, now)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _look(self, job: CronJob, now: datetime) -> None:
+        if job.next_run is None and job.run_at_startup:
+            job.next_run = now
+        elif job.next_run is None or job.next_run < now - _MISSED:
+            job.calculate_next(now)
+        while job.next_run and job.next_run < now + _AHEAD:
+            if not await self._enqueue(job, to_unix_ms(job.next_run)):
+                return
+            job.calculate_next(job.next_run)
+
+    async def _enqueue(self, job: CronJob, due_ms: int) -> bool:
+        name = job.job_id or (f"{job.name}:{due_ms}" if job.unique else uuid4().hex)
+        try:
+            await self._queue.tick(name, encode_job(job.name, [], {}, due_ms), due_ms, once=not job.job_id)
+        except TROUBLES:  # looked at again, or done by another worker
+            return False
+        return True

@@ -1,19 +1,26 @@
 """An application's own functions: how they are declared, found, called, and what they give back."""
 
 import asyncio
-import importlib
+import contextlib
+import contextvars
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeVar, get_type_hints, overload
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
+from redis.exceptions import ConnectionError as RedisConnectionError, TimeoutError as RedisTimeoutError
 
 from tailrace.wire import PUSH, PUSH_MANY, PushError, PushJob, SetupError, check_push, convert_error
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__tailrace_function__"
-CTX = "ctx"
+CTX, RECEIPT = "ctx", "receipt"
+TRANSIENT = (ConnectionError, TimeoutError, socket.gaierror, RedisConnectionError, RedisTimeoutError)
+"""What says by itself that it may go well later."""
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,55 +43,66 @@ class Function(msgspec.Struct, frozen=True):
 
     name: str
     call: Callable[..., Any]
-    argument: Any
+    argument: Any = None
     """Type of its one argument; None where it runs by itself and takes none."""
     wants_ctx: bool = False
     every_s: int = 0
     """Seconds from one run by itself to the next; 0 is never."""
+    retry_on: tuple[type[Exception], ...] = ()
+    """What it raises when it may succeed later."""
+    plain: bool = False
+    """One of arq's: takes its context and whatever a job gives, and what it returns is its result and no event."""
+    takes_receipt: bool = True
+    """A job's keyword `receipt` asks for a receipt, and isn't the function's own."""
+    timeout_s: float | None = None
+    tries: int | None = None
+    keep_result_s: float | None = None
+    keep_result_forever: bool | None = None
 
 
 @overload
 def function(call: F) -> F: ...
 @overload
-def function(*, name: str) -> Callable[[F], F]: ...
-def function(call: F | None = None, *, name: str = "") -> F | Callable[[F], F]:
+def function(*, name: str = ..., retry_on: tuple[type[Exception], ...] = ...) -> Callable[[F], F]: ...
+def function(call: F | None = None, *, name: str = "", retry_on: tuple[type[Exception], ...] = ()) -> F | Callable[[F], F]:
     """Let jobs call a function, under its own name or the one given.
 
     The function, sync or async, takes one msgspec Struct, and before it arq's context if it has a parameter `ctx`. It
-    returns an `Event`, several (any iterable), or None. A sync function runs in a thread. `arq.Retry` tries again;
-    any other exception makes the job a dead letter.
+    returns or yields an `Event`, several (any iterable), or None. A sync function runs in a thread.
+
+    `arq.Retry` has it tried again when it says. So has, after pauses that double, an error of the network (ConnectionError,
+    TimeoutError, a name that isn't found, Redis' own) or one of `retry_on`. Any other exception makes the job a dead letter.
 
     Raises SetupError: it doesn't take one argument with a type that msgspec can read.
     """
 
     def mark(each: F) -> F:
-        setattr(each, MARK, _read(each, name))
+        setattr(each, MARK, _read(each, name, retry_on))
         return each
 
     return mark(call) if call else mark
 
 
-def load(modules: Iterable[str]) -> dict[str, Function]:
-    """Import modules and return their functions by name.
-
-    Raises SetupError: a module can't be imported or has no functions, or two functions have one name.
-    """
-    found: dict[str, Function] = {}
-    for module in modules:
-        try:
-            members = vars(importlib.import_module(module)).values()
-        except ImportError as error:
-            message = f"can't import {module!r}: {error}"
-            raise SetupError(message) from error
-        own = {id(each): each for member in members if isinstance(each := getattr(member, MARK, None), Function)}
-        if not own:
-            message = f"{module!r} has no function with @function or @every"
-            raise SetupError(message)
-        for each in own.values():
-            if found.setdefault(each.name, each) is not each:
-                message = f"two functions are called {each.name!r}"
-                raise SetupError(message)
-    return found
+def plain(  # noqa: PLR0913 - arq's own settings of a function
+    name: str,
+    call: Callable[..., Any],
+    timeout_s: float | None = None,
+    tries: int | None = None,
+    keep_result_s: float | None = None,
+    *,
+    forever: bool | None = None,
+) -> Function:
+    """Take one of arq's functions: an `async def` with arq's context first, and whatever a job gives after it."""
+    return Function(
+        name,
+        call,
+        plain=True,
+        takes_receipt=RECEIPT not in inspect.signature(call).parameters,
+        timeout_s=timeout_s,
+        tries=tries,
+        keep_result_s=keep_result_s,
+        keep_result_forever=forever,
+    )
 
 
 def read_argument(function: Function, args: Any, kwargs: Mapping[str, Any]) -> Any:
@@ -109,11 +127,45 @@ def read_argument(function: Function, args: Any, kwargs: Mapping[str, Any]) -> A
 async def call(function: Function, ctx: Mapping[str, Any], argument: Any) -> list[PushJob]:
     """Call a function and return what it emits. Raises PushError (its result is no event, or a bad one), and what it raises."""
     args = (*([ctx] if function.wants_ctx else []), *([] if function.every_s else [argument]))
-    if inspect.iscoroutinefunction(function.call):
+    if inspect.isasyncgenfunction(function.call):
+        result: Any = [each async for each in function.call(*args)]
+    elif inspect.iscoroutinefunction(function.call):
         result = await function.call(*args)
     else:
-        result = await asyncio.to_thread(function.call, *args)
+        result = await _in_thread(partial(_whole, function.call, args))
     return emitted(function.name, result)
+
+
+def _whole(call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Call a function and, if it is a generator, run it to its end, here and not in the loop."""
+    result = call(*args)
+    return list(result) if isinstance(result, Iterator) else result
+
+
+async def _in_thread(call: Callable[[], Any]) -> Any:
+    """Call in a thread that nobody waits for at the end of the process: a call that is cut off there runs again elsewhere."""
+    loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+    context = contextvars.copy_context()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(RuntimeError(f"{type(error).__name__}: {error}") if isinstance(error, StopIteration) else error)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = context.run(call)
+        except BaseException as raised:  # noqa: BLE001 - whatever it is, who waits is told
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="tailrace-call", daemon=True).start()
+    return await done
 
 
 def emitted(name: str, result: Any) -> list[PushJob]:
@@ -147,7 +199,7 @@ def _push(event: Event | PushJob, path: str) -> PushJob:
     return check_push(PushJob(to=event.to, event=event.event, data=data, text=event.text, stamp=event.stamp), path)
 
 
-def _read(call: Callable[..., Any], name: str) -> Function:
+def _read(call: Callable[..., Any], name: str, retry_on: tuple[type[Exception], ...]) -> Function:
     name = name or call.__name__
     names = list(inspect.signature(call).parameters)
     wants_ctx = names[:1] == [CTX]
@@ -158,5 +210,5 @@ def _read(call: Callable[..., Any], name: str) -> Function:
     elif len(arguments) != 1 or arguments[0] not in hints:
         message = f"function {name!r} has to take one argument with a type (and `ctx` before it, if it wants that)"
     else:
-        return Function(name, call, hints[arguments[0]], wants_ctx)
+        return Function(name, call, hints[arguments[0]], wants_ctx, retry_on=retry_on)
     raise SetupError(message)

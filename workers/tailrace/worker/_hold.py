@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 from typing import NamedTuple, cast
@@ -36,7 +36,6 @@ class Line(NamedTuple):
     bell_key: str
     queue_patience: Patience
     log_patience: Patience
-    functions: Collection[str] = ()
     window: int = 4
     poll_s: float = 0.02
     lease_s: float = 2.0
@@ -136,7 +135,7 @@ class Hold:
 
     async def _start(self, taken: Taken) -> None:
         begun = self._memory.begun
-        judged = judge_batch(taken, self._line.functions, begun)
+        judged = judge_batch(taken, begun)
         inherited = not taken.field.startswith(f"{self._epoch}.")
         facts = Facts(begun, await self._count(asked(judged, begun)), self._memory.last if inherited else ())
         endings, deliveries = sort(taken, judged, facts)

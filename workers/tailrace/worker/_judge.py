@@ -1,6 +1,6 @@
 """Says, from what a job holds alone, what is to become of it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -50,7 +50,7 @@ Verdict = Deliver | Bury | Move
 _options = msgspec.json.Decoder(Options)
 
 
-def judge(payload: bytes | None, functions: Collection[str]) -> Verdict:
+def judge(payload: bytes | None) -> Verdict:
     """Read a job and decide."""
     if payload is None:
         return Bury(LOST)
@@ -60,7 +60,7 @@ def judge(payload: bytes | None, functions: Collection[str]) -> Verdict:
         return Bury(error.message, error.path)
     many = job.f == PUSH_MANY
     if not many and job.f != PUSH:
-        return Move() if job.f in functions else Bury(f"no worker here has a function {job.f!r}", "$.f", listener(job))
+        return Move()
     try:
         pushes, options = msgspec.structs.astuple(decode_pushes(job))
     except PushError as error:

@@ -123,7 +123,7 @@ class Queue:
 
     async def finish(self, epoch: int, ended: Iterable[Ended]) -> None:
         """End jobs. Works while Redis is out of memory. Raises DeposedError, redis.RedisError."""
-        names = (self._line, self._keys.queue(self.partition), self._hand, self._keys.dead(), self._keys.calls())
+        names = (self._line, self._keys.queue(self.partition), self._hand, self._keys.dead(), self._keys.calls(), self._keys.calls_bell())
         args: list[str | bytes | int] = [epoch, *common(self._keys, self._limits)]
         for field, whole, endings in ended:
             args += [field, int(whole), len(endings)]

@@ -5,8 +5,11 @@ from importlib.resources import files
 _PARTS = {
     "acquire": ("batch",),
     "take": ("batch", "payload"),
-    "finish": ("batch", "payload", "ending"),
-    "bury": ("payload", "ending"),
+    "finish": ("batch", "payload", "bell", "ending"),
+    "claim": ("payload", "bell", "claims"),
+    "keep": ("payload", "claims"),
+    "settle": ("payload", "bell", "claims", "ending"),
+    "shelve": ("payload", "bell", "claims"),
 }
 _FILES = {file.name.removesuffix(".lua"): file.read_text() for file in files(__package__).joinpath("lua").iterdir()}
 

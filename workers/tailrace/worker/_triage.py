@@ -33,11 +33,11 @@ class Sorted(NamedTuple):
     deliveries: list[Delivery]
 
 
-def judge_batch(taken: Taken, functions: Collection[str], begun: Begun) -> Judged:
+def judge_batch(taken: Taken, begun: Begun) -> Judged:
     """Judge each job; one that was there at too many deaths, and of which no shard has a part, isn't even read."""
     if taken.deaths >= MAX_DEATHS:
-        return [(job, judge(job.payload, functions) if job.ticket in begun else _POISON) for job in taken.jobs]
-    return [(job, _callable(job, judge(job.payload, functions))) for job in taken.jobs]
+        return [(job, judge(job.payload) if job.ticket in begun else _POISON) for job in taken.jobs]
+    return [(job, _callable(job, judge(job.payload))) for job in taken.jobs]
 
 
 def _callable(job: TakenJob, verdict: Verdict) -> Verdict:

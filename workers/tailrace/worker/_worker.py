@@ -5,21 +5,20 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from uuid import uuid4
 
 import msgspec
-from arq.connections import ArqRedis
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import Redis
 
 from tailrace.log import HistoryPolicy, LogLimits, LogWriter, Registry, check_layout, check_redis, connect
 from tailrace.wire import Keys
-from tailrace.worker._calls import Calls, Terms, serve_calls
+from tailrace.worker._application import Application
+from tailrace.worker._calling import Means, serve_calls
 from tailrace.worker._config import WorkerConfig
 from tailrace.worker._emitter import Emitter
-from tailrace.worker._functions import Function
 from tailrace.worker._hold import Line
 from tailrace.worker._line import serve
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
@@ -60,7 +59,7 @@ class Worker:
     def queue(self, partition: int) -> Queue:
         return Queue(self.queues, self.keys, partition, self.limits)
 
-    def line(self, partition: int, functions: Mapping[str, Function]) -> Line:
+    def line(self, partition: int) -> Line:
         config = self.config
         return Line(
             self.queue(partition),
@@ -70,7 +69,6 @@ class Worker:
             self.keys.bell(partition),
             self.queue_patience,
             self.log_patience,
-            frozenset(functions),
             config.window,
             config.poll_ms / 1000,
             config.lease_s,
@@ -110,27 +108,15 @@ class Worker:
             await asyncio.sleep(_BURST_LOOKS_S)
         stopping.set()
 
+    async def calls(self, application: Application, stopping: asyncio.Event) -> None:
+        """Run calls until it is time to stop."""
+        means = Means(Emitter(self.logs, self.writers, self.registry, self.log_patience), self.limits, self.queue_patience)
+        ctx = {"logs": self.logs, "keys": self.keys, "shards": self.config.shards, **application.ctx}
+        await serve_calls(self.config, msgspec.structs.replace(application, ctx=ctx), means, stopping)
+
     async def _left(self, calls: bool) -> int:
         queues = [await self.queue(partition).depth() for partition in range(self.config.partitions)]
         return sum(queues) + (int(await self.queues.zcard(self.keys.calls())) if calls else 0)
-
-    def calls(self, functions: Mapping[str, Function]) -> Calls:
-        config = self.config
-        pool = ConnectionPool.from_url(config.queue_redis or config.redis, socket_timeout=10)
-        queue = ArqRedis(pool, msgspec.json.encode, msgspec.json.decode, default_queue_name=self.keys.calls())
-        terms = Terms(
-            self.keys,
-            self.limits,
-            Emitter(self.logs, self.writers, self.registry, self.log_patience),
-            self.queue_patience,
-            config.max_calls,
-            config.call_timeout_s,
-            config.call_tries,
-            config.calls_poll_s,
-            config.drain_s,
-            {"logs": self.logs, "keys": self.keys, "shards": config.shards},
-        )
-        return Calls(functions, queue, terms)
 
 
 @asynccontextmanager
@@ -147,7 +133,7 @@ async def connected(config: WorkerConfig) -> AsyncIterator[Worker]:
             await redis.aclose()
 
 
-async def run(config: WorkerConfig, functions: Mapping[str, Function], stopping: asyncio.Event, ready: Callable[[], None]) -> None:
+async def run(config: WorkerConfig, application: Application, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
     """Work until it is time to stop. Raises SetupError."""
     async with connected(config) as worker:
         if not await before(stopping, worker.check()):
@@ -156,10 +142,9 @@ async def run(config: WorkerConfig, functions: Mapping[str, Function], stopping:
         async with asyncio.TaskGroup() as tasks:
             helpers = [tasks.create_task(worker.sign())]
             if config.burst:
-                helpers.append(tasks.create_task(worker.watch_burst(stopping, calls=bool(functions))))
-            lines = [tasks.create_task(serve(worker.line(partition, functions), stopping)) for partition in range(config.partitions)]
-            if functions:
-                lines.append(tasks.create_task(serve_calls(worker.calls(functions), stopping)))
+                helpers.append(tasks.create_task(worker.watch_burst(stopping, calls=bool(application.functions))))
+            lines = [tasks.create_task(serve(worker.line(partition), stopping)) for partition in range(config.partitions)]
+            lines.append(tasks.create_task(worker.calls(application, stopping)))
             await asyncio.wait(lines)
             for helper in helpers:
                 helper.cancel()

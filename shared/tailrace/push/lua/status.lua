@@ -1,13 +1,14 @@
 #!lua flags=no-writes,allow-oom
--- Say where a job is. KEYS: its receipt, its payload, then for each queue: the queue, its line ('' where it has none). ARGV: id.
+-- Say where a job is. KEYS: its receipt, its payload, arq's mark that it runs, then for each queue: the queue, its line ('' where it has none). ARGV: id.
 -- Returns {"scheduled"}, {"queued"} (waits, or is in a worker's hand), {"receipt", text} or {"unknown"}; an id may come again, so the queue counts first.
-for i = 3, #KEYS, 2 do
+for i = 4, #KEYS, 2 do
   local score = redis.call('ZSCORE', KEYS[i], ARGV[1])
   if score then
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
     local last = KEYS[i + 1] ~= '' and redis.call('HGET', KEYS[i + 1], 'last') or '0'
-    return {tonumber(score) > math.max(now, tonumber(last)) and 'scheduled' or 'queued'}
+    local waits = tonumber(score) > math.max(now, tonumber(last)) and redis.call('EXISTS', KEYS[3]) == 0 -- a call that runs has the score of its claim
+    return {waits and 'scheduled' or 'queued'}
   end
 end
 local receipt = redis.call('GET', KEYS[1])

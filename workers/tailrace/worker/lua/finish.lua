@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- End jobs. KEYS: line, queue, hand, dead letters, calls. ARGV: epoch, start of a payload's key, of a receipt's, of a listener's, ms that
+-- End jobs. KEYS: line, queue, hand, dead letters, calls, their bell. ARGV: epoch, start of a payload's key, of a receipt's, of a listener's, ms that
 -- receipts are kept, dead letters at most, their bytes at most; then for each batch: field, "1" if all of it ends, how many notes, and for each
 -- note: position, receipt ('' for none), listener (''), reason of a dead letter (''), path, "1" if the job goes to the calls.
 -- Where not all of a batch ends, what ends has a note each. What isn't in hand under its ticket any more has ended before, and is passed over.
@@ -18,6 +18,7 @@ local function end_noted(batch, at)
   end
   if ARGV[at + 5] == '1' then
     redis.call('ZADD', KEYS[5], 'NX', batch.scores[position], id)
+    ring(KEYS[6])
     batch.ids[position] = false -- its payload stays
     return
   end

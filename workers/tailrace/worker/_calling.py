@@ -1,0 +1,119 @@
+"""The calls of one worker process: their connections, arq's start and end, and arq's sign of health."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import msgspec
+from arq.connections import ArqRedis
+from arq.constants import health_check_key_suffix
+from redis.asyncio import Redis
+
+from tailrace.log import connect
+from tailrace.wire import Keys
+from tailrace.worker._application import Application
+from tailrace.worker._calls import Calls, CallTerms
+from tailrace.worker._claims import CallQueue
+from tailrace.worker._config import WorkerConfig
+from tailrace.worker._emitter import Emitter
+from tailrace.worker._every import Clock, cron_jobs
+from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
+from tailrace.worker._queue import QueueLimits
+from tailrace.worker._runner import Limits, Runner
+from tailrace.worker._stopping import before
+
+_PAUSE_S = 1.0
+_CONNECTIONS = 1000  # a function may ask for as many as it likes
+_log = logging.getLogger(__name__)
+
+
+class Means(NamedTuple):
+    """What calls share with the rest of the worker."""
+
+    emitter: Emitter
+    limits: QueueLimits
+    patience: Patience
+
+
+async def serve_calls(config: WorkerConfig, application: Application, means: Means, stopping: asyncio.Event) -> None:
+    """Run calls until it is time to stop."""
+    async with _connected(config) as (redis, bell):
+        terms, limits = application.terms, means.limits._replace(lease_ms=round(config.call_lease_s * 1000))
+        queue = CallQueue(redis, bell, Keys(config.prefix), limits, uuid4().hex[:12])
+        how = Limits(terms.job_timeout or config.call_timeout_s, terms.max_tries or config.call_tries)
+        runner = Runner(application, means.emitter, how, queue.key)
+        runner.ctx["redis"] = redis
+        clock = Clock([*cron_jobs(application.functions), *application.cron_jobs], queue, terms.timezone)
+        calls = Calls(application, queue, runner, clock, _terms(config, application, means.patience))
+        if not await before(stopping, _started(application, runner.ctx)):
+            return
+        health = asyncio.create_task(_tell(redis, calls, application))
+        try:
+            await _again_and_again(calls, stopping)
+        finally:
+            health.cancel()
+            await asyncio.wait([health])
+            await runner.hook(application.hooks.on_shutdown, runner.ctx)
+
+
+@asynccontextmanager
+async def _connected(config: WorkerConfig) -> AsyncIterator[tuple[ArqRedis, Redis]]:
+    url = config.queue_redis or config.redis
+    pool = connect(url, timeout_s=10, connections=_CONNECTIONS).connection_pool
+    redis = ArqRedis(pool, msgspec.json.encode, msgspec.json.decode, default_queue_name=Keys(config.prefix).calls())
+    bell = connect(url, timeout_s=config.calls_poll_s + 5, connections=2)
+    try:
+        yield redis, bell
+    finally:
+        await bell.aclose()
+        await redis.aclose(close_connection_pool=True)
+
+
+def _terms(config: WorkerConfig, application: Application, patience: Patience) -> CallTerms:
+    terms = application.terms
+    drain_s = config.drain_s if terms.job_completion_wait is None else terms.job_completion_wait
+    at_once = terms.max_jobs or config.max_calls
+    return CallTerms(patience, at_once, config.calls_poll_s, config.call_lease_s, drain_s, config.function_wait_s)
+
+
+async def _started(application: Application, ctx: dict[Any, Any]) -> bool:
+    """Call the application's `on_startup` until it succeeds; pushes don't wait for it."""
+    while start := application.hooks.on_startup:
+        try:
+            await start(ctx)
+        except Exception:  # noqa: BLE001 - it is logged, and tried again
+            _log.exception("on_startup failed: calls wait")
+            await asyncio.sleep(_PAUSE_S)
+        else:
+            break
+    return True
+
+
+async def _again_and_again(calls: Calls, stopping: asyncio.Event) -> None:
+    """Go on after what nobody has thought of; calls that ran then run again when their claims have run out."""
+    while not stopping.is_set():
+        try:
+            await calls.serve(stopping)
+        except* Exception:  # noqa: BLE001 - logged, and pushes go on
+            _log.exception("calls stopped: beginning again")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _PAUSE_S)
+
+
+async def _tell(redis: ArqRedis, calls: Calls, application: Application) -> None:
+    """Write the key that `arq --check` and its likes look at."""
+    terms = application.terms
+    key, every_s = terms.health_check_key or calls.queue_key + health_check_key_suffix, terms.health_check_interval
+    while True:
+        with contextlib.suppress(*TROUBLES):
+            queued = await redis.zcard(calls.queue_key)
+            await redis.set(
+                key, f"{datetime.now().astimezone():%b-%d %H:%M:%S} {calls.counts} queued={queued}", px=round((every_s + 1) * 1000)
+            )
+        heed_cancel()
+        await asyncio.sleep(every_s)

@@ -1,0 +1,146 @@
+"""The queue of calls: who runs one holds a claim on it, short and renewed, so a call whose worker dies soon runs again."""
+
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import NamedTuple, cast
+
+from arq.constants import abort_jobs_ss, in_progress_key_prefix, result_key_prefix, retry_key_prefix
+from redis.asyncio import Redis
+
+from tailrace.wire import JOB_PREFIX, Keys
+from tailrace.worker._queue import QueueLimits, common, printable
+from tailrace.worker._scripts import script
+
+ALIVE_MS = 15_000
+"""How long an announcement of a function holds."""
+_AGAIN_MS = 15_000  # a call on a shelf that nobody serves comes up again
+_MARK_MS = 600_000
+_FIELDS = 6
+
+
+class Claimed(NamedTuple):
+    """A call that this worker is to run."""
+
+    id: bytes
+    token: str
+    """Names the claim: whoever has another one can change nothing."""
+    due_ms: float
+    deaths: int
+    """How many workers died running it."""
+    tries: int
+    """How many times it has failed."""
+    aborted: bool
+    payload: bytes | None
+    """None where it is gone, or of another type."""
+
+
+class Ended(NamedTuple):
+    """How a call ended."""
+
+    result: bytes = b""
+    result_ms: int | None = 0
+    """How long the result is kept; None is for ever."""
+    receipt: bytes = b""
+    listener: str = ""
+    reason: str = ""
+    """Makes it a dead letter."""
+    path: str = "$"
+    traceback: str = ""
+
+
+class Again(NamedTuple):
+    """The call has failed, and is to be tried again."""
+
+    wait_ms: int
+    tries: int
+    """How many times it has failed."""
+
+
+class Back(NamedTuple):
+    """The call was stopped, and is to run again as if it had never been started."""
+
+
+Settlement = Ended | Again | Back
+
+
+class CallQueue:
+    """The calls of one system. Each method is one script, and may be sent again until it is answered."""
+
+    def __init__(self, redis: Redis, bell: Redis, keys: Keys, limits: QueueLimits, worker: str) -> None:
+        """`bell` is a client of the same Redis that is used for nothing else."""
+        self.key, self._bell, self._functions, self._missed = keys.calls(), keys.calls_bell(), keys.functions(), keys.missed()
+        self._redis, self._listener, self._keys, self._limits, self._worker = redis, bell, keys, limits, worker
+        self._claim, self._keep, self._settle, self._shelve, self._announce, self._tick = (
+            redis.register_script(script(name)) for name in ("claim", "keep", "settle", "shelve", "announce", "tick")
+        )
+
+    async def claim(self, number: int, most: int, functions: Iterable[str], *, abortable: bool) -> tuple[list[Claimed], float | None]:
+        """Claim calls that are due; also return in how many seconds the next one is. Raises redis.RedisError.
+
+        `number` names the claim among this worker's: sent again, it gives the same calls.
+        """
+        token = f"{self._worker}.{number}"
+        keys = [self.key, self._keys.claimed(self._worker), self._bell, *map(self._keys.shelf, functions)]
+        prefixes = (JOB_PREFIX, in_progress_key_prefix, retry_key_prefix)
+        args: list[str | int] = [token, most, self._limits.bytes, self._limits.lease_ms, *prefixes, abort_jobs_ss if abortable else ""]
+        now, due, *rest = await self._claim(keys=keys, args=args)
+        found = [_claimed(token, rest[start : start + _FIELDS]) for start in range(0, len(rest), _FIELDS)]
+        return found, max(0.0, (float(due) - float(now)) / 1000) if due else None
+
+    async def listen(self, seconds: float) -> None:
+        """Wait for the bell. Raises redis.RedisError."""
+        await cast("Awaitable[object]", self._listener.blpop([self._bell], timeout=cast("int", seconds)))
+
+    async def keep(self, claims: Sequence[Claimed]) -> set[bytes]:
+        """Renew claims, and return the ids of those that are lost. Raises redis.RedisError."""
+        args: list[str | bytes | int] = [self._limits.lease_ms, in_progress_key_prefix]
+        for each in claims:
+            args += (each.id, each.token)
+        return set(await self._keep(keys=[self.key], args=args))
+
+    async def settle(self, settled: Iterable[tuple[Claimed, Settlement]]) -> set[bytes]:
+        """End calls or give them back, and return the ids of those whose claim was lost. Raises redis.RedisError."""
+        args: list[str | bytes | int] = [*common(self._keys, self._limits), in_progress_key_prefix, retry_key_prefix, result_key_prefix]
+        for claimed, settlement in settled:
+            args += (claimed.id, claimed.token, *_flat(settlement))
+        return set(await self._settle(keys=[self.key, self._keys.dead(), self._bell, abort_jobs_ss], args=args))
+
+    async def shelve(self, claimed: Claimed, function: str, patience_ms: int) -> bool:
+        """Leave a call to workers that have its function; return False if none has had it for too long. Raises redis.RedisError."""
+        keys = [self.key, self._functions, self._missed, self._keys.shelf(function), self._bell]
+        args: list[str | bytes | int] = [claimed.id, claimed.token, function, in_progress_key_prefix, ALIVE_MS, patience_ms, _AGAIN_MS]
+        return bool(await self._shelve(keys=keys, args=args))
+
+    async def announce(self, functions: Iterable[str]) -> None:
+        """Say which functions this worker has. Raises redis.RedisError."""
+        await self._announce(keys=[self._functions, self._missed, abort_jobs_ss], args=list(functions))
+
+    async def tick(self, job: str, payload: bytes, due_ms: int, *, once: bool) -> bool:
+        """Enqueue a run of a function that runs by itself, unless another worker has. Raises redis.RedisError.
+
+        Without `once`, a run that has ended, and left no result, may come again.
+        """
+        keys = [self.key, self._keys.tick(job) if once else "", JOB_PREFIX + job, result_key_prefix + job]
+        return bool(await self._tick(keys=keys, args=[job, payload, due_ms, _MARK_MS, 86_400_000]))
+
+    async def to_abort(self, claims: Sequence[Claimed]) -> set[bytes]:
+        """Return the ids of those calls that arq's `Job.abort` named. Raises redis.RedisError."""
+        scores = await self._redis.zmscore(abort_jobs_ss, cast("list[str]", [each.id for each in claims]))
+        return {each.id for each, score in zip(claims, scores, strict=True) if score is not None}
+
+
+def _claimed(token: str, fields: Sequence[bytes]) -> Claimed:
+    job, due, deaths, tries, aborted, payload = fields
+    counted = int(tries) if tries.isdigit() else 0
+    return Claimed(job, token, float(due), int(deaths), counted, aborted == b"1", payload)
+
+
+def _flat(settlement: Settlement) -> list[str | bytes | int]:
+    match settlement:
+        case Again(wait_ms, tries):
+            return ["again", wait_ms, tries, *[""] * 7]
+        case Back():
+            return ["back", *[""] * 9]
+    result, result_ms, receipt, listener, reason, path, trace = settlement
+    kept = "" if result_ms is None else result_ms
+    letter = (printable(reason), printable(path), trace.encode(errors="backslashreplace"))
+    return ["end", "", "", result, kept, receipt, listener, *letter]

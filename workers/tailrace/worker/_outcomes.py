@@ -1,0 +1,167 @@
+"""What becomes of a call, from what its job holds and from how its function ended."""
+
+import random
+import traceback
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from arq.jobs import serialize_result
+from arq.worker import Retry, RetryJob
+
+from tailrace.wire import Job, JobReceipt, JobState, PushError, convert_error, decode_job, encode_receipt
+from tailrace.worker._claims import Again, Claimed, Ended
+from tailrace.worker._functions import RECEIPT, TRANSIENT, Function
+from tailrace.worker._judge import LOST, MAX_DEATHS, listener
+from tailrace.worker._receipts import dead
+
+_MAX_TRACEBACK = 20_000
+_FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 1000, 60_000
+_MAX_NAME = 200  # of a function that isn't here; it becomes part of a key
+_arguments = msgspec.json.Decoder(list[Any])
+_keywords = msgspec.json.Decoder(dict[str, Any])
+
+
+class Unknown(NamedTuple):
+    """The call is of a function that this worker doesn't have."""
+
+    function: str
+    listener: str | None
+
+
+class Unfit(NamedTuple):
+    """The call can't be run."""
+
+    reason: str
+    path: str = "$"
+    listener: str | None = None
+    traceback: str = ""
+
+
+class Call(NamedTuple):
+    """A call that can be run."""
+
+    id: str
+    function: Function
+    args: list[Any]
+    kwargs: dict[str, Any]
+    listener: str | None
+    attempt: int
+    """arq's `job_try`: how many times it has failed, and one."""
+    enqueued_ms: int
+
+    @property
+    def key(self) -> str:
+        """What its events are keyed by: this job, and no other that gets its id later."""
+        return f"{self.id}@{self.enqueued_ms}" if self.enqueued_ms else self.id
+
+
+def read_call(claimed: Claimed, functions: Mapping[str, Function]) -> Call | Unknown | Unfit:
+    """Read what a job asks for."""
+    if claimed.deaths >= MAX_DEATHS:
+        return Unfit(f"{MAX_DEATHS} workers died running this call")
+    if claimed.payload is None:
+        return Unfit(LOST)
+    try:
+        job = decode_job(claimed.payload)
+        args, kwargs = _shape(job)
+    except PushError as error:
+        return Unfit(error.message, error.path)
+    function = functions.get(job.f)
+    if function is None:
+        return Unknown(job.f, listener(job)) if len(job.f) <= _MAX_NAME else missing(job.f, listener(job))
+    asker = kwargs.pop(RECEIPT, None) if function.takes_receipt else None
+    return Call(name(claimed), function, args, kwargs, asker, max(claimed.tries + 1, job.t or 0), job.et)
+
+
+def name(claimed: Claimed) -> str:
+    """Return a call's id as text, whatever bytes a producer chose."""
+    return claimed.id.decode(errors="backslashreplace")
+
+
+def missing(function: str, asker: str | None) -> Unfit:
+    """Give up a call of a function that nobody has."""
+    return Unfit(f"no worker has a function {function!r}", "$.f", asker)
+
+
+def again(call: Call, error: BaseException, most: int, *, retry: bool) -> Again | None:
+    """Say whether a call that has failed is tried again, and when."""
+    if not retry or call.attempt >= most:
+        return None
+    if isinstance(error, Retry):
+        return Again(max(error.defer_score or 0, 0), call.attempt)
+    transient: tuple[type[BaseException], ...] = () if call.function.plain else (*TRANSIENT, *call.function.retry_on)
+    if isinstance(error, (RetryJob, *transient)):
+        return Again(_pause_ms(call.attempt), call.attempt)
+    return None
+
+
+def failed(call: Call, error: BaseException) -> Unfit:
+    """Say why a call isn't tried again."""
+    if isinstance(error, PushError):
+        return Unfit(error.message, error.path, call.listener)
+    kind = f"{type(error).__name__}: {error}"
+    times = f"tried {call.attempt} times" if call.attempt > 1 else "failed"
+    trace = "".join(traceback.format_exception(error))[-_MAX_TRACEBACK:]
+    return Unfit(f"{call.function.name} {times}: {kind}", "$", call.listener, trace)
+
+
+def bury(claimed: Claimed, unfit: Unfit, result: bytes = b"", result_ms: int | None = 0) -> Ended:
+    """Make a call a dead letter."""
+    reason, path, asker, trace = unfit
+    return Ended(result, result_ms, dead(name(claimed), reason, path), asker or "", reason, path, trace)
+
+
+def aborted(call: Call, result: bytes, result_ms: int | None) -> Ended:
+    """End a call that somebody aborted."""
+    return Ended(result, result_ms, encode_receipt(JobReceipt(call.id, JobState.CANCELLED)), call.listener or "")
+
+
+class Span(NamedTuple):
+    """When a call ran, in Unix milliseconds, and from which queue it came."""
+
+    started_ms: int
+    ended_ms: int
+    queue: str
+
+
+def result_of(call: Call, span: Span, value: Any, *, success: bool) -> bytes:
+    """Write a result as arq's clients read it, in JSON."""
+    written = serialize_result(
+        call.function.name,
+        tuple(call.args),
+        call.kwargs,
+        call.attempt,
+        call.enqueued_ms,
+        success,
+        value,
+        span.started_ms,
+        span.ended_ms,
+        f"{call.id}:{call.function.name}",
+        span.queue,
+        call.id,
+        serializer=_encoder.encode,
+    )
+    return written or b""
+
+
+def _shape(job: Job) -> tuple[list[Any], dict[str, Any]]:
+    path = "$.a"
+    try:
+        args = _arguments.decode(job.a)
+        path = "$.k"
+        return args, _keywords.decode(job.k)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PushError(*convert_error(error, path).args) from None
+
+
+def _pause_ms(attempt: int) -> int:
+    longest = min(_FIRST_PAUSE_MS * 2.0 ** (attempt - 1), _LONGEST_PAUSE_MS)
+    return round(longest * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, keeps no secret
+
+
+def _describe(value: Any) -> str:
+    return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else repr(value)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_describe)

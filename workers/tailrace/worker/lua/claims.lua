@@ -1,0 +1,11 @@
+-- A claim: who runs a call, how many workers have died running it, when the claim runs out, and when the call was due. It stands under arq's own
+-- mark that a job runs, and outlives its end, so that a death is counted whenever somebody looks. Needs payload.lua.
+local function read_claim(key)
+  local token, deaths, ends, due = (read_payload(key) or ''):match('^(%S+) (%d+) (%S+) (%S+)$')
+  return token and {token = token, deaths = tonumber(deaths), ends = tonumber(ends), due = due}
+end
+
+local function write_claim(key, token, deaths, ends, due, lease_ms)
+  local value = token .. ' ' .. string.format('%.0f', deaths) .. ' ' .. ends .. ' ' .. due
+  redis.call('SET', key, value, 'PX', string.format('%.0f', lease_ms + 86400000))
+end

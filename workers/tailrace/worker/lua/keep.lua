@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- Keep claims, also those that ran out and that nobody took. KEYS: calls. ARGV: lease_ms, start of a claim's key, then id and token of each.
+-- Returns the ids whose claim is lost.
+local time, lost = redis.call('TIME'), {}
+local ends = string.format('%.0f', time[1] * 1000 + time[2] / 1000 + ARGV[1])
+for i = 3, #ARGV, 2 do
+  local key = ARGV[2] .. ARGV[i]
+  local held = read_claim(key)
+  if held and held.token == ARGV[i + 1] then
+    write_claim(key, held.token, held.deaths, ends, held.due, ARGV[1])
+    redis.call('ZADD', KEYS[1], 'XX', ends, ARGV[i])
+  else
+    lost[#lost + 1] = ARGV[i]
+  end
+end
+return lost

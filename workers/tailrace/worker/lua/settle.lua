@@ -1,0 +1,46 @@
+#!lua flags=allow-oom
+-- End calls, or give them back. KEYS: calls, dead letters, bell, arq's aborts. ARGV: start of a payload's key, of a receipt's, of a listener's, ms
+-- that receipts are kept, dead letters at most, their bytes at most, start of a claim's key, of a count of tries, of a result, then for each call:
+-- id, token, "end", "again" or "back", ms to wait ("again"), tries so far ("again"), result ('' for none), ms that it is kept ('' for ever),
+-- receipt (''), listener (''), reason of a dead letter (''), path, traceback.
+-- Who tries again has failed; who comes back was stopped. Returns the ids whose claim was lost; nothing became of them here.
+local calls, bell = KEYS[1], KEYS[3]
+local time, lost = redis.call('TIME'), {}
+local now = time[1] * 1000 + time[2] / 1000
+
+local function give_back(id, score, claim)
+  redis.call('DEL', claim)
+  redis.call('ZADD', calls, 'XX', score, id)
+  if tonumber(score) <= now then ring(bell) end
+end
+
+local function finish(id, at)
+  local payload = ARGV[1] .. id
+  tell(ARGV[2], ARGV[3], ARGV[4], id, ARGV[at + 7], ARGV[at + 8])
+  if ARGV[at + 9] ~= '' then
+    bury(KEYS[2], ARGV[5], tonumber(ARGV[6]), calls, id, read_payload(payload), ARGV[at + 9], ARGV[at + 10], ARGV[at + 11])
+  end
+  if ARGV[at + 5] ~= '' then
+    local kept = ARGV[at + 6] ~= '' and {'PX', ARGV[at + 6]} or {}
+    redis.call('SET', ARGV[9] .. id, ARGV[at + 5], unpack(kept))
+  end
+  redis.call('DEL', payload, ARGV[7] .. id, ARGV[8] .. id)
+  redis.call('ZREM', calls, id)
+  redis.call('ZREM', KEYS[4], id)
+end
+
+for at = 10, #ARGV, 12 do
+  local id, claim, verb = ARGV[at], ARGV[7] .. ARGV[at], ARGV[at + 2]
+  local held = read_claim(claim)
+  if not held or held.token ~= ARGV[at + 1] then
+    lost[#lost + 1] = id
+  elseif verb == 'end' then
+    finish(id, at)
+  elseif verb == 'back' then
+    give_back(id, held.due, claim)
+  else
+    redis.call('SET', ARGV[8] .. id, ARGV[at + 4], 'PX', 88400000)
+    give_back(id, string.format('%.0f', now + ARGV[at + 3]), claim)
+  end
+end
+return lost
