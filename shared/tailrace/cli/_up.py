@@ -100,7 +100,7 @@ class _House:
             *(self._edge(number, port) for number, port in enumerate(config.edge_port)),
             self._listener("ingest", "ingest", config.ingest_port, *self._origins()),
             self._console(),
-            self._service("worker", "worker", *_repeated("--functions", [_DEMO, *config.functions])),
+            self._service("worker", "worker", "--function-wait-s", "0", *_repeated("--functions", [_DEMO, *config.functions])),
         ]
         self._urls: dict[str, str] = {}
         self._stop = asyncio.Event()
