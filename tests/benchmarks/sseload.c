@@ -3,7 +3,8 @@
 //   ./sseload PORT PATH CONNECTIONS EVENTS SECONDS [LAST_EVENT_ID]
 // 500 connections at most wait for their first bytes at a time, so that no listener's backlog overflows. When all have them it prints
 // {"connected": N, "answered_s": T}. It ends after EVENTS events on each connection, or after three seconds without
-// one since the first, or SECONDS after its start, and prints what it counted.
+// one since the first, or SECONDS after its start, and prints what it counted. Then it holds the connections for LINGER_S or until
+// it is killed, so that what their ends cost a server isn't counted with the deliveries.
 // An event is counted wherever "t": stands; the number after it, in Unix seconds, gives the latency.
 // Connections come from 127.0.0.2, .3, ... so that more than 28,000 fit.
 #define _GNU_SOURCE
@@ -19,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SAMPLES = 4000000, CARRY = 60, AT_ONCE = 500, READY = 1024, QUIET_S = 3 };
+enum { SAMPLES = 4000000, CARRY = 60, AT_ONCE = 500, READY = 1024, QUIET_S = 3, LINGER_S = 10 };
 struct carry { int n; char bytes[CARRY]; };  // the end of a read that may hold half an event
 
 static const char *marker = "\"t\":";
@@ -128,4 +129,7 @@ int main(int argc, char **argv) {
 #define AT(q) (samples ? latency[(long)((samples - 1) * q)] * 1e3 : 0)
   printf("{\"closed\":%d,\"events\":%ld,\"megabytes\":%.1f,\"span_s\":%.4f,\"cpu_s\":%.3f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f}\n",
          closed_, events, bytes / 1e6, last - first, cpu() - used, AT(.5), AT(.99), AT(1.0));
+  fflush(stdout);
+  alarm(LINGER_S);
+  pause();
 }

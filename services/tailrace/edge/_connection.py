@@ -1,6 +1,7 @@
 """Where a subscriber's bytes go: a socket of our own, or any ASGI server's `send`."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -12,25 +13,26 @@ from tailrace.edge._subscriber import Subscriber
 
 EXTENSION = "tailrace.handover"
 """The ASGI extension by which a server offers the socket of a response: `{"take": take(protocol) -> (transport, framed)}`."""
-_LOW_WATER = 8 << 10
 
 
 class SocketConnection(asyncio.Protocol):
     """A socket of our own: all that is kept of a connection beside its subscriber."""
 
-    __slots__ = ("_engine", "_subscriber", "_transport", "framed", "paused")
+    __slots__ = ("_engine", "_subscriber", "_transport", "fd", "framed", "paused", "write")
 
     def __init__(self, engine: Engine, subscriber: Subscriber) -> None:
         self._engine, self._subscriber = engine, subscriber
         self._transport: asyncio.Transport
+        self.fd = -1
         self.framed = self.paused = False
+        self.write: Callable[[bytes], None] = _discard
 
     def begin(self, transport: asyncio.Transport, *, framed: bool) -> None:
-        transport.set_write_buffer_limits(PIECE_BYTES, _LOW_WATER)
-        self._transport, self.framed = transport, framed
-
-    def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        """Take a socket over. From now on the transport keeps nothing back, but what the socket doesn't take while it is paused."""
+        transport.set_write_buffer_limits(0, 0)
+        self._transport, self.framed, self.write = transport, framed, transport.write
+        if transport.get_extra_info("sslcontext") is None:
+            self.fd = transport.get_extra_info("socket").fileno()
 
     def backlog(self) -> int:
         return self._transport.get_write_buffer_size()
@@ -40,9 +42,15 @@ class SocketConnection(asyncio.Protocol):
             if self.framed:
                 self._transport.write(LAST_CHUNK)
             self._transport.close()
+        self._over()
 
     def cut(self) -> None:
         self._transport.abort()
+        self._over()
+
+    def _over(self) -> None:
+        """Let nothing follow, though the socket stays open until all is sent and `connection_lost` has been called."""
+        self.fd, self.write = -1, _discard
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -53,6 +61,10 @@ class SocketConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         self._engine.leave(self._subscriber)
+
+
+def _discard(data: bytes) -> None:
+    """Write nothing: the stream is over."""
 
 
 def hand_over(scope: Scope, engine: Engine, subscriber: Subscriber) -> SocketConnection | None:
@@ -71,6 +83,7 @@ def hand_over(scope: Scope, engine: Engine, subscriber: Subscriber) -> SocketCon
 class SendConnection:
     """Keeps at most two pieces, and says so, while the server's `send` waits for a slow client."""
 
+    fd = -1
     framed = False
 
     def __init__(self, engine: Engine, subscriber: Subscriber) -> None:

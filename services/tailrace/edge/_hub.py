@@ -1,7 +1,8 @@
 """Fan-out: a batch of events to every live subscriber that it touches, in one write each."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from os import write
 
 from tailrace.edge._core import Core
 from tailrace.edge._frames import Frame, FrameMaker, Piece, Positions, chunked, pieces
@@ -21,7 +22,9 @@ class Hub:
     def __init__(self, core: Core) -> None:
         self._tails, self._meter = core.tails, core.meter
         self._channels: dict[str, set[Subscriber]] = {}
-        self._pending: dict[Subscriber, list[Piece]] = {}
+        self._plain: set[Subscriber] = set()
+        """Those whose streams aren't framed as chunks; few."""
+        self._pending: set[Subscriber] = set()
         self._before: Positions = ()
         self.behind: set[Subscriber] = set()
         """The others, which the hub leaves alone."""
@@ -37,15 +40,14 @@ class Hub:
             return tuple(subscriber.behind.positions)
         return self._before if subscriber in self._pending else self.position
 
-    def has_pending(self, subscriber: Subscriber) -> bool:
-        return subscriber in self._pending
-
     def join(self, subscriber: Subscriber) -> None:
         """Make a subscriber live; it has everything up to `position`."""
         subscriber.behind = None
         self.behind.discard(subscriber)
         for channel in subscriber.channels:
             self._channels.setdefault(channel, set()).add(subscriber)
+        if subscriber.connection is not None and not subscriber.connection.framed:
+            self._plain.add(subscriber)
 
     def put_behind(self, subscriber: Subscriber, positions: Positions, *, slow: bool = False) -> Behind:
         """Take a live subscriber out of fan-out, with a position to catch up from."""
@@ -57,7 +59,8 @@ class Hub:
     def remove(self, subscriber: Subscriber) -> None:
         """Forget a subscriber."""
         self.behind.discard(subscriber)
-        self._pending.pop(subscriber, None)
+        self._pending.discard(subscriber)
+        self._plain.discard(subscriber)
         if subscriber.behind:
             return
         for channel in subscriber.channels:
@@ -73,13 +76,19 @@ class Hub:
     async def deliver(self, batch: Batch, before: Positions) -> None:
         """Write a batch, which the tails have taken already, to whom it touches; `before` is where they were."""
         frames = self._frames(batch, before)
-        if frames:
-            self._before = before
-            self._pending = self._addressed(frames)
-            while self._pending:
-                self._deliver_slice()
-                if self._pending:
+        self._before = before
+        self._pending = set().union(*[self._channels[channel] for channel in frames])
+        written = 0
+        for members, parts in self._addressed(frames):
+            size = max(1, SLICE // len(parts))
+            for start in range(0, len(members), size):
+                if written >= SLICE:
                     await asyncio.sleep(0)
+                    written = 0
+                some = self._pending.intersection(members[start : start + size])
+                self._pending -= some
+                written += len(some) * len(parts)
+                self._write(some, parts)
 
     def _frames(self, batch: Batch, before: Positions) -> dict[str, list[tuple[int, Frame]]]:
         maker, channels = FrameMaker(self._tails, before), self._channels
@@ -94,43 +103,66 @@ class Hub:
                     maker.positions[shard] = entry.id
         return frames
 
-    def _addressed(self, frames: dict[str, list[tuple[int, Frame]]]) -> dict[Subscriber, list[Piece]]:
-        """Choose what each subscriber gets; those touched through the same channels share the same bytes."""
+    def _addressed(self, frames: dict[str, list[tuple[int, Frame]]]) -> Iterator[tuple[list[Subscriber], list[Piece]]]:
+        """Choose who gets what: those touched through the same channels share the same bytes."""
+        for names, members in self._touched(list(frames)).items():
+            parts = _joined([frames[name] for name in names])
+            plain = self._plain.intersection(members)
+            if plain:
+                yield list(plain), parts
+            chunks = [Piece(chunked(data), position) for data, position in parts]
+            yield [each for each in members if each not in plain] if plain else members, chunks
+
+    def _touched(self, names: Sequence[str]) -> dict[tuple[str, ...], list[Subscriber]]:
+        """Sort subscribers by those of some channels that they are in."""
+        groups: dict[tuple[str, ...], list[Subscriber]] = {(name,): list(self._channels[name]) for name in names}
+        if sum(map(len, groups.values())) == len(self._pending):  # nobody is in two of them
+            return groups
         touched: dict[Subscriber, tuple[str, ...]] = {}
-        for channel in frames:
-            only = (channel,)
-            for subscriber in self._channels[channel]:
+        for only, members in groups.items():
+            for subscriber in members:
                 so_far = touched.get(subscriber)
                 touched[subscriber] = only if so_far is None else so_far + only
-        made: dict[tuple[tuple[str, ...], bool], list[Piece]] = {}
-        addressed = {}
-        for subscriber, names in touched.items():
-            key = names, subscriber.connection is not None and subscriber.connection.framed
-            if key not in made:
-                made[key] = _joined([frames[name] for name in names], framed=key[1])
-            addressed[subscriber] = made[key]
-        return addressed
+        groups = {}
+        for subscriber, several in touched.items():
+            groups.setdefault(several, []).append(subscriber)
+        return groups
 
-    def _deliver_slice(self) -> None:
-        pending = self._pending
-        count = min(SLICE, len(pending))
-        self._meter.deliveries += count
-        for _ in range(count):
-            subscriber, parts = pending.popitem()
-            connection = subscriber.connection
-            if connection is None:
-                continue
-            at = self._before
-            for data, after in parts:
-                if connection.paused:
-                    self._meter.fell_behind += 1
-                    self.put_behind(subscriber, at, slow=True)
-                    break
-                connection.write(data)
-                at = after
+    def _write(self, subscribers: set[Subscriber], parts: Sequence[Piece]) -> None:
+        self._meter.deliveries += len(subscribers)
+        at = self._before
+        for data, after in parts:
+            if slow := _write_to_all(subscribers, data):
+                self._fall_behind(slow, at)
+                subscribers.difference_update(slow)
+            at = after
+
+    def _fall_behind(self, subscribers: Iterable[Subscriber], at: Positions) -> None:
+        for subscriber in subscribers:
+            self._meter.fell_behind += 1
+            self.put_behind(subscriber, at, slow=True)
 
 
-def _joined(frames: Iterable[list[tuple[int, Frame]]], *, framed: bool) -> list[Piece]:
+def _write_to_all(subscribers: Iterable[Subscriber], data: bytes) -> list[Subscriber]:
+    """Write the same bytes to each, and return those whose sockets are full.
+
+    It is what an edge does most: nothing but the kernel is called.
+    """
+    size, slow = len(data), list[Subscriber]()
+    for subscriber in subscribers:
+        connection = subscriber.connection
+        if connection is None or connection.paused:
+            slow.append(subscriber)
+            continue
+        try:
+            sent = write(connection.fd, data)
+        except OSError:
+            sent = 0
+        if sent != size:
+            connection.write(data[sent:])
+    return slow
+
+
+def _joined(frames: Iterable[list[tuple[int, Frame]]]) -> list[Piece]:
     ordered = sorted([numbered for channel in frames for numbered in channel])
-    parts = pieces([frame for _, frame in ordered])
-    return [Piece(chunked(data) if framed else data, position) for data, position in parts]
+    return list(pieces([frame for _, frame in ordered]))

@@ -1,6 +1,6 @@
 """A subscriber: one connection, *live* when the hub writes to it, *behind* when it has a position to catch up from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tailrace.edge._frames import chunked
@@ -11,12 +11,15 @@ from tailrace.wire import bucket
 class Connection(Protocol):
     """Where a subscriber's bytes go: a socket of our own, or a server's `send`."""
 
+    fd: int
+    """Where bytes can be sent past `write` while it isn't paused, or -1: a socket that takes them without waiting."""
     framed: bool
     """Whether what is written has to be framed as chunks of HTTP/1.1."""
     paused: bool
     """Whether the client takes less than it is sent."""
 
-    def write(self, data: bytes) -> None:
+    @property
+    def write(self) -> Callable[[bytes], None]:
         """Send, or keep until it can be sent."""
 
     def backlog(self) -> int:
