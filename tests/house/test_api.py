@@ -32,7 +32,7 @@ API = {
         AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Generations HistoryPolicy
         HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY
         RawEntry RefusedError Registry STATE_S check_layout check_redis connect connect_reader follow
-        outcome_field redact whole_entries
+        outcome_field read_outcome redact whole_entries
     """,
     "tailrace.push": """
         Batch BlockingBatch BlockingJob BlockingPusher Job JobReceipt JobState Push PushError Pusher

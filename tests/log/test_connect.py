@@ -58,8 +58,8 @@ def test_a_history_rule_that_cannot_be_read_says_what_is_needed() -> None:
 
 def test_the_first_rule_that_fits_holds() -> None:
     policy = HistoryPolicy("client:*=10/1000/120 *=100/10000/3600")
-    assert policy.limits("client:x", 10) == (10, 120)
-    assert policy.limits("room:1", 10) == (100, 3600)
-    assert policy.limits("room:1", 5000) == (2, 3600)
-    assert policy.limits("room:1", 50_000) == (1, 3600)
-    assert HistoryPolicy("a=1/1/1").limits("b", 1) == (0, 0)
+    assert policy.rule("client:x", 10) == "10 120"
+    assert policy.rule("room:1", 10) == "100 3600"
+    assert policy.rule("room:1", 5000) == "2 3600"
+    assert policy.rule("room:1", 50_000) == "1 3600"
+    assert HistoryPolicy("a=1/1/1").rule("b", 1) == ""

@@ -16,6 +16,7 @@ from tailrace.log import (
     RefusedError,
     connect,
     outcome_field,
+    read_outcome,
 )
 from tailrace.wire import Keys, encode_json_block, id_at
 
@@ -102,8 +103,8 @@ async def test_a_deposed_holder_appends_nothing_and_its_outcomes_are_kept(redis:
     writer = LogWriter(redis, KEYS, 0)
     await writer.raise_epoch(0, 1)
     first = await writer.commit(0, 1, 1, [], events("a"))
-    assert await writer.raise_epoch(0, 2) == {outcome_field(1, 1): first}
-    assert await writer.raise_epoch(0, 2) == {outcome_field(1, 1): first}
+    assert await writer.raise_epoch(0, 2) == {outcome_field(1, 1): read_outcome(first)}
+    assert await writer.raise_epoch(0, 2) == {outcome_field(1, 1): read_outcome(first)}
     with pytest.raises(RefusedError) as refused:
         await writer.commit(0, 1, 2, [], events("a"))
     assert refused.value.epoch == 2

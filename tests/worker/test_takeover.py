@@ -1,14 +1,15 @@
 """Taking over: what a holder that died, was paused or was cut off has left, ends whole, once and in order."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import pytest
 
-from tailrace.log import LogWriter, NewEvent, RefusedError
+from tailrace.log import LogWriter, NewEvent, RefusedError, read_outcome
 from tailrace.wire import JobState, bucket, format_id
-from tailrace.worker._queue import Queue, QueueLimits, Taken
-from tailrace.worker._triage import sort
+from tailrace.worker._queue import Queue, QueueLimits, Taken, TakenJob
+from tailrace.worker._triage import judge_batch
 from tests.support.wait import wait_until
 from tests.worker.support import Bench, bench, data_of, payload, working
 
@@ -45,7 +46,7 @@ async def test_what_was_appended_is_not_appended_again(any_redis_url: str) -> No
             assert await seen.jobs("room:1") == [0, 1, 2, 3]
             log = await seen.log()
             assert [receipt.receipts[0].id for receipt in receipts] == [format_id(entry.id) for entry in log]
-            assert [entry.id for entry in log[:2]] == [each.id for each in appended]
+            assert [entry.id for entry in log[:2]] == [each.id for each in read_outcome(appended)]
             await seen.push("more", "room:1", {"job": 4})
             await seen.appended(5)
             await wait_until(partial(_remembers_nothing, seen))
@@ -190,12 +191,12 @@ async def test_several_workers_share_partitions_and_stand_by_for_each_other(redi
 async def test_a_fault_of_ours_costs_a_lease_and_not_the_worker(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong in the loop may be a job's doing; it counts as a death, and at three the job leaves."""
 
-    def poisoned(taken: Taken, *args: Any) -> Any:
-        if b"poison" in [job.id for job in taken.jobs] and taken.deaths < 3:
+    def poisoned(jobs: Sequence[TakenJob], deaths: int, *args: Any) -> Any:
+        if b"poison" in [job.id for job in jobs] and deaths < 3:
             raise ZeroDivisionError
-        return sort(taken, *args)
+        return judge_batch(jobs, deaths, *args)
 
-    monkeypatch.setattr("tailrace.worker._hold.sort", poisoned)
+    monkeypatch.setattr("tailrace.worker._hold.judge_batch", poisoned)
     async with bench(redis_url) as seen, working(redis_url, lease_s=0.5):
         for job in ("before", "poison", "after"):
             await seen.push(job, "room:1")

@@ -13,6 +13,7 @@ from tailrace.log._write import (
     NewEvent,
     RefusedError,
     outcome_field,
+    read_outcome,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "connect_reader",
     "follow",
     "outcome_field",
+    "read_outcome",
     "redact",
     "whole_entries",
 ]

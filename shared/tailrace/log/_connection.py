@@ -1,8 +1,9 @@
-"""Connections of redis-py's, without two of its traps."""
+"""Connections of redis-py's, without two of its traps, and faster."""
 
 import asyncio
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -15,6 +16,12 @@ class _Sound(AbstractConnection):
     Before Python 3.12, `asyncio.wait_for`, which redis-py sends in, loses a cancellation that comes as a command goes
     out (CPython #86296).
     """
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """Write a command in Redis' protocol, as redis-py does, in C."""
+        name, *rest = args
+        words = name.encode().split() if isinstance(name, str) else name.split()
+        return [pack_command((*words, *rest))]
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
         task = asyncio.current_task()

@@ -1,6 +1,7 @@
 """How much of each channel is kept for replays."""
 
 import re
+import sys
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -20,13 +21,23 @@ class HistoryRule(NamedTuple):
     seconds: int
 
 
+_NONE = HistoryRule("", 0, 0, 0)
+
+
+class _Found(NamedTuple):
+    text: str
+    largest: int
+    """The largest event that a history has room for as many of as it may have entries."""
+    rule: HistoryRule
+
+
 class HistoryPolicy:
     """Finds a channel's rule: the first whose pattern (`*` matches anything) fits."""
 
     def __init__(self, text: str = DEFAULT_HISTORY) -> None:
         """Read rules of the form `PATTERN=ENTRIES/BYTES/SECONDS`, with spaces between. Raises SetupError."""
         self.rules = tuple([self._rule(part) for part in text.split()])
-        self._found: dict[str, HistoryRule] = {}
+        self._found: dict[str, _Found] = {}
 
     @staticmethod
     def _rule(part: str) -> HistoryRule:
@@ -36,19 +47,19 @@ class HistoryPolicy:
             raise SetupError(message)
         return HistoryRule(match["pattern"], int(match["entries"]), int(match["bytes"]), int(match["seconds"]))
 
-    def limits(self, channel: str, size: int) -> tuple[int, int]:
-        """Return how many entries a channel's history keeps, and for how many seconds, when an event joins it.
+    def rule(self, channel: str, size: int) -> str:
+        """Write how many entries a channel's history keeps, and for how many seconds, when an event joins it: `100 3600`; '' for none.
 
         `size` is the event's, in bytes: large ones leave room for fewer.
         """
-        rule = self._found.get(channel) or self._find(channel)
-        if not rule.seconds or not rule.entries:
-            return 0, 0
-        return min(rule.entries, max(1, rule.bytes // max(size, 1))), rule.seconds
+        text, largest, rule = self._found.get(channel) or self._find(channel)
+        return text if size <= largest else f"{max(1, rule.bytes // size)} {rule.seconds}"
 
-    def _find(self, channel: str) -> HistoryRule:
+    def _find(self, channel: str) -> _Found:
         if len(self._found) >= _CACHED:
             self._found.clear()
-        none = HistoryRule("", 0, 0, 0)
-        self._found[channel] = found = next((rule for rule in self.rules if fnmatchcase(channel, rule.pattern)), none)
+        rule = next((rule for rule in self.rules if fnmatchcase(channel, rule.pattern)), _NONE)
+        kept = rule.entries and rule.seconds
+        found = _Found(f"{rule.entries} {rule.seconds}", rule.bytes // rule.entries, rule) if kept else _Found("", sys.maxsize, rule)
+        self._found[channel] = found
         return found

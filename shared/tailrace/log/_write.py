@@ -5,6 +5,7 @@ from secrets import choice
 from string import ascii_letters, digits
 from typing import NamedTuple
 
+import msgspec
 from redis.asyncio import Redis
 
 from tailrace.log._history import HistoryPolicy
@@ -13,6 +14,7 @@ from tailrace.wire import LABEL_LENGTH, Keys, TailraceError, parse_id
 
 STATE_S = 86_400
 """How long a channel's last id says for certain what came before (the key lives an hour longer)."""
+_encode = msgspec.msgpack.encode
 
 
 class RefusedError(TailraceError):
@@ -76,10 +78,10 @@ class LogWriter:
     async def append(self, events: Sequence[NewEvent]) -> list[Appended]:
         """Append events outside the line, in one script. Raises redis.RedisError."""
         keys = [self._keys.log(self.shard), self._keys.generations(self.shard)]
-        return _outcome(await self._emit(keys=keys, args=[*self._common(), *self._flat(events)]))
+        return read_outcome(await self._emit(keys=keys, args=self._packed(events)))
 
-    async def commit(self, partition: int, epoch: int, number: int, forget: Sequence[str], events: Sequence[NewEvent]) -> list[Appended]:
-        """Append in the line: once per epoch and number, however often it is sent, and in the numbers' order.
+    async def commit(self, partition: int, epoch: int, number: int, forget: Sequence[str], events: Sequence[NewEvent]) -> bytes:
+        """Append in the line: once per epoch and number, however often it is sent, and in the numbers' order; return the outcome.
 
         `forget` names outcomes (fields of `raise_epoch`, or `outcome_field`) of which all jobs have ended.
         Raises RefusedError, EarlyError, redis.RedisError.
@@ -89,14 +91,13 @@ class LogWriter:
             self._keys.generations(self.shard),
             self._keys.commits(self.shard, partition),
         ]
-        args = [*self._common(), epoch, number, len(forget), *forget, *self._flat(events)]
-        verdict, answer = await self._commit(keys=keys, args=args)
+        verdict, answer = await self._commit(keys=keys, args=[*self._packed(events), epoch, number, *forget])
         if verdict == b"refused":
             raise RefusedError(int(answer))
         if verdict == b"early":
             message = f"commit {number} came after commit {int(answer)}"
             raise EarlyError(message)
-        return _outcome(answer)
+        return bytes(answer)
 
     async def raise_epoch(self, partition: int, epoch: int) -> dict[str, list[Appended]]:
         """Shut out all former holders, and return what the shard remembers of their commits, by field.
@@ -106,7 +107,7 @@ class LogWriter:
         verdict, *rest = await self._raise(keys=[self._keys.commits(self.shard, partition)], args=[epoch])
         if verdict == b"refused":
             raise RefusedError(int(rest[0]))
-        return {field.decode(): _outcome(outcome) for field, outcome in zip(rest[::2], rest[1::2], strict=True)}
+        return {field.decode(): read_outcome(outcome) for field, outcome in zip(rest[::2], rest[1::2], strict=True)}
 
     async def forget(self, partition: int, epoch: int, fields: Sequence[str]) -> None:
         """Forget outcomes when there is no commit to name them in. Works while Redis is out of memory."""
@@ -120,15 +121,15 @@ class LogWriter:
         """
         await self._trim(keys=[self._keys.log(self.shard)], args=[round(self.limits.age_s * 1000), self.limits.bytes])
 
-    def _common(self) -> list[str | int]:
-        return [self._keys.shard(self.shard), fresh_label(), STATE_S * 1000]
-
-    def _flat(self, events: Sequence[NewEvent]) -> list[str | bytes | int]:
-        dedupe_ms, limits = round(self.limits.dedupe_s * 1000), self.limits.history.limits
-        flat: list[str | bytes | int] = []
+    def _packed(self, events: Sequence[NewEvent]) -> list[str | bytes | int]:
+        rule = self.limits.history.rule
+        names, blocks, each = list[str](), list[bytes](), list[str | int]()
         for name, channel, block, key in events:
-            flat += (name, channel, block, *limits(channel, len(block)), key, dedupe_ms)
-        return flat
+            names.append(name)
+            blocks.append(block)
+            each += (channel, len(block), rule(channel, len(block)), key)
+        dedupe_ms = round(self.limits.dedupe_s * 1000)
+        return [self._keys.shard(self.shard), fresh_label(), STATE_S * 1000, dedupe_ms, " ".join(names), b"".join(blocks), _encode(each)]
 
 
 def outcome_field(epoch: int, number: int) -> str:
@@ -136,6 +137,8 @@ def outcome_field(epoch: int, number: int) -> str:
     return f"o:{epoch}:{number}"
 
 
-def _outcome(text: bytes) -> list[Appended]:
-    lines = [line.split(" ") for line in text.decode().split("\n") if line]
-    return [Appended(line[0], parse_id(line[1]), len(line) > 2) for line in lines]
+def read_outcome(text: bytes) -> list[Appended]:
+    """Read what became of a commit's events."""
+    names, _, ids = text.decode().partition("\n")
+    each = zip(names.split(" "), ids.split(" "), strict=True)
+    return [Appended(name, parse_id(entry.rstrip("d")), entry.endswith("d")) for name, entry in each if name]

@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 from redis.asyncio import Redis
 
-from tailrace.log import Appended, LogWriter, NewEvent, Registry, outcome_field
-from tailrace.worker._batch import Delivery, commits, events, ticket_of
+from tailrace.log import Appended, LogWriter, NewEvent, Registry, outcome_field, read_outcome
+from tailrace.worker._batch import Delivery, commits, events
 from tailrace.worker._count import count
 from tailrace.worker._memory import Memory
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
@@ -23,6 +23,8 @@ from tailrace.worker._triage import Facts, asked, judge_batch, sort
 _log = logging.getLogger(__name__)
 _TIDY_EVERY_S = 0.5
 _SHORTEST_S = 0.001  # BLPOP waits for ever at 0
+_AT_ONCE = 16
+T = TypeVar("T")
 
 
 class Line(NamedTuple):
@@ -48,7 +50,12 @@ class Batch:
 
     def __init__(self, taken: Taken, deliveries: list[Delivery]) -> None:
         self.taken, self.deliveries = taken, deliveries
+        self.asking = [delivery for delivery in deliveries if delivery.listener is not None]
+        """Deliveries that somebody wants a receipt of."""
         self.appended: dict[str, Appended] = {}
+        """By event name, if somebody asks."""
+        self.outcomes: list[tuple[int, str]] = []
+        """Shard and field of each commit."""
         self.unanswered = 0
         """Commits."""
 
@@ -67,6 +74,7 @@ class Hold:
     def __init__(self, line: Line, grant: Grant, owner: str) -> None:
         self._line, self._queue, self._owner = line, line.queue, owner
         self._epoch, self._left = grant
+        self._tasks = asyncio.TaskGroup()
         self._memory = Memory(len(line.writers))
         self._window: deque[Batch] = deque()
         self._numbers = [0] * len(line.writers)
@@ -78,7 +86,7 @@ class Hold:
 
         Raises, in a group: DeposedError or RefusedError (somebody else holds it), or what else went wrong.
         """
-        async with asyncio.TaskGroup() as tasks:
+        async with self._tasks as tasks:
             feed = tasks.create_task(self._feed(stopping))
             helpers = [tasks.create_task(self._renew()), tasks.create_task(self._tidy()), tasks.create_task(self._finish())]
             helpers += [tasks.create_task(self._send(shard)) for shard in range(len(self._line.writers))]
@@ -115,15 +123,21 @@ class Hold:
 
     async def _feed(self, stopping: asyncio.Event) -> None:
         await self._take_over()
-        while not stopping.is_set():
-            mine = [batch.taken.field for batch in self._window]
-            ask = partial(self._queue.take, self._epoch, mine)
-            taken, idle_s = await self._line.queue_patience.ask(ask)
-            if taken:
-                await self._start(taken)
-                await self._shorter(1 if taken.deaths else self._line.window)
-            else:
+        ahead: asyncio.Task[tuple[Taken | None, float | None]] | None = None
+        while ahead or not stopping.is_set():
+            taken, idle_s = await (ahead or self._take())
+            ahead = None
+            if not taken:
                 await self._listen(idle_s)
+                continue
+            if idle_s == 0 and not taken.deaths and not stopping.is_set():  # there is more: Redis gets it ready while this batch is judged
+                ahead = self._tasks.create_task(self._take(taken))
+            await self._start(taken)
+            await self._shorter(1 if taken.deaths else self._line.window)
+
+    async def _take(self, *ahead_of: Taken) -> tuple[Taken | None, float | None]:
+        mine = [taken.field for taken in (*[batch.taken for batch in self._window], *ahead_of)]
+        return await self._line.queue_patience.ask(partial(self._queue.take, self._epoch, mine))
 
     async def _listen(self, idle_s: float | None) -> None:
         """Wait for the bell, but no longer than to the next job that is due or may have come in without ringing."""
@@ -135,10 +149,14 @@ class Hold:
 
     async def _start(self, taken: Taken) -> None:
         begun = self._memory.begun
-        judged = judge_batch(taken, begun)
+        judged = [each async for part in _parts(taken.jobs) for each in judge_batch(part, taken.deaths, begun)]
         inherited = not taken.field.startswith(f"{self._epoch}.")
         facts = Facts(begun, await self._count(asked(judged, begun)), self._memory.last if inherited else ())
-        endings, deliveries = sort(taken, judged, facts)
+        endings, deliveries = [], list[Delivery]()
+        async for part in _parts(judged):
+            some = sort(taken.now_ms, part, facts)
+            endings += some.endings
+            deliveries += some.deliveries
         _warn([ending for ending in endings if ending.reason])
         if endings:  # they leave before anything of this batch, or a later one, is appended
             await self._end([Ended(taken.field, not deliveries, endings)])
@@ -161,8 +179,7 @@ class Hold:
             for some in commits(new):
                 self._numbers[shard] += 1
                 batch.unanswered += 1
-                field = outcome_field(self._epoch, self._numbers[shard])
-                self._memory.remember(shard, field, {ticket_of(event.name) for event in some})
+                batch.outcomes.append((shard, outcome_field(self._epoch, self._numbers[shard])))
                 self._outbox[shard].put_nowait(Commit(self._numbers[shard], some, batch))
         if not batch.unanswered:
             self._committed.set()
@@ -175,7 +192,9 @@ class Hold:
             number, new, batch = await self._outbox[shard].get()
             forget = self._memory.forgettable(shard)
             ask = partial(writer.commit, partition, self._epoch, number, forget, new)
-            batch.appended.update([(entry.name, entry) for entry in await self._line.log_patience.ask(ask)])
+            outcome = await self._line.log_patience.ask(ask)
+            if batch.asking:
+                batch.appended.update([(entry.name, entry) for entry in read_outcome(outcome)])
             batch.unanswered -= 1
             if not batch.unanswered:
                 self._committed.set()
@@ -195,6 +214,7 @@ class Hold:
             await self._end([Ended(batch.taken.field, whole=True, endings=_receipts(batch, there)) for batch in batches])
             for batch in batches:
                 self._window.popleft()
+                self._memory.over(batch.outcomes)
                 self._memory.end([delivery.ticket for delivery in batch.deliveries])
             self._finished.set()
 
@@ -215,14 +235,19 @@ def _warn(buried: Sequence[Ending]) -> None:
 
 
 def _asking(batches: Iterable[Batch]) -> list[str]:
-    deliveries = [delivery for batch in batches for delivery in batch.deliveries if delivery.listener is not None]
-    return list({push.to for delivery in deliveries for push in delivery.pushes})
+    return list({push.to for batch in batches for delivery in batch.asking for push in delivery.pushes})
 
 
 def _receipts(batch: Batch, there: Mapping[str, int]) -> list[Ending]:
     now_ms = int(batch.taken.now_ms)
     return [
-        Ending(delivery.position, delivered(delivery, batch.appended, there, now_ms), delivery.listener)
-        for delivery in batch.deliveries
-        if delivery.listener is not None
+        Ending(delivery.position, delivered(delivery, batch.appended, there, now_ms), delivery.listener or "") for delivery in batch.asking
     ]
+
+
+async def _parts(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    """Cut a batch, and let what waits for its turn come in between: what is in Redis' hands needs no more than a moment of ours."""
+    for start in range(0, len(items), _AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        yield items[start : start + _AT_ONCE]

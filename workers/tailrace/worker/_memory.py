@@ -33,7 +33,7 @@ class Memory:
             self.remember(shard, field, {ticket_of(each.name) for each in kept})
 
     def remember(self, shard: int, field: str, tickets: set[str]) -> None:
-        """Note that an outcome is needed until these jobs have ended."""
+        """Note that a former holder's outcome is needed until these jobs have ended."""
         if not tickets:
             self._forgettable[shard].append(field)
             return
@@ -41,8 +41,13 @@ class Memory:
         for ticket in tickets:
             self._holding[ticket].append((shard, field))
 
+    def over(self, outcomes: Iterable[tuple[int, str]]) -> None:
+        """Note that all jobs of this holder's own outcomes (shard, field) have ended."""
+        for shard, field in outcomes:
+            self._forgettable[shard].append(field)
+
     def end(self, tickets: Iterable[str]) -> None:
-        """Note that jobs have ended."""
+        """Note that jobs have ended: what former holders did of them is needed no more."""
         for ticket in tickets:
             for index in self.begun.pop(ticket, ()):
                 self.known.pop(f"{ticket}:{index}", None)

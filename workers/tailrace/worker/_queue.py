@@ -161,8 +161,10 @@ def _taken(now_ms: float, reply: list[bytes]) -> Taken:
     field = reply[0].decode()
     series, _, first = field.partition(".")
     start = int(first) - 1
+    given: Iterable[tuple[bytes | None, bytes, bytes | None]] = zip(reply[2::3], reply[3::3], reply[4::3], strict=True)
     jobs = [
-        TakenJob(int(position), f"{series}.{start + int(position)}", job_id, float(due), payload)
-        for position, job_id, due, payload in zip(reply[2::4], reply[3::4], reply[4::4], reply[5::4], strict=True)
+        TakenJob(position, f"{series}.{start + position}", job_id, float(due), payload)
+        for position, (job_id, due, payload) in enumerate(given, 1)
+        if job_id is not None
     ]
     return Taken(field, int(reply[1]), now_ms, tuple(jobs))

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 _PARTS = {
     "acquire": ("batch",),
-    "take": ("batch", "payload"),
+    "take": ("batch",),
     "finish": ("batch", "payload", "bell", "ending"),
     "claim": ("payload", "bell", "claims"),
     "keep": ("payload", "claims"),

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from tailrace.wire import CLIENT_PREFIX, JobReceipt, JobState, PushJob, Receipt, bucket, encode_receipt
 from tailrace.worker._batch import Delivery, blocks, number
 from tailrace.worker._judge import MAX_DEATHS, Bury, Deliver, Move, Verdict, expired, judge, left_out, nobody
-from tailrace.worker._queue import Ending, Taken, TakenJob
+from tailrace.worker._queue import Ending, TakenJob
 from tailrace.worker._receipts import dead
 
-Judged = list[tuple[TakenJob, Verdict]]
+Judged = Sequence[tuple[TakenJob, Verdict]]
 Begun = Mapping[str, Collection[int]]
 """By ticket: the pushes that shards are known to hold."""
 _POISON = Bury(f"{MAX_DEATHS} workers died having this job in hand")
@@ -33,11 +33,11 @@ class Sorted(NamedTuple):
     deliveries: list[Delivery]
 
 
-def judge_batch(taken: Taken, begun: Begun) -> Judged:
+def judge_batch(jobs: Sequence[TakenJob], deaths: int, begun: Begun) -> Judged:
     """Judge each job; one that was there at too many deaths, and of which no shard has a part, isn't even read."""
-    if taken.deaths >= MAX_DEATHS:
-        return [(job, judge(job.payload) if job.ticket in begun else _POISON) for job in taken.jobs]
-    return [(job, _callable(job, judge(job.payload))) for job in taken.jobs]
+    if deaths >= MAX_DEATHS:
+        return [(job, judge(job.payload) if job.ticket in begun else _POISON) for job in jobs]
+    return [(job, _callable(job, judge(job.payload))) for job in jobs]
 
 
 def _callable(job: TakenJob, verdict: Verdict) -> Verdict:
@@ -55,13 +55,13 @@ def asked(judged: Judged, begun: Begun) -> list[str]:
     return list({push.to for verdict in deliver for push in verdict.pushes if push.to.startswith(CLIENT_PREFIX)})
 
 
-def sort(taken: Taken, judged: Judged, facts: Facts) -> Sorted:
+def sort(now_ms: float, judged: Judged, facts: Facts) -> Sorted:
     """Sort a batch."""
     endings, deliveries = [], []
     for job, verdict in judged:
         match verdict:
             case Deliver():
-                delivery = _delivery(job, verdict, taken.now_ms, facts)
+                delivery = _delivery(job, verdict, now_ms, facts)
                 if verdict.pushes and len(delivery.out) == len(verdict.pushes):
                     endings.append(_nothing(delivery))
                 else:

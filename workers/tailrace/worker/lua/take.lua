@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Give out a batch. KEYS: line, queue, hand. ARGV: epoch, jobs at most, bytes of payload at most, start of a payload's key, then the batches
 -- that the holder has. Returns {"refused", the queue's epoch} or {"done", Redis' time in ms, when the next job is due ('' if there is none)},
--- followed by {field, deaths, then position, id, score, payload of each job} if a batch was given out.
+-- followed by {field, deaths, then id, score and payload of each of its jobs} if a batch was given out. An id is nil where the job has ended, and a
+-- payload where it is gone or of another type.
 -- What is in hand and isn't named comes first, whatever the clock says: its answer was lost, or a former holder left it.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'last')
 if state[1] ~= ARGV[1] then return {'refused', state[1] or '0'} end
@@ -24,38 +25,50 @@ for i = 1, #hand, 2 do
 end
 
 local function give_out(position, id, score, payload)
-  local at = #reply
-  reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = position, id, score, payload
+  local at = 3 + position * 3
+  reply[at], reply[at + 1], reply[at + 2] = id, score, payload
+end
+
+local function payloads_of(ids, from, to)
+  local names = {}
+  for i = from, to do names[#names + 1] = payload_prefix .. (ids[i] or '') end
+  return redis.call('MGET', unpack(names))
 end
 
 if left then
   local batch = read_batch(left, value)
   if batch.deaths > 0 and named then return reply end
   redis.call('HSET', KEYS[3], left, write_batch(epoch, batch.deaths, batch.ids, batch.scores))
-  reply[4], reply[5] = left, batch.deaths
-  for position, id in ipairs(batch.ids) do
-    if id then give_out(position, id, batch.scores[position], read_payload(payload_prefix .. id)) end
+  reply[3], reply[4], reply[5] = reply[2], left, batch.deaths -- there may be more
+  for position, payload in ipairs(payloads_of(batch.ids, 1, #batch.ids)) do
+    give_out(position, batch.ids[position], batch.scores[position], payload)
   end
-  reply[3] = reply[2] -- there may be more
   return reply
 end
 
 local due = string.format('%.17g', math.max(now, tonumber(state[2] or '0')))
 local waiting = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', due, 'WITHSCORES', 'LIMIT', 0, most)
-local ids, scores, bytes = {}, {}, 0
+local ids, scores, given, bytes, full, step = {}, {}, 0, 0, false, 1
 for i = 1, #waiting, 2 do
-  local payload = read_payload(payload_prefix .. waiting[i])
-  bytes = bytes + (payload and #payload or 0)
-  if i > 1 and bytes > most_bytes then break end
-  local position = #ids + 1
-  ids[position], scores[position] = waiting[i], waiting[i + 1]
-  if position == 1 then reply[4], reply[5] = '', 0 end
-  give_out(position, waiting[i], waiting[i + 1], payload)
+  ids[#ids + 1], scores[#scores + 1] = waiting[i], waiting[i + 1]
 end
-if #ids > 0 then
-  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, #ids - 1)
-  local last = redis.call('HINCRBY', KEYS[1], 'tickets', #ids)
-  reply[4] = ARGV[1] .. '.' .. string.format('%.0f', last - #ids + 1)
+while given < #ids and not full do -- in small steps, so that not much more is read than is given out
+  for _, payload in ipairs(payloads_of(ids, given + 1, math.min(given + step, #ids))) do
+    bytes = bytes + (payload and #payload or 0)
+    full = given > 0 and bytes > most_bytes
+    if full then break end
+    given = given + 1
+    give_out(given, ids[given], scores[given], payload)
+  end
+  step = math.min(step * 2, 8)
+end
+for i = #ids, given + 1, -1 do
+  ids[i], scores[i] = nil, nil
+end
+if given > 0 then
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, given - 1)
+  local last = redis.call('HINCRBY', KEYS[1], 'tickets', given)
+  reply[4], reply[5] = ARGV[1] .. '.' .. string.format('%.0f', last - given + 1), 0
   redis.call('HSET', KEYS[3], reply[4], write_batch(epoch, 0, ids, scores))
 end
 reply[3] = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or ''
