@@ -38,7 +38,7 @@ async def parent(ctx: Ctx) -> str:
     return str(job.job_id)
 
 
-async def broken(ctx: Ctx) -> None:
+async def raises(ctx: Ctx) -> None:
     raise ValueError("why")
 
 
@@ -77,7 +77,7 @@ async def after_job_end(ctx: Ctx) -> None:
 
 class WorkerSettings:
     functions: ClassVar[list[Any]] = [
-        *(add, context, stubborn, sleepy, parent, broken, murderous),
+        *(add, context, stubborn, sleepy, parent, raises, murderous),
         func(add, name="forgetful", keep_result=0),
         func(sleepy, name="hasty", timeout=0.2),
         func(stubborn, name="once", max_tries=1),

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,3 +93,31 @@ async def slow(message: Message) -> Event:
 
     await anyio.sleep(message.at / 1000)
     return Event("room:slow", {"job": message.text})
+
+
+@function
+async def grows_less(ctx: dict[str, Any], message: Message) -> list[Event]:
+    """Emit three events in the first run and one in each later one, so that a run that comes too late would show."""
+    run = await ctx["redis"].incr(f"runs:{ctx['job_id']}")
+    import anyio
+
+    if run == 1:
+        await anyio.sleep(message.at / 1000)
+    return [Event("room:runs", {"job": run})] * (3 if run == 1 else 1)
+
+
+@function
+async def flaky(ctx: dict[str, Any], message: Message) -> Event:
+    if ctx["job_try"] <= message.at:
+        raise ConnectionResetError(message.text)
+    return Event("room:flaky", {"job": ctx["job_try"]})
+
+
+@function
+async def counts(ctx: dict[str, Any], message: Message) -> Event:
+    return Event("room:counts", {"job": message.text})
+
+
+@function
+def stays(message: Message) -> None:
+    time.sleep(message.at / 1000)

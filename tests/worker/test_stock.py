@@ -131,7 +131,7 @@ async def test_abort(arq: Arq, server: RedisServer) -> None:
 
 async def test_what_fails_is_a_dead_letter_and_tells_the_client(arq: Arq, server: RedisServer) -> None:
     with pytest.raises(RuntimeError, match="ValueError: why"):
-        await result(arq, "broken", _job_id="broken")
+        await result(arq, "raises", _job_id="broken")
     with pytest.raises(RuntimeError, match=r"longer than 0\.2 s"):
         await result(arq, "hasty", 5)
     with pytest.raises(RuntimeError, match="unexpected keyword argument 'c'"):
@@ -142,7 +142,7 @@ async def test_what_fails_is_a_dead_letter_and_tells_the_client(arq: Arq, server
 
 
 async def test_a_client_with_nothing_but_json(arq: Arq, server: RedisServer) -> None:
-    job = await enqueue(arq, "broken")
+    job = await enqueue(arq, "raises")
     plain = await create_pool(RedisSettings.from_dsn(server.url), job_deserializer=msgspec.json.decode, default_queue_name=CALLS)
     job._redis, job._deserializer = plain, msgspec.json.decode
     with pytest.raises(SerializationError, match="ValueError: why"):

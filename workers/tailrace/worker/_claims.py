@@ -12,7 +12,7 @@ from tailrace.worker._scripts import script
 
 ALIVE_MS = 15_000
 """How long an announcement of a function holds."""
-_AGAIN_MS = 15_000  # a call on a shelf that nobody serves comes up again
+_AGAIN_MS = 1000, 15_000  # when a call on a shelf comes up again, should nobody serve it
 _MARK_MS = 600_000
 _FIELDS = 6
 
@@ -107,7 +107,8 @@ class CallQueue:
     async def shelve(self, claimed: Claimed, function: str, patience_ms: int) -> bool:
         """Leave a call to workers that have its function; return False if none has had it for too long. Raises redis.RedisError."""
         keys = [self.key, self._functions, self._missed, self._keys.shelf(function), self._bell]
-        args: list[str | bytes | int] = [claimed.id, claimed.token, function, in_progress_key_prefix, ALIVE_MS, patience_ms, _AGAIN_MS]
+        again_ms = max(_AGAIN_MS[0], min(patience_ms, _AGAIN_MS[1]))
+        args: list[str | bytes | int] = [claimed.id, claimed.token, function, in_progress_key_prefix, ALIVE_MS, patience_ms, again_ms]
         return bool(await self._shelve(keys=keys, args=args))
 
     async def announce(self, functions: Iterable[str]) -> None:

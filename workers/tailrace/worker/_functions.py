@@ -12,14 +12,19 @@ from typing import Any, TypeVar, get_type_hints, overload
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
-from redis.exceptions import ConnectionError as RedisConnectionError, TimeoutError as RedisTimeoutError
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError as RedisTimeoutError,
+)
 
 from tailrace.wire import PUSH, PUSH_MANY, PushError, PushJob, SetupError, check_push, convert_error
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__tailrace_function__"
 CTX, RECEIPT = "ctx", "receipt"
-TRANSIENT = (ConnectionError, TimeoutError, socket.gaierror, RedisConnectionError, RedisTimeoutError)
+TRANSIENT = (ConnectionError, TimeoutError, socket.gaierror, RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
 """What says by itself that it may go well later."""
 
 
