@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from tailrace.log import connect
-from tailrace.push import Pusher
+from tailrace.push import Pusher, QueueFullError
 from tailrace.wire import Keys, decode_entry, id_parts
 from tests.prove.frame import Count
 from tests.prove.ingest_pair import Data, judge, number_of
 from tests.support.wait import wait_until
 
 _AT_ONCE = 1000
+_AGAIN_S = 0.05
 _SOON_MS = 20
 _QUIET_S = 60.0
 
@@ -25,6 +26,8 @@ class Recorder:
     def __init__(self, url: str, shards: int = 1, prefix: str = "tailrace") -> None:
         self._redis, self._keys, self._shards = connect(url, timeout_s=10), Keys(prefix), shards
         self.seen: dict[str, list[int]] = defaultdict(list)
+        self.others = 0
+        """Events of other channels than `room:*`."""
         self.times: list[int] = []
         """When each event was appended, in Unix milliseconds by Redis' clock."""
 
@@ -35,7 +38,10 @@ class Recorder:
             for log, entries in await self._redis.xread(dict(positions), count=_AT_ONCE, block=1000):  # type: ignore[arg-type]
                 for entry_id, fields in entries:
                     entry = decode_entry(entry_id, [part for pair in fields.items() for part in pair])
-                    self.seen[entry.channel].append(number_of(entry))
+                    if entry.channel.startswith("room:"):
+                        self.seen[entry.channel].append(number_of(entry))
+                    else:
+                        self.others += 1
                     self.times.append(id_parts(entry.id)[0])
                 positions[log] = entries[-1][0]
 
@@ -76,10 +82,11 @@ class SteadyLoad:
         self._pusher, self._rate = pusher, rate
         self.accepted = {f"room:{number}": 0 for number in range(channels)}
         """By channel: how many pushes."""
+        self.refused = 0
         self._stop = False
 
     async def run(self, most: int = 1 << 60) -> None:
-        """Push until told to stop, or so many."""
+        """Push until told to stop, or so many; may be called again for more."""
         async with asyncio.TaskGroup() as tasks:
             for place, channel in enumerate(self.accepted):
                 share = most // len(self.accepted) + (place < most % len(self.accepted))
@@ -95,12 +102,22 @@ class SteadyLoad:
     async def _channel(self, channel: str, place: int, most: int) -> None:
         pause_s = len(self.accepted) / self._rate
         begun = time.monotonic() + place / self._rate
-        for number in range(most):
-            await asyncio.sleep(max(0.0, begun + number * pause_s - time.monotonic()))
+        first = self.accepted[channel]
+        for number in range(first, first + most):
+            await asyncio.sleep(max(0.0, begun + (number - first) * pause_s - time.monotonic()))
             if self._stop:
                 return
-            await self._pusher.push(channel, Data(number), stamp=False, receipt=False)
+            while not await self._accepted(channel, number):
+                self.refused += 1
+                await asyncio.sleep(_AGAIN_S)
             self.accepted[channel] = number + 1
+
+    async def _accepted(self, channel: str, number: int) -> bool:
+        try:
+            await self._pusher.push(channel, Data(number), stamp=False, receipt=False)
+        except QueueFullError:
+            return False
+        return True
 
     def judge(self, seen: dict[str, list[int]]) -> Count:
         """Hold what was accepted against what was appended."""
