@@ -48,9 +48,9 @@ POINTS: dict[str, Callable[[random.Random], Snare]] = {
     "after finish was sent, before its answer": lambda _: Snare(_nth("finish", 1), _nothing, after=True),
     "between commits on two shards": _between_shards,
     "in the middle of a push_many": _in_the_middle("commit"),
+    "while a function's events are appended, between two emits": _in_the_middle("emit"),
 }
-FUNCTION = "while a function runs, between two emits"
-TAKEN, SENT, ANSWERED, *_, MANY = POINTS
+TAKEN, SENT, ANSWERED, *_, MANY, FUNCTION = POINTS
 
 
 class Shot(NamedTuple):
@@ -145,7 +145,9 @@ def _servers(stack: AsyncExitStack) -> Iterator[Servers]:
     yield Servers(first, second)
 
 
-_WHERE = "at a point in the life of a job: between take, commits, finish and their answers, on two shards, inside a `push_many`"
+_WHERE = (
+    "at a point in the life of a job: between take, commits, finish and their answers, on two shards, inside a `push_many`, between emits"
+)
 
 
 def _trial(fault: str, does: str, full: int, minutes: float) -> Trial:

@@ -23,7 +23,7 @@ from tests.support.trap import Call, Snare, Trap
 from tests.support.wait import wait_until
 
 SHARDS, CHANNELS = 2, 6
-LEASE_S = 1.0
+_LEASES = ("--lease-s", "1", "--call-lease-s", "2")
 _SETTLED_S = 60.0
 
 
@@ -44,7 +44,7 @@ class Pair:
         self._servers, self.keys, self._without = servers, Keys(prefix), protection
         with without(protection):
             self.trap = Trap()
-        self._names = list(_channels())
+        self._names, self._called = list(_channels("room")), list(_channels("called"))
         self._numbers = itertools.count()
         self._expected: dict[str, list[int]] = defaultdict(list)
         self._batches: list[tuple[Batch, Sequence[int]]] = []
@@ -63,7 +63,7 @@ class Pair:
             for number in range(2):
                 logs = await stack.enter_async_context(self.trap.door(number, self._servers.logs.port))
                 queue = await stack.enter_async_context(self.trap.door(number, self._servers.queue.port))
-                flags = ["--prefix", self.keys.prefix, "--shards", str(SHARDS), "--lease-s", str(LEASE_S), *arguments]
+                flags = ["--prefix", self.keys.prefix, "--shards", str(SHARDS), *_LEASES, *arguments]
                 worker = Unprotected(self._without, "--redis", logs, "--queue-redis", queue, *flags)
                 await asyncio.to_thread(worker.start)
                 stack.callback(worker.__exit__)
@@ -105,8 +105,8 @@ class Pair:
         """Have a function emit so many events."""
         numbers = list(itertools.islice(self._numbers, count))
         for number in numbers:
-            self._expected[self._channel(number)].append(number)
-        await self._pusher.call("tell", Told(self._names, numbers[0], count), receipt=False)
+            self._expected[self._called[number % CHANNELS]].append(number)
+        await self._pusher.call("tell", Told(self._called, numbers[0], count), receipt=False)
 
     async def _enqueue(self, numbers: Sequence[int], *, many: bool) -> None:
         asks = random.Random(numbers[0]).random() < 0.5
@@ -175,8 +175,8 @@ def judge(expected: Sequence[int], seen: Sequence[int]) -> Count:
     )
 
 
-def _channels() -> Iterator[str]:
+def _channels(kind: str) -> Iterator[str]:
     """Name channels that lie on the shards by turns."""
-    free = [[name for name in map("room:{}".format, range(100)) if bucket(name, SHARDS) == shard] for shard in range(SHARDS)]
+    free = [[name for name in map(f"{kind}:{{}}".format, range(100)) if bucket(name, SHARDS) == shard] for shard in range(SHARDS)]
     for number in range(CHANNELS):
         yield free[number % SHARDS][number // SHARDS]
