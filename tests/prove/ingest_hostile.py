@@ -22,7 +22,7 @@ from tests.support.wait import wait_until
 _HOSTILE = 0.1
 _AT_ONCE = 500
 _KEYS = Keys()
-_KEEP_ALL = ("--dead-letters", "1000000", "--dead-bytes", str(1 << 34))
+_FLAGS = ("--dead-letters", "1000000", "--dead-bytes", str(1 << 34), "--function-wait-s", "0")
 _WARM, _GROWTH_MB = 0.3, 8.0
 """From which part of the jobs on memory has to stay, and by how much it may differ all the same."""
 
@@ -55,7 +55,7 @@ class Jobs:
 
 
 async def _run(plan: Plan, say: Say) -> None:
-    with RedisServer() as server, Service("worker", "--redis", server.url, "--log-level", "error", *_KEEP_ALL) as worker:
+    with RedisServer() as server, Service("worker", "--redis", server.url, "--log-level", "error", *_FLAGS) as worker:
         async with connect(server.url) as redis, recording(server.url) as recorder:
             jobs, memory = Jobs(redis, plan.dice()), list[float]()
             for done in range(0, plan.amount, _AT_ONCE):
@@ -79,7 +79,7 @@ def _delivered(jobs: Jobs, seen: dict[str, list[int]]) -> Count:
 
 
 async def _nothing_left(redis: Redis) -> bool:
-    return not await redis.exists(_KEYS.queue(), _KEYS.hand())
+    return not await redis.exists(_KEYS.queue(), _KEYS.hand(), _KEYS.calls())
 
 
 async def _letters(redis: Redis) -> list[dict[bytes, bytes]]:
