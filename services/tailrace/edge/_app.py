@@ -42,6 +42,20 @@ def make_app(engine: Engine) -> Litestar:
     def index() -> str:
         return page
 
+    return _app([sse, index, *_health(engine)])
+
+
+def make_metrics_app(engine: Engine) -> Litestar:
+    """Make the application on `metrics_port`: there each process of several can be asked for itself."""
+
+    @get("/metrics", media_type="text/plain; version=0.0.4; charset=utf-8", sync_to_thread=False)
+    def metrics() -> str:
+        return engine.metrics()
+
+    return _app([metrics, *_health(engine)])
+
+
+def _health(engine: Engine) -> list[ControllerRouterHandler]:
     @get("/healthz", sync_to_thread=False)
     def healthz() -> Health:
         return Health("alive")
@@ -51,17 +65,7 @@ def make_app(engine: Engine) -> Litestar:
         status, health = readiness(engine)
         return Response(health, status_code=status)
 
-    return _app([sse, index, healthz, readyz])
-
-
-def make_metrics_app(engine: Engine) -> Litestar:
-    """Make the application on `metrics_port`."""
-
-    @get("/metrics", media_type="text/plain; version=0.0.4; charset=utf-8", sync_to_thread=False)
-    def metrics() -> str:
-        return engine.metrics()
-
-    return _app([metrics])
+    return [healthz, readyz]
 
 
 def _app(handlers: list[ControllerRouterHandler]) -> Litestar:

@@ -2,16 +2,19 @@
 
 import argparse
 
+import msgspec
 import uvloop
 
-from tailrace.cli import Command, add_settings, configure_logging, read_settings
-from tailrace.edge._config import CommandConfig
+from tailrace.cli import Command, SettingsError, add_settings, announce, configure_logging, read_settings
+from tailrace.edge._config import HIGHEST_PORT, CommandConfig
 from tailrace.edge._limits import raise_file_limit
+from tailrace.edge._processes import Group, Member, reserved
 from tailrace.edge._server import serve
 
 _EXAMPLES = """examples:
   tailrace edge
   tailrace edge --port 8010 --redis redis://127.0.0.1:6380/0 --origins https://example.org
+  tailrace edge --processes 4 --metrics-port 8900           # metrics at 8900 to 8903
   curl -N 'http://127.0.0.1:8000/sse?channel=room:1'
 
 SIGTERM and SIGINT drain: streams are closed over --drain-s seconds, and clients come back elsewhere.
@@ -26,8 +29,23 @@ def _run(arguments: argparse.Namespace) -> int:
     config = read_settings(CommandConfig, arguments)
     configure_logging(config.log_level)
     raise_file_limit()
+    if config.processes > 1:
+        return _run_group(config)
     uvloop.run(serve(config, config.host, config.port))
     return 0
+
+
+def _run_group(config: CommandConfig) -> int:
+    last = config.metrics_port + config.processes - 1
+    if last > HIGHEST_PORT:
+        raise SettingsError(f"--metrics-port: the last of {config.processes} processes would have {last}; choose a lower one")
+    with reserved(config.host, config.port) as address:
+
+        def run(member: Member) -> None:
+            own = msgspec.structs.replace(config, metrics_port=config.metrics_port and config.metrics_port + member.number)
+            uvloop.run(serve(own, *address, member))
+
+        return Group(config.processes, run, lambda: announce("edge", *address)).keep()
 
 
 COMMAND = Command("Stream events to browsers (Server-Sent Events).", _configure, _run, _EXAMPLES)

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+HIGHEST_PORT = 65_535
+
 
 class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of an edge; each is a flag and a variable of `tailrace edge` too."""
@@ -33,12 +35,15 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ring_bytes: Annotated[int, Meta(description="Most bytes of a log that are kept in memory.", ge=1)] = 64 << 20
     stall_s: Annotated[float, Meta(description="Seconds without progress after which a stream is cut, or a dead peer noticed.", gt=0)] = 15
     registry_lease_s: Annotated[float, Meta(description="Seconds after which a killed edge's clients leave the registry.", gt=0)] = 15
-    metrics_port: Annotated[int, Meta(description="Port of /metrics (Prometheus); 0 is none.", ge=0, le=65_535)] = 0
+    metrics_port: Annotated[
+        int, Meta(description="Port of /metrics (Prometheus) of the first process; 0 is none.", ge=0, le=HIGHEST_PORT)
+    ] = 0
 
 
 class CommandConfig(EdgeConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `tailrace edge` is told besides; an edge in an application of one's own listens and logs where that does."""
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[int, Meta(description="Port to listen on; 0 takes a free one.", ge=0, le=65_535)] = 8000
+    port: Annotated[int, Meta(description="Port to listen on; 0 takes a free one.", ge=0, le=HIGHEST_PORT)] = 8000
+    processes: Annotated[int, Meta(description="Processes that share the port, each an edge of its own; one a core.", ge=1, le=256)] = 1
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged: this level and above.")] = "info"

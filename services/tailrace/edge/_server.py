@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import uvicorn
@@ -17,6 +17,7 @@ from tailrace.edge._app import make_app, make_metrics_app
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._engine import Engine
 from tailrace.edge._handover import HandoverProtocol
+from tailrace.edge._processes import Member
 from tailrace.edge._rehearsal import rehearse
 from tailrace.edge._stream import StreamHandler
 
@@ -33,9 +34,10 @@ _SEND_BUFFER = 32 << 10
 class EdgeServer(uvicorn.Server):
     """Serves until it is told to end; the listener closes after the last stream."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, ready: Callable[[], None] | None = None) -> None:
+        """Call `ready`, or say it on stdout, when clients can come."""
         super().__init__(_settings(_direct(engine, make_app(engine))))
-        self._engine = engine
+        self._engine, self._ready = engine, ready
         self._hurry = asyncio.Event()
 
     @contextmanager
@@ -54,6 +56,9 @@ class EdgeServer(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC)
+        if self._ready:
+            self._ready()
+            return
         for listener in sockets or []:
             announce("edge", *listener.getsockname()[:2])
 
@@ -79,8 +84,8 @@ class EdgeServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def serve(config: EdgeConfig, host: str, port: int) -> None:
-    """Run an edge until SIGTERM or SIGINT.
+async def serve(config: EdgeConfig, host: str, port: int, member: Member | None = None) -> None:
+    """Run an edge until SIGTERM or SIGINT, alone or as a member of a group.
 
     Raises SetupError, SettingsError: it can't run like this.
     """
@@ -94,16 +99,23 @@ async def serve(config: EdgeConfig, host: str, port: int) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    if member:
+        loop.add_reader(member.lifeline, _end_orphan, member.lifeline, stop)
     with suppress(asyncio.CancelledError):
         await rehearse()
         engine = Engine(config)
         async with engine.running():
-            listener = _tuned(bind(host, port), config.stall_s)
-            servers.append(EdgeServer(engine))
+            listener = _tuned(bind(host, port, shared=bool(member)), config.stall_s)
+            servers.append(EdgeServer(engine, member.ready if member else None))
             engine.on_failure = servers[0].stop
             if config.metrics_port:
                 await _serve_metrics(engine, bind(host, config.metrics_port, "--metrics-port", "0 is none"))
             await servers[0].serve([listener])
+
+
+def _end_orphan(lifeline: int, stop: Callable[[], None]) -> None:
+    asyncio.get_running_loop().remove_reader(lifeline)
+    stop()
 
 
 def _direct(engine: Engine, app: Litestar) -> ASGIApp:

@@ -10,10 +10,11 @@ _BACKLOG = 4096  # a reconnect storm arrives at once; the kernel caps this at so
 _ELSEWHERE, _ELSEWHERE_6 = "192.0.2.1", "2001:db8::1"  # addresses for documents (RFC 5737, RFC 3849), which nobody has
 
 
-def bind(host: str, port: int, flag: str = "--port", zero: str = "0 takes a free one") -> socket.socket:
+def bind(host: str, port: int, flag: str = "--port", zero: str = "0 takes a free one", *, shared: bool = False) -> socket.socket:
     """Listen on an address; port 0 takes a free one (`socket.getsockname()[1]` tells which).
 
-    `zero` says what 0 means where the flag is given it.
+    `zero` says what 0 means where the flag is given it. A port is `shared` by processes that all say so, and the
+    kernel spreads connections over them.
 
     Raises:
         SettingsError: the port is taken, or the address isn't this machine's; the message names the flag to change.
@@ -25,6 +26,8 @@ def bind(host: str, port: int, flag: str = "--port", zero: str = "0 takes a free
         raise SettingsError(f"--host: can't listen on {host}: {error.strerror}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:
