@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tailrace.cli import announce, redact
+from tailrace.cli import announce
+from tailrace.log import redact
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ PACKAGES = sorted(
 )
 API = {
     "tailrace.cli": """
-        Command SettingsError add_settings announce bind configure_logging main read_settings redact
+        Command SettingsError add_settings announce bind configure_logging main read_settings
     """,
     "tailrace.console": """
         ConsoleConfig create_app
@@ -31,8 +31,8 @@ API = {
     "tailrace.log": """
         AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Generations HistoryPolicy
         HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY
-        RawEntry RefusedError Registry STATE_S check_layout check_redis connect connect_reader follow
-        outcome_field read_outcome redact whole_entries
+        RawEntry RefusedError Registry STATE_S check_layout check_redis connect connect_queue connect_reader
+        disconnect follow outcome_field primaries read_outcome read_together redact server_id whole_entries
     """,
     "tailrace.push": """
         Batch BlockingBatch BlockingJob BlockingPusher Job JobReceipt JobState Push PushError Pusher

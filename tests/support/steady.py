@@ -165,7 +165,7 @@ class SteadyProducer:
                 self.numbers.append(number)
 
     async def _push(self, http: httpx.AsyncClient, number: int) -> bool:
-        push = {"to": self.channel, "data": {"n": number}, "key": f"{self.channel}/{number}"}
+        push = {"to": self.channel, "data": {"n": number, "c": self.channel}, "key": f"{self.channel}/{number}"}
         try:
             answer = await http.post(f"{self.ingest.url}/push", json=push, headers={"Prefer": "respond-async"})
         except httpx.HTTPError:

@@ -93,7 +93,7 @@ class CatchUp:
                 self._from_ring(subscriber, behind, shard)
                 return True
             case Move.HISTORIES:
-                self._ask(subscriber, behind)
+                self._ask(subscriber, behind, shard)
             case Move.LIVE:
                 self._hub.join(subscriber)
         return False
@@ -104,12 +104,12 @@ class CatchUp:
         end = entries[-1].id if len(entries) == _RING_ENTRIES else tail.position
         self._write(subscriber, behind, shard, entries, end)
 
-    def _ask(self, subscriber: Subscriber, behind: Behind) -> None:
+    def _ask(self, subscriber: Subscriber, behind: Behind, shard: int) -> None:
         connection = subscriber.connection
         if behind.slow and connection is not None:
             self._meter.cut += 1
             connection.cut()  # it resumes the ordinary way
-        elif not self._sync.away:
+        elif shard not in self._sync.away:
             behind.reading = True
             self._questions.put_nowait(subscriber)
 

@@ -20,6 +20,7 @@ from tailrace.edge._heart import Heart, rfc3339
 from tailrace.edge._hub import Hub
 from tailrace.edge._limits import most_connections
 from tailrace.edge._meter import Meter, render
+from tailrace.edge._probe import PROBE_S, Probe
 from tailrace.edge._reader import BLOCK_S, Reader
 from tailrace.edge._registrar import Registrar
 from tailrace.edge._request import StreamRequest
@@ -29,7 +30,7 @@ from tailrace.edge._start import Starter, warm
 from tailrace.edge._subscriber import Connection, Subscriber
 from tailrace.edge._sync import Sync
 from tailrace.edge._tail import Tail
-from tailrace.log import LogReader, Registry, check_layout, check_redis, connect, connect_reader, redact
+from tailrace.log import LogReader, Registry, check_layout, check_redis, connect, connect_reader, read_together, redact
 from tailrace.wire import Connect, Keys, comment, encode_control, retry, with_id
 
 logger = logging.getLogger(__name__)
@@ -49,12 +50,12 @@ class Engine:
         self.on_failure: Callable[[], None] = lambda: None
         """Called if the engine breaks, which ends all streams."""
         self.meter = Meter()
-        self._redis, self._reader_redis = connect(config.redis), connect_reader(config.redis, block_s=BLOCK_S)
+        self._redis = connect(config.redis)
         self._core = core = self._make_core(config)
         self._hub = hub = Hub(core)
         self._sync = sync = Sync(core, hub)
         self._catch_up = CatchUp(core, hub, sync)
-        self._reader = Reader(core, self._reader_redis, hub, self._catch_up, sync)
+        self._readers, self._probes = self._make_readers((hub, self._catch_up, sync))
         self._heart = Heart(core, hub, self._catch_up)
         self._starter = Starter(core, hub, sync)
         self._roster = Roster()
@@ -68,6 +69,12 @@ class Engine:
         keys, shards = Keys(config.prefix), range(config.shards)
         tails = [Tail(Ring(0, config.ring_entries, config.ring_bytes)) for _ in shards]
         return Core(config, keys, tails, [LogReader(self._redis, keys, shard) for shard in shards], self.meter)
+
+    def _make_readers(self, engine: tuple[Hub, CatchUp, Sync]) -> tuple[list[Reader], list[Probe]]:
+        url, core, turn = self.config.redis, self._core, asyncio.Lock()
+        groups = read_together(self._redis, self.config.shards)
+        readers = [Reader(core, connect_reader(url, block_s=BLOCK_S), shards, engine, turn) for shards in groups]
+        return readers, [Probe(core, reader, engine, self._redis) for reader in readers]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -88,7 +95,9 @@ class Engine:
                 await work
             self._farewell.end_all()
             await self._registrar.leave()
-            await self._reader_redis.aclose()
+            for reader, probe in zip(self._readers, self._probes, strict=True):
+                await reader.aclose()
+                await probe.aclose()
             await self._redis.aclose()
 
     async def _wait_for_redis(self) -> None:
@@ -110,8 +119,8 @@ class Engine:
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
             for part in (
-                self._reader.run(),
-                self._reader.probe(self.config.registry_lease_s / 3),
+                *[reader.run() for reader in self._readers],
+                *[probe.run(min(PROBE_S, self.config.registry_lease_s / 3)) for probe in self._probes],
                 self._catch_up.run(),
                 self._registrar.run(),
                 self._heart.beat(),
@@ -130,8 +139,9 @@ class Engine:
     @property
     def degraded(self) -> str:
         """Why the edge serves less than it could; empty where it doesn't."""
-        if self._sync.away:
-            return "Redis is away"
+        if away := self._sync.away:
+            every = len(away) == len(self._core.tails)
+            return "Redis is away" if every else f"the Redis of shard {', '.join(map(str, sorted(away)))} is away"
         return f"{len(self.subscribers)} streams are open, no more are let in" if self._is_full else ""
 
     @property

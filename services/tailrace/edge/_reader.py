@@ -1,8 +1,8 @@
-"""The reader: one connection of its own tails all shards, and hands what comes to the hub."""
+"""The reader: a connection of its own tails one Redis' shards, and hands what comes to the hub."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from redis import RedisError
 from redis.asyncio import Redis
@@ -13,7 +13,7 @@ from tailrace.edge._hub import Hub
 from tailrace.edge._subscriber import Subscriber
 from tailrace.edge._sync import Sync
 from tailrace.edge._tail import Tail
-from tailrace.log import RawEntry, follow, whole_entries
+from tailrace.log import RawEntry, disconnect, follow, server_id, whole_entries
 from tailrace.wire import Entry, parse_id
 
 logger = logging.getLogger(__name__)
@@ -24,71 +24,65 @@ _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 class Reader:
-    """Follows the logs from the tails' positions, through losses of Redis too."""
+    """Follows logs from their tails' positions, through losses of Redis too.
 
-    def __init__(self, core: Core, redis: Redis, hub: Hub, catch_up: CatchUp, sync: Sync) -> None:
+    `turn` is what all readers of an edge share: the hub takes one batch at a time.
+    """
+
+    def __init__(self, core: Core, redis: Redis, shards: Sequence[int], engine: tuple[Hub, CatchUp, Sync], turn: asyncio.Lock) -> None:
+        self.shards = shards
+        self.server = ""
+        """Names the Redis process that is read."""
+        self.name = "Redis" if len(shards) == len(core.tails) else f"the Redis of shard {shards[0]}"
         self._redis, self._keys, self._tails, self._meter = redis, core.keys, core.tails, core.meter
-        self._logs = core.logs
-        self._hub, self._catch_up, self._sync = hub, catch_up, sync
+        self._hub, self._catch_up, self._sync = engine
+        self._turn = turn
         self._confirmed: dict[int, tuple[str, int]] = {}
         """Generation and position that Redis confirmed for a shard before it was asked for more."""
-        self.on_return: Callable[[], None] = lambda: None
+        self._doubt: Exception | None = None
 
     async def run(self) -> None:
         """Read for ever."""
         failures = 0
         while True:
             try:
-                await self._try()
-                await self._confirm(range(len(self._tails)))
-                if self._sync.away:
-                    logger.info("Redis is back")
-                    self._sync.away = False
-                    self._catch_up.serve_all()
-                    self.on_return()
+                await self._begin()
                 failures = 0
-                while True:
+                while not self._doubt:
                     await self._read()
+                raise self._doubt
             except (RedisError, OSError) as error:
-                if not self._sync.away:
-                    logger.warning("Redis is away (%s): streams stay open and go on when it is back", error)
-                    self._sync.away = True
-                    self._meter.away += 1
-                await self._redis.connection_pool.disconnect()
+                self._doubt = None
+                self._note_away(error)
+                await disconnect(self._redis)
                 await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
                 failures += 1
 
-    async def probe(self, every_s: float) -> None:
-        """Look at the generations now and then, and that the reader moves when the logs do."""
-        stuck: dict[int, int] = {}
-        while True:
-            await asyncio.sleep(every_s)
-            if self._sync.away:
-                continue
-            try:
-                tops = {shard: (await self._sync.look(shard)).top for shard in range(len(self._tails))}
-                late = {shard: tail.seen for shard, tail in enumerate(self._tails) if tops[shard] > tail.seen}
-                for shard, seen in late.items():
-                    if stuck.get(shard) == seen:
-                        await self._unstick(shard, tops[shard])
-                stuck = late
-            except (RedisError, OSError) as error:
-                logger.warning("can't look at the generations: %s", error)
+    async def doubt(self, error: Exception) -> None:
+        """Begin again on a new connection: what was seen elsewhere says that this one leads nowhere."""
+        self._doubt = error
+        await disconnect(self._redis)
 
-    async def _unstick(self, shard: int, top: int) -> None:
-        newest = await self._logs[shard].newest(1)
-        tail = self._tails[shard]
-        if newest and newest[-1].id > tail.seen:
-            logger.warning("the logs move, but their reader doesn't: connecting anew")
-            await self._redis.connection_pool.disconnect()
-        elif tail.seen < top:
-            logger.warning("shard %d was trimmed past this reader, all of it: going on at its end", shard)
-            for subscriber in self._hub.live():
-                self._hub.put_behind(subscriber, self._hub.position_of(subscriber))
-            tail.skip_to(top)
+    async def aclose(self) -> None:
+        await self._redis.aclose()
+
+    async def _begin(self) -> None:
+        """See that the logs can be read, for a Redis that answers may still refuse that, and what became of them."""
+        await follow(self._redis, self._keys, dict.fromkeys(self.shards, _FAR), 1, 1)
+        self.server = await server_id(self._redis)
+        await self._confirm(self.shards)
+        if self._sync.away.intersection(self.shards):
+            logger.info("%s is back", self.name)
+            self._sync.away.difference_update(self.shards)
             self._catch_up.serve_all()
 
-    async def _confirm(self, shards: Iterable[int]) -> None:
+    def _note_away(self, error: Exception) -> None:
+        if not self._sync.away.issuperset(self.shards):
+            logger.warning("%s is away (%s): streams stay open and go on when it is back", self.name, error)
+            self._sync.away.update(self.shards)
+            self._meter.away += 1
+
+    async def _confirm(self, shards: Sequence[int]) -> None:
         for shard in shards:
             await self._sync.look(shard)
             self._confirmed[shard] = self._place(shard)
@@ -96,20 +90,16 @@ class Reader:
     def _place(self, shard: int) -> tuple[str, int]:
         return self._tails[shard].label, self._tails[shard].seen
 
-    async def _try(self) -> None:
-        """See that the logs can be read, for a Redis that answers may still refuse that."""
-        await follow(self._redis, self._keys, dict.fromkeys(range(len(self._tails)), _FAR), 1, 1)
-
     async def _read(self) -> None:
-        places = [self._place(shard) for shard in range(len(self._tails))]
-        asked = {shard: seen for shard, (_, seen) in enumerate(places)}
+        places = {shard: self._place(shard) for shard in self.shards}
+        asked = {shard: seen for shard, (_, seen) in places.items()}
         reply = await follow(self._redis, self._keys, asked, round(BLOCK_S * 1000), _MOST)
-        found = {shard: whole_entries(raw) for shard, raw in reply.items()}
-        doubtful = [shard for shard, entries in found.items() if not self._fits(shard, places[shard], entries)]
-        if doubtful:
-            await self._confirm(doubtful)
-        elif reply:
-            await self._take(reply, found)
+        async with self._turn:
+            found = {shard: whole_entries(raw) for shard, raw in reply.items()}
+            doubtful = [shard for shard, entries in found.items() if not self._fits(shard, places[shard], entries)]
+            if reply and not doubtful:
+                await self._take(reply, found)
+        await self._confirm(doubtful)
 
     def _fits(self, shard: int, place: tuple[str, int], entries: Sequence[Entry]) -> bool:
         """Say whether a reply may be taken: it continues, or Redis confirmed the place before it was asked for."""

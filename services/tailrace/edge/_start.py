@@ -1,6 +1,7 @@
 """The start of a stream: the ring's warming, and where a client's cursor puts it."""
 
 import asyncio
+from collections.abc import Iterable
 
 from redis import RedisError
 
@@ -62,7 +63,7 @@ class Starter:
             return behind
         known: dict[int, Generations] = {}
         while unknown := [shard for shard, place in enumerate(cursor) if holds(self._tails[shard], place, known.get(shard)) is None]:
-            self._need_redis()
+            self._need_redis(unknown)
             for shard in unknown:
                 known[shard] = await self._sync.look(shard)
         behind = Behind(self._hub.position)
@@ -74,8 +75,8 @@ class Starter:
         self._need_redis_for_histories(request, behind)
         return behind
 
-    def _need_redis(self) -> None:
-        if self._sync.away:
+    def _need_redis(self, shards: Iterable[int]) -> None:
+        if self._sync.away.intersection(shards):
             raise BusyError("Redis is away")
 
     def _need_redis_for_histories(self, request: StreamRequest, behind: Behind) -> None:
@@ -83,11 +84,11 @@ class Starter:
         for channel in request.channels:
             shard = bucket(channel, shards)
             if behind.positions[shard] < self._tails[shard].ring.base:
-                self._need_redis()
+                self._need_redis([shard])
 
     async def _rewound(self, request: StreamRequest) -> Behind:
-        self._need_redis()
         shards, labels = len(self._tails), [tail.label for tail in self._tails]
+        self._need_redis([bucket(name, shards) for name in request.channels])
         reads = [self._logs[bucket(name, shards)].newest(request.rewind, name) for name in request.channels]
         newest = await asyncio.gather(*reads)
         behind = Behind(self._hub.position)

@@ -17,8 +17,8 @@ class Sync:
     """Asks Redis for generations; all who ask at the same time share one answer."""
 
     def __init__(self, core: Core, hub: Hub) -> None:
-        self.away = False
-        """Whether Redis can't be read just now."""
+        self.away: set[int] = set()
+        """Shards that can't be read just now."""
         self.on_new_generation: Callable[[], None] = lambda: None
         self._tails, self._logs, self._hub = core.tails, core.logs, hub
         self._locks = [asyncio.Lock() for _ in self._tails]

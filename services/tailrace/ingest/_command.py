@@ -7,11 +7,11 @@ import logging
 import uvloop
 from redis.exceptions import RedisError
 
-from tailrace.cli import Command, SettingsError, add_settings, bind, configure_logging, read_settings, redact
+from tailrace.cli import Command, SettingsError, add_settings, bind, configure_logging, read_settings
 from tailrace.ingest._app import create_app
 from tailrace.ingest._config import IngestConfig
 from tailrace.ingest._server import Server
-from tailrace.log import check_redis, connect
+from tailrace.log import check_redis, connect_queue, redact
 from tailrace.wire import SetupError
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def _run(namespace: argparse.Namespace) -> int:
 async def _check(config: IngestConfig) -> None:
     """Refuse a Redis that can't carry tailrace; one that is away may come back."""
     try:
-        async with connect(config.queue_url, timeout_s=2) as redis:
+        async with connect_queue(config.queue_url, timeout_s=2) as redis:
             await check_redis(redis)
     except SetupError as error:
         raise SettingsError(str(error)) from None

@@ -2,7 +2,7 @@
 
 from tailrace.cli._bind import bind
 from tailrace.cli._command import Command
-from tailrace.cli._logging import announce, configure_logging, redact
+from tailrace.cli._logging import announce, configure_logging
 from tailrace.cli._main import main
 from tailrace.cli._settings import SettingsError, add_settings, read_settings
 
@@ -15,5 +15,4 @@ __all__ = [
     "configure_logging",
     "main",
     "read_settings",
-    "redact",
 ]

@@ -13,7 +13,7 @@ from tailrace.cli._letters import DeadLetter, DeadLetters, view
 from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._settings import SettingsError
 from tailrace.cli._show import clock, plain, table
-from tailrace.log import connect
+from tailrace.log import connect_queue
 from tailrace.wire import Keys
 
 _LISTED = 50
@@ -57,7 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 async def _do(target: Target, arguments: argparse.Namespace) -> int:
-    async with connect(target.queue_redis) as redis:
+    async with connect_queue(target.queue_redis) as redis:
         letters = DeadLetters(redis, Keys(target.prefix))
         ids = getattr(arguments, "ids", ())
         found = [letter async for letter in letters.read(ids, arguments.reason)]

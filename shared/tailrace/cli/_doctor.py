@@ -22,11 +22,11 @@ from tailrace.cli._findings import (
     judge_server,
 )
 from tailrace.cli._locate import Target, add_target, find_target
-from tailrace.cli._logging import redact
 from tailrace.cli._probe import probe
-from tailrace.log import connect
-from tailrace.wire import Keys
+from tailrace.log import connect, connect_queue, primaries, redact
+from tailrace.wire import Keys, SetupError
 
+_CONFIG = ("timeout", "maxclients", "cluster-enabled", "cluster-require-full-coverage")
 _ALIVE_S = 15  # a worker gives a sign of life more often
 _MOST_PARTITIONS = 64
 _EPILOG = """
@@ -61,12 +61,24 @@ async def _look(target: Target) -> list[Finding]:
     for url in dict.fromkeys((target.redis, target.queue_redis)):
         try:
             async with connect(url) as redis:
-                findings += [Finding(Verdict.OK, f"Redis answers at {redact(url)}"), *await _server(redis)]
-                if url == target.queue_redis:
+                servers = await primaries(redis)
+                findings.append(Finding(Verdict.OK, f"Redis answers at {redact(url)}"))
+                for server in servers:
+                    findings += [_at(server, finding) if servers[1:] else finding for finding in await _server(server)]
+            if url == target.queue_redis:
+                async with connect_queue(url) as redis:
                     findings += await _queue(redis, keys)
+        except SetupError as error:
+            findings.append(Finding(Verdict.WRONG, str(error), "see the URLs in --redis and --queue-redis"))
         except (RedisError, OSError) as error:
             findings.append(Finding(Verdict.WRONG, f"{redact(url)}: {redact(str(error))}", "start Redis, or name another with --redis"))
     return findings
+
+
+def _at(server: Redis, finding: Finding) -> Finding:
+    """Say which of several servers a finding is about."""
+    where = server.connection_pool.connection_kwargs
+    return finding._replace(what=f"{where['host']}:{where['port']}: {finding.what}")
 
 
 async def _server(redis: Redis) -> list[Finding]:
@@ -80,7 +92,7 @@ async def _server(redis: Redis) -> list[Finding]:
 async def _config(redis: Redis) -> dict[str, str]:
     """Read some of Redis' configuration; nothing where a provider forbids it."""
     try:
-        return {**await redis.config_get("timeout"), **await redis.config_get("maxclients")}
+        return {name: value for asked in _CONFIG for name, value in (await redis.config_get(asked)).items()}
     except ResponseError:
         return {}
 

@@ -100,6 +100,9 @@ def judge_limits(config: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(Verdict.WARNING, f"Redis cuts connections idle for {config['timeout']} s", "CONFIG SET timeout 0")
     if int(config.get("maxclients", _CLIENTS)) < _CLIENTS:
         yield Finding(Verdict.WARNING, f"Redis takes {config['maxclients']} connections only", f"CONFIG SET maxclients {_CLIENTS * 10}")
+    if config.get("cluster-require-full-coverage") == "yes" and config.get("cluster-enabled") == "yes":
+        cure = "CONFIG SET cluster-require-full-coverage no"
+        yield Finding(Verdict.WARNING, "when one primary of this Cluster is away, all others refuse", cure)
 
 
 def judge_clock(skew_s: float) -> Finding:

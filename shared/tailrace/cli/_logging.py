@@ -1,15 +1,12 @@
 """What a process says: one line on stdout when it is ready, and its log on stderr, with secrets taken out."""
 
 import logging
-import re
 import sys
 from datetime import UTC, datetime
 
 import msgspec
 
-# Up to the last @, since a password may itself have @ and, unquoted as it shouldn't be, / # or ? too.
-_PASSWORD = re.compile(r"(?<=://)\S*@")
-_SECRET_PARAMETER = re.compile(r"(?<=[?&])((?:password|token|ticket|secret|client_id)=)[^&\s\"']*", re.IGNORECASE)
+from tailrace.log import redact
 
 
 class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -20,11 +17,6 @@ class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
     logger: str
     message: str
     error: str = ""
-
-
-def redact(text: str) -> str:
-    """Take passwords, tokens and client ids out of the URLs in a text."""
-    return _SECRET_PARAMETER.sub(r"\1***", _PASSWORD.sub("***@", text))
 
 
 def announce(service: str, host: str = "", port: int = 0) -> None:

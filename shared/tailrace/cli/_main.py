@@ -11,8 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 from tailrace.cli._arguments import Parser
 from tailrace.cli._command import Command
 from tailrace.cli._locate import advice, find_target
-from tailrace.cli._logging import redact
 from tailrace.cli._settings import SettingsError
+from tailrace.log import redact
 from tailrace.wire import SetupError
 
 _GROUP = "tailrace.commands"

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import msgspec
 
-from tailrace.cli._logging import LogLine, redact
+from tailrace.cli._logging import LogLine
+from tailrace.log import redact
 
 _COLOURS = (36, 32, 35, 33, 34, 96)
 _WIDTH = 8

@@ -14,9 +14,8 @@ from redis.exceptions import RedisError
 from tailrace.cli._arguments import channel, count
 from tailrace.cli._command import Command
 from tailrace.cli._locate import Target, add_target, advice, find_target
-from tailrace.cli._logging import redact
 from tailrace.cli._show import clock, plain
-from tailrace.log import LogReader, connect, connect_reader, follow, whole_entries
+from tailrace.log import LogReader, connect, connect_reader, follow, redact, whole_entries
 from tailrace.wire import Entry, Keys, format_id, id_parts, parse_id
 
 _BLOCK_S = 5

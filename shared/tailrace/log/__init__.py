@@ -1,9 +1,11 @@
 """The logs in Redis: append and commit, tail and replay, and the registry of who listens."""
 
-from tailrace.log._connect import MAX_SHARDS, OLDEST_REDIS, OLDEST_VALKEY, check_layout, check_redis, connect, connect_reader, redact
+from tailrace.log._check import MAX_SHARDS, OLDEST_REDIS, OLDEST_VALKEY, check_layout, check_redis, primaries, read_together, server_id
+from tailrace.log._connect import connect, connect_queue, connect_reader, disconnect
 from tailrace.log._history import DEFAULT_HISTORY, HistoryPolicy, HistoryRule
 from tailrace.log._read import Answer, ChannelHistory, Generations, LogReader, RawEntry, follow, whole_entries
 from tailrace.log._registry import AWAY, AWAY_S, LEASE_S, Registry
+from tailrace.log._servers import redact
 from tailrace.log._write import (
     STATE_S,
     Appended,
@@ -42,10 +44,15 @@ __all__ = [
     "check_layout",
     "check_redis",
     "connect",
+    "connect_queue",
     "connect_reader",
+    "disconnect",
     "follow",
     "outcome_field",
+    "primaries",
     "read_outcome",
+    "read_together",
     "redact",
+    "server_id",
     "whole_entries",
 ]

@@ -1,12 +1,18 @@
-"""Connections of redis-py's, without two of its traps, and faster."""
+"""Connections of redis-py's, without its traps, faster, and some that ask for their address first."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ConnectionError as RedisConnectionError, ReadOnlyError
+
+from tailrace.log._servers import Address
+
+Find = Callable[[], Awaitable[Address]]
+"""Says where the primary is now."""
 
 
 class _Sound(AbstractConnection):
@@ -14,7 +20,7 @@ class _Sound(AbstractConnection):
 
     Under uvloop, writing to a connection that is just gone raises RuntimeError, which nobody takes for Redis' trouble.
     Before Python 3.12, `asyncio.wait_for`, which redis-py sends in, loses a cancellation that comes as a command goes
-    out (CPython #86296).
+    out (CPython #86296). A server that has become a replica stays one: the next command has to go where the primary is.
     """
 
     def pack_command(self, *args: Any) -> list[bytes]:
@@ -34,6 +40,13 @@ class _Sound(AbstractConnection):
             await self.disconnect(nowait=True)  # the answer that is on its way is nobody's
             raise asyncio.CancelledError
 
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().read_response(*args, **kwargs)
+        except ReadOnlyError:
+            await self.disconnect(nowait=True)
+            raise
+
 
 class _SoundConnection(_Sound, Connection): ...
 
@@ -44,9 +57,34 @@ class _SoundSSLConnection(_Sound, SSLConnection): ...
 class _SoundUnixConnection(_Sound, UnixDomainSocketConnection): ...
 
 
+class _Finding(Connection):
+    """Asks where the primary is each time that it connects."""
+
+    def __init__(self, *, find: Find, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._find = find
+
+    async def _connect(self) -> None:
+        self.host, self.port = await self._find()
+        await super()._connect()  # type: ignore[no-untyped-call]
+
+
+class _FindingConnection(_Finding, _SoundConnection): ...
+
+
+class _FindingSSLConnection(_Finding, _SoundSSLConnection): ...
+
+
 _SOUND = {Connection: _SoundConnection, SSLConnection: _SoundSSLConnection, UnixDomainSocketConnection: _SoundUnixConnection}
+_FINDING = {_SoundConnection: _FindingConnection, _SoundSSLConnection: _FindingSSLConnection}
 
 
 def make_sound(pool: ConnectionPool) -> None:
     """Let a pool make connections of this module's."""
     pool.connection_class = _SOUND[pool.connection_class]
+
+
+def make_finding(pool: ConnectionPool, find: Find) -> None:
+    """Let a sound pool's connections go where `find` says."""
+    pool.connection_class = _FINDING[pool.connection_class]
+    pool.connection_kwargs["find"] = find

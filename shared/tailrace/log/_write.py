@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from secrets import choice
 from string import ascii_letters, digits
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
 
+from tailrace.log._cluster import ClusterRedis
 from tailrace.log._history import HistoryPolicy
 from tailrace.log._scripts import script
 from tailrace.wire import LABEL_LENGTH, Keys, TailraceError, parse_id
@@ -15,6 +18,10 @@ from tailrace.wire import LABEL_LENGTH, Keys, TailraceError, parse_id
 STATE_S = 86_400
 """How long a channel's last id says for certain what came before (the key lives an hour longer)."""
 _encode = msgspec.msgpack.encode
+
+
+WAIT_MS = 1000
+"""How long replicas are waited for before the same is sent again."""
 
 
 class RefusedError(TailraceError):
@@ -67,8 +74,9 @@ def fresh_label() -> str:
 class LogWriter:
     """Appends to one shard's log."""
 
-    def __init__(self, redis: Redis, keys: Keys, shard: int, limits: LogLimits | None = None) -> None:
-        self.shard = shard
+    def __init__(self, redis: Redis, keys: Keys, shard: int, limits: LogLimits | None = None, *, min_replicas: int = 0) -> None:
+        """`min_replicas` have to have what was appended before that counts; without them it is trouble of Redis."""
+        self.shard, self._min_replicas = shard, min_replicas
         self.limits = limits or LogLimits()
         self._redis, self._keys = redis, keys
         self._emit, self._commit, self._raise, self._forget, self._trim = (
@@ -78,7 +86,7 @@ class LogWriter:
     async def append(self, events: Sequence[NewEvent]) -> list[Appended]:
         """Append events outside the line, in one script. Raises redis.RedisError."""
         keys = [self._keys.log(self.shard), self._keys.generations(self.shard)]
-        return read_outcome(await self._emit(keys=keys, args=self._packed(events)))
+        return read_outcome(await self._run(self._emit, keys, self._packed(events)))
 
     async def commit(self, partition: int, epoch: int, number: int, forget: Sequence[str], events: Sequence[NewEvent]) -> bytes:
         """Append in the line: once per epoch and number, however often it is sent, and in the numbers' order; return the outcome.
@@ -91,7 +99,7 @@ class LogWriter:
             self._keys.generations(self.shard),
             self._keys.commits(self.shard, partition),
         ]
-        verdict, answer = await self._commit(keys=keys, args=[*self._packed(events), epoch, number, *forget])
+        verdict, answer = await self._run(self._commit, keys, [*self._packed(events), epoch, number, *forget])
         if verdict == b"refused":
             raise RefusedError(int(answer))
         if verdict == b"early":
@@ -120,6 +128,20 @@ class LogWriter:
         Raises redis.RedisError.
         """
         await self._trim(keys=[self._keys.log(self.shard)], args=[round(self.limits.age_s * 1000), self.limits.bytes])
+
+    async def _run(self, script: AsyncScript, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        if not self._min_replicas:
+            return await script(keys=keys, args=args)
+
+        async def and_wait(redis: Redis) -> Any:
+            async with redis.client() as connection:  # WAIT speaks of what its own connection wrote
+                answer = await script(keys=keys, args=args, client=connection)
+                have = await connection.wait(self._min_replicas, WAIT_MS)
+            if have < self._min_replicas:
+                raise RedisError(f"{have} of {self._min_replicas} replicas have what was appended")
+            return answer
+
+        return await (self._redis.at(keys[0].encode(), and_wait) if isinstance(self._redis, ClusterRedis) else and_wait(self._redis))
 
     def _packed(self, events: Sequence[NewEvent]) -> list[str | bytes | int]:
         rule = self.limits.history.rule

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from msgspec import UNSET
 
-from tailrace.log import connect
+from tailrace.log import connect_queue
 from tailrace.push._ids import JobIds
 from tailrace.push._lane import Lane
 from tailrace.push._plan import CALLS, NewJob, Planner, due
@@ -89,10 +89,10 @@ class Pusher:
     def __init__(self, url: str, *, prefix: str = "tailrace", partitions: int = 1, max_queue: int = 0, timeout_s: float = 10) -> None:
         """Connect at the first use. `partitions` is the workers'; `max_queue` bounds the jobs in one queue, 0 is no bound.
 
-        Raises SetupError: the URL can't be read.
+        Raises SetupError: the URL can't be read, or names a Cluster.
         """
         keys, self._listener, self._ids = Keys(prefix), secrets.token_hex(8), JobIds()
-        self._redis, self._subscriber = connect(url), connect(url, timeout_s=None, connections=2)
+        self._redis, self._subscriber = connect_queue(url), connect_queue(url, timeout_s=None, connections=2)
         self._planner = Planner(partitions, self._listener, self._ids.next)
         self._lane = Lane(self._redis, keys, max_queue=max_queue, timeout_s=timeout_s)
         self._receipts = Receipts(self._redis, self._subscriber, keys, self._listener)

@@ -24,6 +24,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     )
     log_age_s: Annotated[float, Meta(description="Seconds that a log keeps its events.", ge=1)] = 600.0
     log_bytes: Annotated[int, Meta(description="Bytes that a log keeps at most.", ge=1 << 16)] = 256 << 20
+    min_replicas: Annotated[int, Meta(description="Replicas that have to have events before their jobs end.", ge=0)] = 0
     dedupe_s: Annotated[float, Meta(description="Seconds that a push's key is remembered.", ge=1)] = 3600.0
     receipt_s: Annotated[float, Meta(description="Seconds that a receipt is kept.", ge=1)] = 3600.0
     dead_letters: Annotated[int, Meta(description="Dead letters that are kept at most, about.", ge=1)] = 10_000

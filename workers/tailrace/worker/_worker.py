@@ -13,7 +13,7 @@ from uuid import uuid4
 import msgspec
 from redis.asyncio import Redis
 
-from tailrace.log import HistoryPolicy, LogLimits, LogWriter, Registry, check_layout, check_redis, connect
+from tailrace.log import HistoryPolicy, LogLimits, LogWriter, Registry, check_layout, check_redis, connect, connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._application import Application
 from tailrace.worker._calling import Means, serve_calls
@@ -39,7 +39,7 @@ class Worker:
         self.log_patience = Patience("the logs' Redis")
         self.queue_patience = Patience("the queue's Redis") if config.queue_redis else self.log_patience
         limits = LogLimits(config.log_age_s, config.log_bytes, config.dedupe_s, HistoryPolicy(config.history))
-        self.writers = [LogWriter(logs, self.keys, shard, limits) for shard in range(config.shards)]
+        self.writers = [LogWriter(logs, self.keys, shard, limits, min_replicas=config.min_replicas) for shard in range(config.shards)]
         self.registry = Registry(logs, self.keys)
         self._bells = bells
         self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
@@ -123,9 +123,9 @@ class Worker:
 async def connected(config: WorkerConfig) -> AsyncIterator[Worker]:
     """Make a worker's connections. Raises SetupError: a URL can't be read."""
     url = config.queue_redis or config.redis
-    logs, queues = connect(config.redis), connect(url)
+    logs, queues = connect(config.redis), connect_queue(url)
     # A bell is listened to on a connection of its own, longer than other commands take.
-    bells = [connect(url, timeout_s=config.poll_ms / 1000 + 5, connections=2) for _ in range(config.partitions)]
+    bells = [connect_queue(url, timeout_s=config.poll_ms / 1000 + 5, connections=2) for _ in range(config.partitions)]
     try:
         yield Worker(config, logs, queues, bells)
     finally:

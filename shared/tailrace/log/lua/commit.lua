@@ -7,7 +7,10 @@ local here, last = tonumber(state[1] or '0'), tonumber(state[2] or '0')
 local field = 'o:' .. ARGV[8] .. ':' .. ARGV[9]
 if here ~= epoch then return {'refused', tostring(here)} end
 if number > last + 1 then return {'early', tostring(last)} end
-if number <= last then return {'done', redis.call('HGET', KEYS[3], field) or ''} end
+if number <= last then
+  redis.call('HSET', KEYS[3], 'number', state[2]) -- says nothing new, but WAIT waits for what its connection wrote
+  return {'done', redis.call('HGET', KEYS[3], field) or ''}
+end
 if #ARGV > 9 then redis.call('HDEL', KEYS[3], unpack(ARGV, 10)) end
 local outcome = append(KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[3], 'number', ARGV[9], field, outcome)

@@ -15,9 +15,17 @@ local function last_id(log)
   end
 end
 
+-- Refuse, before anything is written, while a Cluster moves this slot: a script that names keys as it goes would stop at the first one
+-- that isn't there, with what it has written left behind. For a slot on its way, any key that doesn't exist is refused.
+local function refuse_if_moving(key)
+  local answer = redis.pcall('EXISTS', key .. ':moving')
+  if type(answer) == 'table' then error(redis.error_reply('TRYAGAIN the shard is being moved to another node')) end
+end
+
 -- Return the newest generation's label, the log's last id and the generations before, beginning a new generation if another Redis
 -- wrote last (`replid` changes at restart and promotion) or none is known. `fresh` is a random label, used if one is needed.
 local function current_generation(key, log, fresh)
+  refuse_if_moving(key)
   local state = redis.call('HMGET', key, 'label', 'replid', 'top', 'past')
   local label, replid, top, past = state[1], state[2], state[3], state[4] or ''
   local here = replication_id()

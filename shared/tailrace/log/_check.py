@@ -1,0 +1,68 @@
+"""What has to be true of Redis before anything starts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+
+from tailrace.log._cluster import ClusterRedis
+from tailrace.wire import Keys, SetupError
+
+OLDEST_REDIS, OLDEST_VALKEY = (7, 0), (8, 0)
+MAX_SHARDS = 8
+
+
+async def primaries(redis: Redis) -> list[Redis]:
+    """Return a client for each server that holds data: of a Cluster all primaries. Raises redis.RedisError."""
+    return await redis.primaries() if isinstance(redis, ClusterRedis) else [redis]
+
+
+async def check_redis(redis: Redis) -> None:
+    """See that this Redis can carry tailrace.
+
+    Raises SetupError: it is too old, its `maxmemory-policy` evicts keys, or it is one node of a Cluster.
+    """
+    for server in await primaries(redis):
+        info = await server.info()
+        if server is redis and info.get("redis_mode") == "cluster":
+            raise SetupError(
+                "this Redis is a node of a Cluster: logs on it have a URL that begins with redis+cluster://, queues can't be there"
+            )
+        _check(info)
+
+
+def _check(info: Mapping[str, Any]) -> None:
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = str(info.get("valkey_version") or info["redis_version"])
+    oldest = OLDEST_VALKEY if name == "Valkey" else OLDEST_REDIS
+    if tuple(map(int, version.split(".")[:2])) < oldest:
+        message = f"{name} {version} is too old: {'.'.join(map(str, oldest))} or later is needed"
+        raise SetupError(message)
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        message = f"Redis' maxmemory-policy is {policy!r}, which deletes events silently: set it to 'noeviction'"
+        raise SetupError(message)
+
+
+async def check_layout(redis: Redis, keys: Keys, shards: int) -> None:
+    """See that all processes agree on the number of shards; the first one writes it.
+
+    Raises SetupError: Redis says another number.
+    """
+    if not 1 <= shards <= MAX_SHARDS:
+        message = f"`shards` is {shards}; 1 to {MAX_SHARDS} are possible"
+        raise SetupError(message)
+    here = await redis.set(keys.layout(), shards, nx=True, get=True)
+    if here is not None and int(here) != shards:
+        message = f"`shards` is {shards} here and {int(here)} in Redis ({keys.layout()}): all processes need the same"
+        raise SetupError(message)
+
+
+async def server_id(redis: Redis) -> str:
+    """Return what names a server's process; it is another one after a restart. Raises redis.RedisError."""
+    return str((await redis.info("server")).get("run_id", ""))
+
+
+def read_together(redis: Redis, shards: int) -> list[range]:
+    """Return the shards that one connection can follow: all, but for a Cluster, where no command spans two slots."""
+    return [range(shard, shard + 1) for shard in range(shards)] if isinstance(redis, ClusterRedis) else [range(shards)]
