@@ -6,6 +6,7 @@ The shard is the model (design.md, "Cursor and resume"); tails, rings, cursors, 
 from random import Random
 from typing import NamedTuple
 
+from tailrace.edge._page import Page
 from tailrace.edge._resume import Missing, Move, holds, next_move, replay
 from tailrace.edge._ring import Ring
 from tailrace.edge._tail import Tail
@@ -86,11 +87,11 @@ class Edge:
         """Take what comes after the tail; look at the generations first where it doesn't fit."""
         shard, tail = self.shards[number], self.tails[number]
         found = self._after(number)
-        if found and not tail.continues(found):
+        if found and not tail.continues(Page.of(found)):
             self.sync(number)
             found = self._after(number)
         if found:
-            tail.take(found, found[-1].id)
+            tail.take(Page.of(found), found[-1].id)
         elif tail.seen < shard.top:
             tail.skip_to(shard.top)
 

@@ -12,6 +12,7 @@ from tailrace.edge._connection import SocketConnection
 from tailrace.edge._engine import Engine
 from tailrace.edge._frames import LAST_CHUNK
 from tailrace.edge._hub import SLICE
+from tailrace.edge._page import Page
 from tailrace.edge._subscriber import Behind, Subscriber
 from tests.edge.entries import at, entry
 from tests.support.wait import wait_until
@@ -65,8 +66,9 @@ async def deliver(engine: Engine, number: int, *channels: str, size: int = 1) ->
     """Hand the hub a batch of one event in each of some channels, all of the same size."""
     tail, hub = engine._core.tails[0], engine._hub
     before, entries = hub.position, [entry(number + place, channel, size=size) for place, channel in enumerate(channels)]
-    tail.take(entries, entries[-1].id)
-    await hub.deliver([(0, entries)], before)
+    page = Page.of(entries)
+    tail.take(page, entries[-1].id)
+    await hub.deliver([(0, page)], before)
 
 
 def names(text: bytes) -> list[int]:

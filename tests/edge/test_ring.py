@@ -1,5 +1,6 @@
 from hypothesis import given, strategies as st
 
+from tailrace.edge._page import Page
 from tailrace.edge._ring import ENTRY_BYTES, Ring
 from tailrace.wire import Entry
 from tests.edge.entries import at, entry
@@ -16,7 +17,7 @@ def test_agrees_with_a_plain_list(made: list[tuple[str, int]], limits: tuple[int
     entries = [entry(number, channel, size=size) for number, (channel, size) in enumerate(made, 1)]
     ring = Ring(at(0), *limits)
     for start in range(0, len(entries), PART):
-        ring.extend(entries[start : start + PART])
+        ring.extend(Page.of(entries[start : start + PART]))
     kept = _kept(entries, *limits)
     assert len(ring) == len(kept)
     assert ring.bytes == sum(len(e.block) + ENTRY_BYTES for e in kept)
@@ -40,6 +41,6 @@ def _kept(entries: list[Entry], most: int, most_bytes: int) -> list[Entry]:
 
 def test_restarts_empty() -> None:
     ring = Ring(at(0), 10, 1000)
-    ring.extend([entry(1), entry(2)])
+    ring.extend(Page.of([entry(1), entry(2)]))
     ring.restart(at(9))
     assert (ring.base, len(ring), ring.bytes, ring.after(0, ["a"], 9)) == (at(9), 0, 0, [])

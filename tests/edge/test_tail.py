@@ -1,3 +1,4 @@
+from tailrace.edge._page import Page
 from tailrace.edge._ring import Ring
 from tailrace.edge._tail import Tail
 from tailrace.log import Generations
@@ -23,29 +24,33 @@ def test_begins_past_a_last_entry_that_is_not_ours() -> None:
 
 def test_takes_what_follows() -> None:
     tail = make_tail()
-    assert tail.continues([entry(4), entry(5)])
-    assert not tail.take([entry(4), entry(5)], at(5))
+    page = Page.of([entry(4), entry(5)])
+    assert tail.continues(page)
+    assert not tail.fell_off(page)
+    tail.take(page, at(5))
     assert (tail.position, tail.seen) == (at(5), at(5))
 
 
 def test_doubts_a_link_from_elsewhere_and_another_generation() -> None:
     tail = make_tail()
-    assert not tail.continues([entry(5)])
-    assert not tail.continues([entry(4), entry(5)._replace(generation="other")])
+    assert not tail.continues(Page.of([entry(5)]))
+    assert not tail.continues(Page.of([entry(4), entry(5)._replace(generation="other")]))
 
 
 def test_starts_the_ring_anew_when_it_fell_off_the_log() -> None:
     tail = make_tail()
-    assert tail.take([entry(8)], at(8))
+    page = Page.of([entry(8)])
+    assert tail.fell_off(page)
+    tail.take(page, at(8))
     assert (tail.position, tail.ring.base, len(tail.ring)) == (at(8), at(7), 1)
 
 
 def test_entries_that_are_not_ours_move_only_what_was_seen() -> None:
     tail = make_tail()
-    tail.take([], at(5))
+    tail.take(Page.of([]), at(5))
     assert (tail.position, tail.seen) == (at(3), at(5))
-    assert tail.continues([entry(6, log_before=at(3))])  # the script didn't know of it
-    assert tail.continues([entry(6, log_before=at(5))])  # the script wrote it
+    assert tail.continues(Page.of([entry(6, log_before=at(3))]))  # the script didn't know of it
+    assert tail.continues(Page.of([entry(6, log_before=at(5))]))  # the script wrote it
 
 
 def test_a_new_generation_that_kept_everything() -> None:

@@ -6,13 +6,13 @@ from os import write
 
 from tailrace.edge._core import Core
 from tailrace.edge._frames import Frame, FrameMaker, Piece, Positions, chunked, pieces
+from tailrace.edge._page import Page
 from tailrace.edge._subscriber import Behind, Subscriber
-from tailrace.wire import Entry
 
 SLICE = 500
 """Writes between two turns of the loop, so that a large fan-out stops neither accepts nor heartbeats."""
 
-Batch = Sequence[tuple[int, Sequence[Entry]]]
+Batch = Sequence[tuple[int, Page]]
 """Entries by shard, in log order each."""
 
 
@@ -91,16 +91,18 @@ class Hub:
                 self._write(some, parts)
 
     def _frames(self, batch: Batch, before: Positions) -> dict[str, list[tuple[int, Frame]]]:
-        maker, channels = FrameMaker(self._tails, before), self._channels
+        maker = FrameMaker(self._tails, before)
         frames: dict[str, list[tuple[int, Frame]]] = {}
         count = 0
-        for shard, entries in batch:
-            for entry in entries:
-                if entry.channel in channels:
-                    count += 1
-                    frames.setdefault(entry.channel, []).append((count, maker.frame(shard, entry)))
-                else:
-                    maker.positions[shard] = entry.id
+        for shard, page in batch:
+            for entry in page.touching(self._channels):
+                if entry is None:
+                    self._meter.foreign += 1
+                    continue
+                count += 1
+                frames.setdefault(entry.channel, []).append((count, maker.frame(shard, entry)))
+            if page.last:
+                maker.positions[shard] = page.last.id
         return frames
 
     def _addressed(self, frames: dict[str, list[tuple[int, Frame]]]) -> Iterator[tuple[list[Subscriber], list[Piece]]]:

@@ -10,11 +10,11 @@ from redis.asyncio import Redis
 from tailrace.edge._catchup import CatchUp
 from tailrace.edge._core import Core
 from tailrace.edge._hub import Hub
+from tailrace.edge._page import Page
 from tailrace.edge._subscriber import Subscriber
 from tailrace.edge._sync import Sync
-from tailrace.edge._tail import Tail
-from tailrace.log import RawEntry, disconnect, follow, server_id, whole_entries
-from tailrace.wire import Entry, parse_id
+from tailrace.log import RawEntry, disconnect, follow, server_id
+from tailrace.wire import parse_id
 
 logger = logging.getLogger(__name__)
 BLOCK_S = 1.0
@@ -95,37 +95,33 @@ class Reader:
         asked = {shard: seen for shard, (_, seen) in places.items()}
         reply = await follow(self._redis, self._keys, asked, round(BLOCK_S * 1000), _MOST)
         async with self._turn:
-            found = {shard: whole_entries(raw) for shard, raw in reply.items()}
-            doubtful = [shard for shard, entries in found.items() if not self._fits(shard, places[shard], entries)]
+            found = {shard: Page.read(raw) for shard, raw in reply.items()}
+            doubtful = [shard for shard, page in found.items() if not self._fits(shard, places[shard], page)]
             if reply and not doubtful:
                 await self._take(reply, found)
         await self._confirm(doubtful)
 
-    def _fits(self, shard: int, place: tuple[str, int], entries: Sequence[Entry]) -> bool:
+    def _fits(self, shard: int, place: tuple[str, int], page: Page) -> bool:
         """Say whether a reply may be taken: it continues, or Redis confirmed the place before it was asked for."""
         if self._place(shard) != place:
             return False
-        return not entries or self._tails[shard].continues(entries) or self._confirmed.get(shard) == place
+        return self._tails[shard].continues(page) or self._confirmed.get(shard) == place
 
-    async def _take(self, reply: Mapping[int, Sequence[RawEntry]], found: dict[int, list[Entry]]) -> None:
+    async def _take(self, reply: Mapping[int, Sequence[RawEntry]], found: dict[int, Page]) -> None:
         before = self._hub.position
         fallen: set[Subscriber] = set()
-        for shard, entries in found.items():
+        for shard, page in found.items():
             tail = self._tails[shard]
-            self._meter.events += len(entries)
-            self._meter.foreign += len(reply[shard]) - len(entries)
-            if self._fell(tail, entries):
+            self._meter.events += len(page)
+            self._meter.foreign += len(reply[shard]) - len(page)
+            if tail.fell_off(page):
                 logger.warning("shard %d was trimmed past this reader: subscribers go on from histories", shard)
                 fallen |= self._hub.live()
                 for subscriber in self._hub.live():
                     self._hub.put_behind(subscriber, before)
-            tail.take(entries, parse_id(reply[shard][-1][0]))
+            tail.take(page, parse_id(reply[shard][-1][0]))
             self._confirmed.pop(shard, None)
         await self._hub.deliver(list(found.items()), before)
         for subscriber in fallen:
             self._catch_up.serve(subscriber)
         self._catch_up.serve_ahead()
-
-    @staticmethod
-    def _fell(tail: Tail, entries: Sequence[Entry]) -> bool:
-        return bool(entries) and entries[0].log_before not in (tail.position, tail.seen)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tailrace.edge._page import Page
 from tailrace.edge._ring import Ring
 from tailrace.log import Generations
 from tailrace.wire import Entry
@@ -25,23 +26,26 @@ class Tail:
         self.label = generations.label
         self.position = self.seen = max([generations.top, *[entry.id for entry in entries[-1:]]])
         self.ring.restart(entries[0].log_before if entries else self.position)
-        self.ring.extend(entries)
+        self.ring.extend(Page.of(entries))
 
-    def continues(self, entries: Sequence[Entry]) -> bool:
-        """Say whether entries follow what was read, in the generation that is known."""
-        return entries[0].log_before in (self.position, self.seen) and entries[-1].generation == self.label
+    def continues(self, page: Page) -> bool:
+        """Say whether entries follow what was read, in the generation that is known; where none is whole, that they do."""
+        first, last = page.first, page.last
+        return not (first and last) or (first.log_before in (self.position, self.seen) and last.generation == self.label)
 
-    def take(self, entries: Sequence[Entry], seen: int) -> bool:
-        """Go on to the last of these entries; return whether the reader fell off the log before the first."""
-        if not entries:
-            self.seen = seen
-            return False
-        fell = entries[0].log_before not in (self.position, self.seen)
-        if fell:
-            self.ring.restart(entries[0].log_before)
-        self.ring.extend(entries)
-        self.position, self.seen = entries[-1].id, seen
-        return fell
+    def fell_off(self, page: Page) -> bool:
+        """Say whether the log was trimmed past the reader, before the first of these entries."""
+        return page.first is not None and page.first.log_before not in (self.position, self.seen)
+
+    def take(self, page: Page, seen: int) -> None:
+        """Go on to the last of these entries."""
+        first, last = page.first, page.last
+        if first and last:
+            if self.fell_off(page):
+                self.ring.restart(first.log_before)
+            self.ring.extend(page)
+            self.position = last.id
+        self.seen = seen
 
     def skip_to(self, top: int) -> None:
         """Go on at the log's last id: what was before it, and not read, has been trimmed."""
