@@ -160,7 +160,17 @@ def render(push: PushJob, now_ms: int) -> bytes:
     if push.data is UNSET:
         return encode_text_block(push.event, push.text if push.text is not UNSET else "")
     data = msgspec.json.format(memoryview(push.data), indent=-1)
-    if push.stamp and data.startswith(b"{") and _stamped.decode(data).timestamp is UNSET:
-        first = b'{"timestamp":"%b"' % stamp(now_ms).encode()
-        data = first + (b"}" if data == b"{}" else b"," + data[1:])
+    if push.stamp and data.startswith(b"{") and not _has_timestamp(data):
+        data = _first_field(now_ms) + (b"}" if data == b"{}" else b"," + data[1:])
     return encode_json_block(push.event, data)
+
+
+def _has_timestamp(data: bytes) -> bool:
+    if b'"timestamp"' not in data and b"\\" not in data:  # nor in the way that JSON lets one hide it
+        return False
+    return _stamped.decode(data).timestamp is not UNSET
+
+
+@lru_cache(4)
+def _first_field(now_ms: int) -> bytes:
+    return b'{"timestamp":"%b"' % stamp(now_ms).encode()

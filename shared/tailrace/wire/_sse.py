@@ -6,6 +6,7 @@ data stand in one block.
 """
 
 import re
+from functools import lru_cache
 
 from tailrace.wire._errors import PushError
 
@@ -17,6 +18,7 @@ _NEWLINE = re.compile("\r\n|\r|\n")
 _BREAKS = re.compile("[\r\n\0]")
 
 
+@lru_cache(1024)
 def check_event_name(name: str) -> str:
     """Return the name if an application can push events of it.
 

@@ -42,6 +42,8 @@ def number(ticket: str) -> int:
 
 def blocks(pushes: Sequence[PushJob], out: Collection[int], now_ms: int) -> tuple[bytes, ...]:
     """Render what is delivered of a job."""
+    if not out:
+        return tuple([render(push, now_ms) for push in pushes])
     return tuple([b"" if index in out else render(push, now_ms) for index, push in enumerate(pushes)])
 
 

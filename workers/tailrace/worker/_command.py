@@ -29,6 +29,9 @@ _EXAMPLES = """examples:
 _GC = 50_000, 20, 20
 """A batch is thousands of small objects that go with it and form no cycle: there is little garbage to look for."""
 
+_SWITCH_S = 0.0005
+"""Large jobs are read in a thread; the loop, which has commits to send, gets its turn soon."""
+
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="say whether a worker is alive, and end")
@@ -56,6 +59,7 @@ def _run(namespace: argparse.Namespace) -> int:
 async def _work(config: WorkerConfig, application: Application) -> None:
     gc.freeze()
     gc.set_threshold(*_GC)
+    sys.setswitchinterval(_SWITCH_S)
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, partial(_stop, stopping))

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import takewhile
-from typing import NamedTuple, TypeVar, cast
+from itertools import chain, takewhile
+from typing import NamedTuple, cast
 
 from redis.asyncio import Redis
 
@@ -15,16 +15,15 @@ from tailrace.log import Appended, LogWriter, NewEvent, Registry, outcome_field,
 from tailrace.worker._batch import Delivery, commits, events
 from tailrace.worker._count import count
 from tailrace.worker._memory import Memory
+from tailrace.worker._parts import each_part
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
 from tailrace.worker._queue import Ended, Ending, Grant, Queue, Taken
 from tailrace.worker._receipts import delivered
-from tailrace.worker._triage import Facts, asked, judge_batch, sort
+from tailrace.worker._triage import Facts, Judged, Sorted, asked, judge_batch, sort
 
 _log = logging.getLogger(__name__)
 _TIDY_EVERY_S = 0.5
 _SHORTEST_S = 0.001  # BLPOP waits for ever at 0
-_AT_ONCE = 16
-T = TypeVar("T")
 
 
 class Line(NamedTuple):
@@ -149,34 +148,37 @@ class Hold:
 
     async def _start(self, taken: Taken) -> None:
         begun = self._memory.begun
-        judged = [each async for part in _parts(taken.jobs) for each in judge_batch(part, taken.deaths, begun)]
+        judge = partial(judge_batch, deaths=taken.deaths, begun=begun)
+        judged = [each for part in await each_part(taken.jobs, lambda job: job.size, judge) for each in part]
         inherited = not taken.field.startswith(f"{self._epoch}.")
         facts = Facts(begun, await self._count(asked(judged, begun)), self._memory.last if inherited else ())
-        endings, deliveries = [], list[Delivery]()
-        async for part in _parts(judged):
-            some = sort(taken.now_ms, part, facts)
-            endings += some.endings
-            deliveries += some.deliveries
+        parts = await each_part(judged, lambda each: each[0].size, partial(self._sort, taken.now_ms, facts))
+        endings = [ending for part, _ in parts for ending in part.endings]
+        deliveries = [delivery for part, _ in parts for delivery in part.deliveries]
         _warn([ending for ending in endings if ending.reason])
         if endings:  # they leave before anything of this batch, or a later one, is appended
             await self._end([Ended(taken.field, not deliveries, endings)])
             over = {ending.position for ending in endings}
             self._memory.end([job.ticket for job in taken.jobs if job.position in over])
         if deliveries:
-            self._pack(Batch(taken, deliveries))
+            self._pack(Batch(taken, deliveries), [chain.from_iterable(part) for part in zip(*[new for _, new in parts], strict=True)])
+
+    def _sort(self, now_ms: float, facts: Facts, judged: Judged) -> tuple[Sorted, list[list[NewEvent]]]:
+        some = sort(now_ms, judged, facts)
+        return some, events(some.deliveries, len(self._line.writers), self._memory.known)
 
     async def _count(self, channels: Sequence[str]) -> dict[str, int]:
         return await count(self._line.registry, self._line.log_patience, channels)
 
-    def _pack(self, batch: Batch) -> None:
+    def _pack(self, batch: Batch, by_shard: Iterable[Iterable[NewEvent]]) -> None:
         known = self._memory.known
         self._window.append(batch)
         for delivery in batch.deliveries if known else ():
             for index in self._memory.begun.get(delivery.ticket, ()):
                 name = f"{delivery.ticket}:{index}"
                 batch.appended[name] = known[name]
-        for shard, new in enumerate(events(batch.deliveries, len(self._line.writers), known)):
-            for some in commits(new):
+        for shard, new in enumerate(by_shard):
+            for some in commits(list(new)):
                 self._numbers[shard] += 1
                 batch.unanswered += 1
                 batch.outcomes.append((shard, outcome_field(self._epoch, self._numbers[shard])))
@@ -243,11 +245,3 @@ def _receipts(batch: Batch, there: Mapping[str, int]) -> list[Ending]:
     return [
         Ending(delivery.position, delivered(delivery, batch.appended, there, now_ms), delivery.listener or "") for delivery in batch.asking
     ]
-
-
-async def _parts(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
-    """Cut a batch, and let what waits for its turn come in between: what is in Redis' hands needs no more than a moment of ours."""
-    for start in range(0, len(items), _AT_ONCE):
-        if start:
-            await asyncio.sleep(0)
-        yield items[start : start + _AT_ONCE]

@@ -62,10 +62,10 @@ def judge(payload: bytes | None) -> Verdict:
     if not many and job.f != PUSH:
         return Move()
     try:
-        pushes, options = msgspec.structs.astuple(decode_pushes(job))
+        asked = decode_pushes(job)
     except PushError as error:
         return Bury(error.message, error.path, listener(job))
-    return Deliver(pushes, many, options.receipt)
+    return Deliver(asked.pushes, many, asked.options.receipt)
 
 
 def listener(job: Job) -> str | None:

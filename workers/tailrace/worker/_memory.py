@@ -48,7 +48,7 @@ class Memory:
 
     def end(self, tickets: Iterable[str]) -> None:
         """Note that jobs have ended: what former holders did of them is needed no more."""
-        for ticket in tickets:
+        for ticket in tickets if self._holding else ():
             for index in self.begun.pop(ticket, ()):
                 self.known.pop(f"{ticket}:{index}", None)
             for outcome in self._holding.pop(ticket, ()):

@@ -35,6 +35,11 @@ class TakenJob(NamedTuple):
     payload: bytes | None
     """None where it is gone, or of another type."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of the payload."""
+        return len(self.payload or b"")
+
 
 class Taken(NamedTuple):
     """A batch that the queue gave out."""
