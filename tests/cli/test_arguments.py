@@ -53,9 +53,6 @@ def test_flags_stand_anywhere(line: str, nested: bool) -> None:
         ("clients --channel a%20b", "--channel: bad channel name 'a b'"),
         ("tail --last -1", "--last: '-1' is not a whole number, 0 or more"),
         ("dead list --limit -1", "--limit: '-1' is not a whole number, 0 or more"),
-        ("edge --port 99999", "--port: Expected `int` <= 65535 (given: 99999)"),
-        ("edge --port -1", "--port: Expected `int` >= 0 (given: -1)"),
-        ("edge --log-level silly", "--log-level: Invalid enum value 'silly'"),
         ("call greet 1 2", "unrecognized arguments: 2"),
         ("call", "required: FUNCTION"),
     ],
@@ -66,3 +63,17 @@ def test_refused(command: str, said: str, capsys: pytest.CaptureFixture[str]) ->
     shown = capsys.readouterr().err
     assert shown.startswith("usage: ")
     assert said in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("edge --port 99999", "--port: Expected `int` <= 65535 (given: 99999)"),
+        ("edge --port -1", "--port: Expected `int` >= 0 (given: -1)"),
+        ("edge --processes 0", "--processes: Expected `int` >= 1 (given: 0)"),
+        ("edge --log-level silly", "--log-level: Invalid enum value 'silly'"),
+    ],
+)
+def test_a_setting_out_of_bounds_is_named(command: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command.split()) == 2
+    assert said in capsys.readouterr().err
