@@ -1,6 +1,7 @@
 """A steady load over several channels, through Pusher and workers, and a crowd of clients that is held against it."""
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from tests.system.checker import Judge, Verdict, forks
 
 _PAUSE_S = 0.05
 _FILLER = "x" * 3000
+_CLEAN = Verdict()
 
 
 class Pushing:
@@ -27,6 +29,11 @@ class Pushing:
         self.repeats = 0
         """Pushes that had to be sent again."""
         self._stop = asyncio.Event()
+
+    @property
+    def count(self) -> int:
+        """How many pushes were accepted."""
+        return sum([len(numbers) for numbers in self.accepted.values()])
 
     def owed(self) -> Mapping[str, int]:
         """Give, per channel, the first push that hasn't begun."""
@@ -89,7 +96,7 @@ class Crowd:
         try:
             await wait_until(lambda: all(client.has(upto) for client in self.clients), timeout_s)
         except TimeoutError:
-            print("some have not got everything in time", flush=True)
+            print("some have not got everything in time", file=sys.stderr)
         seen = {client.client_id: client.seen[:] for client in self.clients}
         for client, judge in zip(self.clients, self._judges, strict=True):
             judge.take(seen[client.client_id])
@@ -97,16 +104,21 @@ class Crowd:
             client.seen.clear()
         verdict = sum([judge.verdict({channel: numbers[-1] for channel, numbers in upto.items()}) for judge in self._judges], Verdict())
         told, self._told = self._told, verdict
-        count = Count(
-            lost=len(verdict.lost) - len(told.lost),
-            doubled=len(verdict.doubled) - len(told.doubled),
-            reordered=len(verdict.reordered) - len(told.reordered),
-            silent=len(verdict.silent) - len(told.silent),
-            forks=len(forks(seen)),
-        )
-        if count.faults:
-            print(f"{count}: {verdict}"[:1000], flush=True)
+        count = count_of(verdict, told) + Count(forks=len(forks(seen)))
+        for kind in ("silent", "doubled", "reordered", "forks"):
+            if getattr(count, kind):
+                print(f"{kind}: {getattr(count, kind)}, such as {getattr(verdict, kind, forks(seen))[-1]}", file=sys.stderr)
         return count
+
+
+def count_of(verdict: Verdict, told: Verdict = _CLEAN) -> Count:
+    """Count what is wrong, beyond what was told before."""
+    return Count(
+        lost=len(verdict.lost) - len(told.lost),
+        doubled=len(verdict.doubled) - len(told.doubled),
+        reordered=len(verdict.reordered) - len(told.reordered),
+        silent=len(verdict.silent) - len(told.silent),
+    )
 
 
 def some(dice: Random, channels: Sequence[str], most: int) -> list[str]:

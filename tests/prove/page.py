@@ -51,8 +51,7 @@ def page(record: Record, trials: Sequence[Trial] = TRIALS) -> str:
     if known:
         parts += ["", _WHERE, *_table(["trial", "when", "commit", "seed", "took", "where"], [_where(*pair) for pair in known])]
         parts += ["", *_versions(known)]
-    waiting = [f"`{trial.name}`" for trial in trials if trial.name not in record]
-    return "\n".join([*parts, *(["", f"Not in the record yet: {', '.join(waiting)}."] if waiting else []), ""])
+    return "\n".join([*parts, ""])
 
 
 def _titles() -> list[str]:

@@ -70,6 +70,8 @@ class SteadyClient:
     refusals: list[int] = field(default_factory=list)
     """Statuses other than 200, after which a browser would have given up."""
     connects: int = 0
+    since: float = 0.0
+    """When it connected last, by the monotonic clock."""
     drained: int = 0
     cursor: str = ""
     retry_ms: int = 0
@@ -116,6 +118,7 @@ class SteadyClient:
                 self._note(_numbered.decode(block.data))
             case "connect":
                 self.connects += 1
+                self.since = time.monotonic()
                 if self.connects == 1:
                     self.seen.append(Start(self.owed()))
             case "gap":

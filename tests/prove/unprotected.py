@@ -1,0 +1,66 @@
+"""An edge without one of its protections, as a process: `python -m tests.prove.unprotected links edge --port 0 ...`.
+
+The product has no such switch. Its parts are replaced here, before its command runs.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+
+from tailrace.cli import main
+from tailrace.edge import _catchup
+from tailrace.edge._hub import Hub
+from tailrace.edge._probe import Probe
+from tailrace.edge._resume import Replay, replay
+from tailrace.edge._ring import Ring
+from tailrace.edge._subscriber import Subscriber
+from tailrace.log import ChannelHistory
+from tests.support.service import Service
+
+_LATE_S = 0.05
+
+
+def links() -> None:
+    """Take what histories and ring hold for all there was."""
+
+    def trusting(histories: Mapping[str, ChannelHistory], ring: Ring, after: int, bound: int, excused: Mapping[str, int]) -> Replay:
+        return replay(histories, ring, after, bound, excused)._replace(missing=[])
+
+    _catchup.replay = trusting  # type: ignore[attr-defined]
+
+
+def join() -> None:
+    """Take a subscriber for live before it is registered with the hub: batches pass in between."""
+    in_one_step = Hub.join
+
+    def in_two_steps(self: Hub, subscriber: Subscriber) -> None:
+        subscriber.behind = None
+        self.behind.discard(subscriber)
+        asyncio.get_running_loop().call_later(_LATE_S, in_one_step, self, subscriber)
+
+    Hub.join = in_two_steps  # type: ignore[method-assign]
+
+
+def probe() -> None:
+    """Never look whether the logs move without their reader."""
+
+    async def blind(self: Probe, every_s: float) -> None:
+        await asyncio.Event().wait()
+
+    Probe.run = blind  # type: ignore[method-assign]
+
+
+WITHOUT: dict[str, Callable[[], None]] = {"links": links, "join": join, "probe": probe}
+
+
+class Unprotected(Service):
+    """A service that runs so."""
+
+    def __init__(self, protection: str, command: str, *arguments: str) -> None:
+        super().__init__(command, *arguments)
+        self._command = (sys.executable, "-m", "tests.prove.unprotected", protection, *self._command[3:])
+
+
+if __name__ == "__main__":
+    WITHOUT[sys.argv.pop(1)]()
+    sys.exit(main())
