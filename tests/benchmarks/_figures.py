@@ -1,10 +1,12 @@
 """What was measured: one figure per side and size, with the value of each round."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from redis.exceptions import RedisError
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -27,11 +29,22 @@ class Figures:
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, str, str, str], list[float]] = {}
+        self.troubles: list[str] = []
+        """What couldn't be measured, and why."""
 
     def add(self, bench: str, measure: str, size: str, side: str, value: float) -> None:
         """Note one round's value, and say it at once."""
         self._values.setdefault((bench, measure, size, side), []).append(value)
         print(f"  {side:28} {size:16} {measure:34} {shown(value):>12}", flush=True)
+
+    @contextmanager
+    def attempt(self, what: str) -> Iterator[None]:
+        """Go on without a measure that fails: the others are worth having."""
+        try:
+            yield
+        except (RuntimeError, ValueError, OSError, RedisError) as error:
+            self.troubles.append(f"{what}: {str(error) or type(error).__name__}")
+            print(f"    FAILED: {self.troubles[-1]}", flush=True)
 
     def all(self) -> list[Figure]:
         return [Figure(*names, values=tuple(values)) for names, values in self._values.items()]
@@ -53,5 +66,30 @@ def rows(figures: Sequence[Figure], base: str) -> Iterable[tuple[str, str, str, 
         yield figure.measure, figure.size, figure.side, shown(figure.median), spread, f"{shown(ratio)} x"
 
 
-def write_json(path: Path, figures: Sequence[Figure], about: dict[str, str]) -> None:
-    path.write_bytes(msgspec.json.format(msgspec.json.encode({"about": about, "figures": figures})))
+class Report(msgspec.Struct, frozen=True):
+    """All that one run measured."""
+
+    about: dict[str, str]
+    figures: list[Figure]
+
+    def median(self, bench: str, measure: str, size: str, side: str) -> float | None:
+        """Return a figure, or None where it wasn't measured."""
+        wanted = (bench, measure, size, side)
+        found = [each for each in self.figures if (each.bench, each.measure, each.size, each.side) == wanted]
+        return found[0].median if found else None
+
+
+def read_report(path: Path) -> Report:
+    return msgspec.json.decode(path.read_bytes(), type=Report)
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write a report, one line a figure."""
+    about = msgspec.json.format(msgspec.json.encode(report.about)).decode()
+    figures = ",\n".join([msgspec.json.encode(rounded(each)).decode() for each in report.figures])
+    path.write_text(f'{{"about": {about},\n"figures": [\n{figures}\n]}}\n')
+
+
+def rounded(figure: Figure) -> Figure:
+    """Keep the digits of a figure that say something."""
+    return msgspec.structs.replace(figure, values=tuple([float(f"{value:.4g}") for value in figure.values]))

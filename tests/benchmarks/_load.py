@@ -64,10 +64,10 @@ class Load:
 
 @asynccontextmanager
 async def load(
-    folder: Path, port: int, path: str, connections: int, *, events: int, seconds: float = _LONGEST_S, cursor: str = ""
+    folder: Path, port: int, path: str, connections: int, *, events: int, seconds: float = _LONGEST_S, cursor: str = "", channels: int = 0
 ) -> AsyncIterator[Load]:
-    """Open connections, wait until all are answered, and count so many events on each."""
-    words = [port, path, connections, events, seconds, *([cursor] if cursor else [])]
+    """Open connections, each in so many channels of its own besides, wait until all are answered, and count so many events on each."""
+    words = [port, path, connections, events, seconds, cursor, channels]
     command = ["taskset", "-c", str(GENERATOR), compiled("sseload", folder), *map(str, words)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:

@@ -1,4 +1,4 @@
-"""The report: a table on the terminal, and docs/benchmarks.md with its plots."""
+"""The report: a table on the terminal, docs/benchmarks.md with its plots, and the other pages that show its figures."""
 
 import subprocess
 from collections.abc import Sequence
@@ -8,10 +8,15 @@ from pathlib import Path
 import msgspec
 
 from tests.benchmarks import delivery, ingestion
-from tests.benchmarks._figures import Figure, rows
+from tests.benchmarks._figures import Figure, Report, rows
+from tests.benchmarks._plots import PLOTS, plotted
+from tests.benchmarks._scaling import readme, scaling
 from tests.benchmarks._sides import peer_python
 
-_DOCS = Path(__file__).parents[2] / "docs"
+_ROOT = Path(__file__).parents[2]
+_DOCS = _ROOT / "docs"
+RESULTS = _DOCS / "benchmarks.json"
+"""The last run that was written; every figure on the pages comes from it."""
 _BASES = {
     delivery.SINGLE: delivery.FLOOR,
     delivery.LATENCY: "nginx + nchan",
@@ -24,11 +29,13 @@ _BASES = {
 _HEAD = ("measure", "size", "side", "median", "rounds", "ratio")
 _INTRO = """# Benchmarks
 
-What `make bench` measured; `make bench BENCH="--write"` writes this page anew. Compare ratios, not absolute numbers: all sides ran on one
-machine, one after another in each round. The server under measure has one core for itself; clients, producers and Redis share the other.
-The load generator and the kernel floor are C programs in `tests/benchmarks`. "Kernel floor" is a loop of `write()` over the same
+What `make bench` measured; `make bench BENCH="--write"` measures anew and writes [benchmarks.json](benchmarks.json), from which
+this page, its plots, [scaling](scaling.md) and the README have their figures. Compare ratios, not absolute numbers: all sides ran on one
+machine, one after another in each round. The server under measure has one core for itself; clients, producers and Redis share the
+other. The load generator and the kernel floor are C programs in `tests/benchmarks`. "Kernel floor" is a loop of `write()` over the same
 connections, which no server of single events can undercut; where one seems to, it has joined events that came close together into one
-write. A ratio is to the side whose ratio is 1. Pushpin takes a minute a round and is measured with `--full`.
+write. A ratio is to the side whose ratio is 1. Pushpin is measured in one round, with 1,000 clients at most: for 3,000 it took half a
+minute to accept them.
 """
 _METHOD = """## How each is measured
 
@@ -39,6 +46,9 @@ _METHOD = """## How each is measured
 - **Latency**: from before the event is put in (appended to Redis, or posted) until the client has read it; clients take one core, too.
 - **Idle connections**: growth of the resident memory (shared pages counted once) from 300 connections, divided by the connections added.
 - **Accepts**: 500 connections at a time wait for their first bytes; with replay, all come with one `Last-Event-ID`, ten events old.
+- **The load generator's own CPU**: its share of its core, which Redis and the producer need too. Near 1, it is what was measured.
+- **Channels**: 1,000 events a second, each for one client that has the channel; 1,000 clients share out the channels between them.
+- **Edges that read one log**: 2,000 events a second, 50 to a script, while so many readers wait for them.
 - **Jobs**: a queue filled beforehand, a worker process on one core, Valkey with AOF (everysec) on the other; the rate in
   the middle of the run.
   Stock arq runs a function that validates the same push and appends it with one XADD, without history, receipt or order; "tuned" is
@@ -78,27 +88,33 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-def write_page(figures: Sequence[Figure], about: dict[str, str]) -> None:
-    """Write docs/benchmarks.md and docs/images/bench-*.png. Raises Missing: no matplotlib."""
-    images = _DOCS / "images"
-    images.mkdir(exist_ok=True)
-    plots = [
-        ("single", delivery.SINGLE, "CPU us/delivery", "CPU time per delivery, single events (us; less is better)"),
-        ("burst", delivery.BURST, "deliveries/s", "Deliveries a second in a burst, 1,000 clients (more is better)"),
-        ("memory", delivery.IDLE, "RSS KB/connection", "Memory per idle connection (KB; less is better)"),
-        ("jobs", ingestion.JOBS, "jobs/s", "Jobs a second in one worker process (more is better)"),
-    ]
+def page(report: Report) -> str:
+    """Write docs/benchmarks.md."""
+    facts = "\n".join([f"- {name}: {value}" for name, value in report.about.items()])
+    pictures = "\n".join([f"![{plot.title}](images/bench-{plot.name}.png)" for plot in PLOTS if plotted(report, plot)])
+    return "\n".join([_INTRO, facts, "", pictures, "", table(report.figures, markdown=True), "", _METHOD])
+
+
+def pages(report: Report) -> dict[Path, str]:
+    """Return every page that shows figures, as it has to be."""
+    readme_path = _ROOT / "README.md"
+    return {
+        _DOCS / "benchmarks.md": page(report),
+        _DOCS / "scaling.md": scaling(report),
+        readme_path: readme(readme_path.read_text(), report),
+    }
+
+
+def write_pages(report: Report) -> None:
+    for path, text in pages(report).items():
+        path.write_text(text)
+
+
+def draw(report: Report) -> None:
+    """Write docs/images/bench-*.png. Raises Missing: no matplotlib."""
     shown = [
-        {"file": str(images / f"bench-{name}.png"), "title": title, "bars": _bars(figures, bench, measure)}
-        for name, bench, measure, title in plots
+        {"file": str(_DOCS / "images" / f"bench-{plot.name}.png"), "title": plot.title, "lines": plot.lines, "points": points}
+        for plot in PLOTS
+        if (points := plotted(report, plot))
     ]
-    command = [peer_python(), str(Path(__file__).parent / "peers" / "plot.py")]
-    subprocess.run(command, input=msgspec.json.encode([plot for plot in shown if plot["bars"]]), check=True)
-    facts = "\n".join(f"- {name}: {value}" for name, value in about.items())
-    pictures = "\n".join(f"![{title}](images/bench-{name}.png)" for name, bench, measure, title in plots if _bars(figures, bench, measure))
-    text = "\n".join([_INTRO, facts, "", pictures, "", table(figures, markdown=True), "", _METHOD])
-    (_DOCS / "benchmarks.md").write_text(text)
-
-
-def _bars(figures: Sequence[Figure], bench: str, measure: str) -> list[tuple[str, str, float]]:
-    return [(figure.side, figure.size, figure.median) for figure in figures if (figure.bench, figure.measure) == (bench, measure)]
+    subprocess.run([peer_python(), str(Path(__file__).parent / "peers" / "plot.py")], input=msgspec.json.encode(shown), check=True)

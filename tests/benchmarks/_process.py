@@ -41,6 +41,11 @@ def rss_kb(pid: int) -> float:
     return sum(float(part.partition("\nPss:")[2].split()[0]) for part in text)
 
 
+def kernel_kb() -> float:
+    """Return the memory that the kernel has given to its own objects, sockets among them, on the whole machine."""
+    return float(Path("/proc/meminfo").read_text().partition("\nSlab:")[2].split()[0])
+
+
 @contextmanager
 def running(command: Sequence[str], core: int, folder: Path, environ: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server on a core for as long as the block lasts."""

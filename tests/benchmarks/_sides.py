@@ -80,14 +80,14 @@ async def nchan(folder: Path) -> AsyncIterator[Side]:
         raise Missing("nginx with nchan (Debian: apt-get install nginx libnginx-mod-nchan)")
     port = free_port()
     settings = folder / f"nginx-{port}.conf"
-    settings.write_text(_NGINX.format(module=_NCHAN, folder=folder, port=port, channel=CHANNEL))
+    settings.write_text(_conf("nginx", module=_NCHAN, folder=folder, port=port, channel=CHANNEL))
     with running(["nginx", "-c", str(settings), "-p", str(folder)], SERVER, folder) as process:
         until(process, _listening(port))
 
         async def publish(count: int) -> None:
             await post(port, "/publish", count, payload, {"X-EventSource-Event": "message"})
 
-        yield Side(process.pid, port, "/sse", publish)
+        yield Side(process.pid, port, "/sse", publish, replays=True)
 
 
 @asynccontextmanager
@@ -98,7 +98,7 @@ async def pushpin(folder: Path) -> AsyncIterator[Side]:
     home = Path(tempfile.mkdtemp(dir=folder))
     (home / "routes").write_text("* test\n")
     settings = home / "pushpin.conf"
-    settings.write_text(_PUSHPIN.format(port=port, control=control, home=home, specs=[free_port() for _ in range(3)]))
+    settings.write_text(_conf("pushpin", port=port, control=control, home=home, spec_1=free_port(), spec_2=free_port(), spec_3=free_port()))
     with running(["pushpin", f"--config={settings}"], SERVER, folder) as process:
         until(process, _listening(control))
         await asyncio.sleep(1)
@@ -207,6 +207,14 @@ def _listening(port: int) -> Iterator[bool]:
             yield True
 
 
+def _conf(name: str, **values: object) -> str:
+    """Fill in a server's configuration, whose placeholders are `@name@`."""
+    text = (_PEERS / f"{name}.conf").read_text()
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", str(value))
+    return text
+
+
 def _port(url: str) -> int:
     return int(url.rpartition(":")[2])
 
@@ -218,51 +226,3 @@ SIDES: Sequence[tuple[str, Callable[[Path], AbstractAsyncContextManager[Side]]]]
     ("sse-starlette", sse_starlette),
     ("Litestar", litestar),
 )
-
-_NGINX = """
-load_module {module};
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile 20000;
-pid {folder}/nginx-{port}.pid;
-error_log {folder}/nginx-{port}.log crit;
-events {{ worker_connections 19000; }}
-http {{
-  access_log off;
-  nchan_max_reserved_memory 256m;
-  server {{
-    listen 127.0.0.1:{port} backlog=4096;
-    keepalive_requests 1000000;
-    location = /publish {{ nchan_publisher; nchan_channel_id {channel}; nchan_message_buffer_length 5000; nchan_message_timeout 1m; }}
-    location = /sse {{ nchan_subscriber eventsource; nchan_channel_id {channel}; nchan_subscriber_first_message newest; }}
-  }}
-}}
-"""
-
-_PUSHPIN = """
-[global]
-include={{libdir}}/internal.conf
-rundir={home}
-ipc_prefix=p-
-port_offset=0
-[runner]
-services=condure,pushpin-proxy,pushpin-handler
-http_port={port}
-logdir={home}
-log_level=0
-client_maxconn=19000
-condure_bin=condure
-[proxy]
-routesfile={home}/routes
-[handler]
-push_in_spec=tcp://127.0.0.1:{specs[0]}
-push_in_sub_specs=tcp://127.0.0.1:{specs[1]}
-command_spec=tcp://127.0.0.1:{specs[2]}
-push_in_http_addr=127.0.0.1
-push_in_http_port={control}
-push_in_http_max_headers_size=10000
-push_in_http_max_body_size=1000000
-stats_spec=ipc://{{rundir}}/{{ipc_prefix}}stats
-message_rate=1000000
-message_hwm=1000000
-"""

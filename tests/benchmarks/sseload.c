@@ -1,11 +1,13 @@
 // sseload: opens many SSE connections to one URL and counts what arrives; it knows nothing of any server.
 //   cc -O2 -o sseload sseload.c
-//   ./sseload PORT PATH CONNECTIONS EVENTS SECONDS [LAST_EVENT_ID]
+//   ./sseload PORT PATH CONNECTIONS EVENTS SECONDS [LAST_EVENT_ID [CHANNELS]]
 // 500 connections at most wait for their first bytes at a time, so that no listener's backlog overflows. When all have them it prints
 // {"connected": N, "answered_s": T}. It ends after EVENTS events on each connection, or after three seconds without
-// one since the first, or SECONDS after its start, and prints what it counted. Then it holds the connections for LINGER_S or until
+// one since the first, or SECONDS after that line, and prints what it counted. Then it holds the connections for LINGER_S or until
 // it is killed, so that what their ends cost a server isn't counted with the deliveries.
 // An event is counted wherever "t": stands; the number after it, in Unix seconds, gives the latency.
+// With CHANNELS, connection 0 asks for the channels c0, c1, ... besides, the next one for as many after them, and so on; an empty
+// LAST_EVENT_ID is none.
 // Connections come from 127.0.0.2, .3, ... so that more than 28,000 fit.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,9 +26,9 @@ enum { SAMPLES = 4000000, CARRY = 60, AT_ONCE = 500, READY = 1024, QUIET_S = 3, 
 struct carry { int n; char bytes[CARRY]; };  // the end of a read that may hold half an event
 
 static const char *marker = "\"t\":";
-static char request[8192], *seen, buffer[1 << 20];
+static char *path, *cursor = "", *seen, buffer[1 << 20];
 static struct carry *carry;
-static int poll_, wanted, opened, answered, closed_, port, length;
+static int poll_, wanted, opened, answered, closed_, port, channels, *number_of;
 static long events, bytes, samples;
 static double *latency, first, last;
 
@@ -54,7 +56,7 @@ static int open_one(void) {
   if (s < 0 || bind(s, (void *)&from, sizeof from) || (connect(s, (void *)&to, sizeof to) && errno != EINPROGRESS))
     return perror("connect"), -1;
   struct epoll_event e = {.events = EPOLLOUT, .data.fd = s};
-  opened++;
+  number_of[s] = opened++;
   return epoll_ctl(poll_, EPOLL_CTL_ADD, s, &e);
 }
 
@@ -66,7 +68,14 @@ static void gone(int fd) {
 }
 
 static void ask(int fd) {
+  static char request[1 << 16];
   struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
+  int length = sprintf(request, "GET %s", path);
+  for (int i = 0; i < channels && length < (int)sizeof request - 200; i++)
+    length += sprintf(request + length, "%cchannel=c%d", i || strchr(path, '?') ? '&' : '?', number_of[fd] * channels + i);
+  length += sprintf(request + length, " HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n");
+  if (*cursor) length += sprintf(request + length, "Last-Event-ID: %s\r\n", cursor);
+  length += sprintf(request + length, "\r\n");
   if (write(fd, request, length) != length) return gone(fd);
   epoll_ctl(poll_, EPOLL_CTL_MOD, fd, &e);
 }
@@ -105,16 +114,18 @@ static void turn(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 6) return fprintf(stderr, "usage: sseload PORT PATH CONNECTIONS EVENTS SECONDS [LAST_EVENT_ID]\n"), 2;
+  if (argc < 6) return fprintf(stderr, "usage: sseload PORT PATH CONNECTIONS EVENTS SECONDS [LAST_EVENT_ID [CHANNELS]]\n"), 2;
   port = atoi(argv[1]), wanted = atoi(argv[3]);
   long expected = atol(argv[4]) * wanted;
   double seconds = atof(argv[5]), begin, end;
   struct rlimit files = {wanted + 100, wanted + 100};
   setrlimit(RLIMIT_NOFILE, &files);
-  length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n%s%s%s\r\n", argv[2],
-                    argc > 6 ? "Last-Event-ID: " : "", argc > 6 ? argv[6] : "", argc > 6 ? "\r\n" : "");
+  path = argv[2];
+  if (argc > 6) cursor = argv[6];
+  if (argc > 7) channels = atoi(argv[7]);
+  if (strlen(path) + strlen(cursor) > 8000) return fprintf(stderr, "too long\n"), 2;
   poll_ = epoll_create1(0);
-  seen = calloc(wanted + 4096, 1), carry = calloc(wanted + 4096, sizeof *carry), latency = malloc(SAMPLES * sizeof *latency);
+  number_of = calloc(wanted + 4096, sizeof *number_of), seen = calloc(wanted + 4096, 1), carry = calloc(wanted + 4096, sizeof *carry), latency = malloc(SAMPLES * sizeof *latency);
   begin = now(), end = begin + seconds;
   while (answered < wanted && now() < end) {
     while (opened < wanted && opened - answered < AT_ONCE)
@@ -124,6 +135,7 @@ int main(int argc, char **argv) {
   printf("{\"connected\":%d,\"answered_s\":%.4f,\"cpu_s\":%.3f}\n", answered - closed_, now() - begin, cpu());
   fflush(stdout);
   double used = cpu();
+  end = now() + seconds;
   while (events < expected && closed_ < wanted && now() < end && !(first && now() - last > QUIET_S)) turn();
   qsort(latency, samples, sizeof *latency, ascending);
 #define AT(q) (samples ? latency[(long)((samples - 1) * q)] * 1e3 : 0)
