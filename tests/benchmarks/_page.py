@@ -24,6 +24,8 @@ _BASES = {
     delivery.IDLE: "nginx + nchan",
     delivery.ACCEPT: "nginx + nchan",
     ingestion.JOBS: ingestion.ARQ,
+    ingestion.SEVERAL: ingestion.ARQ,
+    ingestion.ENQUEUE: ingestion.ARQ,
     ingestion.APPEND: ingestion.ARQ,
 }
 _HEAD = ("measure", "size", "side", "median", "rounds", "ratio")
@@ -50,9 +52,11 @@ _METHOD = """## How each is measured
 - **Channels**: 1,000 events a second, each for one client that has the channel; 1,000 clients share out the channels between them.
 - **Edges that read one log**: 2,000 events a second, 50 to a script, while so many readers wait for them.
 - **Jobs**: a queue filled beforehand, a worker process on one core, Valkey with AOF (everysec) on the other; the rate in
-  the middle of the run.
-  Stock arq runs a function that validates the same push and appends it with one XADD, without history, receipt or order; "tuned" is
-  `poll_delay=0.01, max_jobs=200, queue_read_limit=1000, keep_result=0`.
+  the middle of the run. Several worker processes may use all cores. The peers run a function that validates the same push and appends it
+  with one XADD, without history, receipt or order. arq "tuned" is `poll_delay=0.01, max_jobs=200, queue_read_limit=1000,
+  keep_result=0`; SAQ has `concurrency=100`; taskiq runs on Redis Streams, which acknowledge. Commands are all that Redis runs, those inside
+  scripts too; requests are what it reads from sockets.
+- **Enqueue**: each side's own client, 500 pushes at a time, one process.
 - **Idle latency**: one job at a time; until a reader that waits on the log has the entry, or the client at the edge has the event.
 """
 
