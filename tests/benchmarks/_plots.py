@@ -31,6 +31,9 @@ PLOTS = (
     Plot("memory", delivery.IDLE, "RSS KB/connection", "Memory per idle connection (KB; less is better)"),
     Plot("accepts", delivery.ACCEPT, "connections/s", "Connections accepted a second (more is better)"),
     Plot("jobs", ingestion.JOBS, "jobs/s", "Jobs a second in one worker process (more is better)"),
+    Plot("workers", ingestion.SEVERAL, "jobs/s", "Jobs a second in several worker processes that share the cores (more is better)"),
+    Plot("requests", ingestion.JOBS, "requests to Redis/job", "Requests to Redis for a job (less is better)"),
+    Plot("append", ingestion.APPEND, "p50 ms", "From enqueueing to append when idle, p50 (ms; less is better)"),
 )
 
 

@@ -26,7 +26,7 @@ JOBS, MANY, ENQUEUE = "jobs, one worker process", "push_many, one worker process
 SEVERAL = "jobs, several worker processes"
 APPEND, BROWSER = "idle: enqueue -> append", "idle: enqueue -> browser"
 _AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
-_LOOK_S, _START_S = 0.02, 20.0
+_LOOK_S, _START_S, _PATIENCE_MS = 0.02, 20.0, 20_000
 _OURS = {"xinfo|stream", "info", "hello", "client|setinfo", "config|get", "ping", "select"}
 """Commands that this benchmark sends, or that come with a connection."""
 
@@ -159,11 +159,13 @@ async def _idle(figures: Figures, plan: Plan, folder: Path, queue: Queue) -> Non
 async def _one(redis: "Redis", producer: Producer, log: str) -> float:
     """Return the milliseconds from before the enqueueing, which the event itself says, to when a blocked reader has the entry."""
     last = await redis.xrevrange(log, count=1)
-    follow = asyncio.ensure_future(redis.xread({log: last[0][0]}, block=5000))
+    follow = asyncio.ensure_future(redis.xread({log: last[0][0]}, block=_PATIENCE_MS))
     await asyncio.sleep(0.013)
     enqueued = asyncio.ensure_future(producer.put(1, 1, 1))
-    ((_, ((_, fields),)),) = await follow
-    now = time.time()
+    found, now = await follow, time.time()
+    if not found:
+        raise RuntimeError("a job was not appended")
+    ((_, ((_, fields),)),) = found
     await enqueued
     return (now - float(fields[b"b"].partition(b'"t":')[2].partition(b",")[0])) * 1000
 
