@@ -36,7 +36,7 @@ API = {
     """,
     "tailrace.push": """
         Batch BlockingBatch BlockingJob BlockingPusher Job JobReceipt JobState Push PushError Pusher
-        QueueFullError RETRY_AFTER_S Receipt RedisAwayError TailraceError
+        QueueBrokenError QueueFullError RETRY_AFTER_S Receipt RedisAwayError TailraceError
     """,
     "tailrace.wire": """
         ALL BLOCK CHANNEL_PATTERN CLIENT_PREFIX CONTROL_EVENTS ChannelError ClientEntry ClientInfo Connect

@@ -70,6 +70,16 @@ def test_a_full_queue_is_503_and_keeps_what_was_accepted(alone: Service, redis_s
         assert server.zcard(KEYS.queue()) == 3
 
 
+def test_a_queue_that_was_overwritten_is_503_and_named(alone: Service, redis_server: RedisServer) -> None:
+    with redis.Redis.from_url(redis_server.url) as server:
+        server.set(KEYS.queue(), "overwritten")
+        answer = _push(alone)
+        server.delete(KEYS.queue())
+    assert answer.status_code == 503
+    assert "tailrace:queue is no sorted set" in answer.json()["message"]
+    assert _push(alone).status_code == 202
+
+
 def test_redis_short_of_memory_is_503_until_it_has_room(alone: Service, redis_server: RedisServer) -> None:
     with redis.Redis.from_url(redis_server.url) as server:
         used = server.info("memory")["used_memory"]

@@ -9,7 +9,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
 
-from tailrace.push import Push, Pusher, QueueFullError, RedisAwayError
+from tailrace.push import Push, Pusher, QueueBrokenError, QueueFullError, RedisAwayError
 from tailrace.wire import JOB_PREFIX, Keys, decode_job, decode_pushes
 from tests.support.redis import RedisServer, free_port
 from tests.support.wait import wait_until
@@ -133,6 +133,17 @@ async def test_redis_out_of_memory_is_said_at_once(redis: Redis, redis_server: R
         await redis.config_set("maxmemory", 1)
         with pytest.raises(QueueFullError, match="out of memory"):
             await pusher.push("room:1", 1)
+
+
+async def test_a_queue_of_another_type_is_said_by_name_and_nothing_is_left_of_the_push(redis: Redis, redis_server: RedisServer) -> None:
+    async with Pusher(redis_server.url) as pusher:
+        await redis.set(KEYS.queue(), "overwritten")
+        with pytest.raises(QueueBrokenError, match="tailrace:queue is no sorted set"):
+            await pusher.push("room:1", 1)
+        assert await redis.keys(f"{JOB_PREFIX}*") == []
+        await redis.delete(KEYS.queue())
+        await pusher.push("room:1", 2)
+    assert await _queued(redis) == ["2"]
 
 
 async def test_a_full_queue_is_said_by_name(redis_server: RedisServer) -> None:

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from tailrace.log import Registry
 from tailrace.push import JobState, Push, Pusher, PushError
-from tailrace.wire import ClientEntry, Keys, decode_job, decode_receipt
+from tailrace.wire import JOB_PREFIX, ClientEntry, Keys, decode_job, decode_receipt
 from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.wait import wait_until
@@ -135,6 +135,14 @@ async def test_a_scheduled_push_can_be_cancelled_and_who_waits_hears_of_it(pushe
     assert await _gone(redis, job.id)
     assert await job.cancel() == JobState.CANCELLED
     assert 0 < await redis.ttl(KEYS.receipt(job.id)) <= 3600
+
+
+async def test_a_job_whose_payload_was_overwritten_can_be_cancelled(pusher: Pusher, redis: Redis) -> None:
+    job = await pusher.push("room:1", 1, delay_s=60)
+    await redis.delete(f"{JOB_PREFIX}{job.id}")
+    await redis.hset(f"{JOB_PREFIX}{job.id}", "over", "written")  # type: ignore[misc]
+    assert await job.cancel() == JobState.CANCELLED
+    assert await redis.zcard(KEYS.queue()) == await redis.exists(f"{JOB_PREFIX}{job.id}") == 0
 
 
 async def test_what_has_ended_or_never_was_cannot_be_cancelled(pusher: Pusher) -> None:

@@ -33,7 +33,7 @@ def taken(*payloads: bytes | None, due_ms: float = 0, now_ms: float = 0, deaths:
 @example(b'{"f":"push","a":[{"to":"a","data":{"a":1,"a":"\\udc00"}}]}')
 def test_no_job_makes_a_worker_stumble(text: bytes | None) -> None:
     batch = taken(text)
-    judged = judge_batch(batch.jobs, batch.deaths, {})
+    judged = judge_batch(batch.jobs, batch.now_ms, batch.deaths, {})
     asked(judged, {})
     endings, deliveries = sort(batch.now_ms, judged, NOTHING)
     assert len(endings) + len(deliveries) == 1
@@ -64,7 +64,7 @@ def test_deaths_and_what_is_begun() -> None:
     late = {"due_ms": 0.0, "now_ms": 5000.0}
 
     def fate(batch: Taken, begun: dict[str, set[int]]) -> Any:
-        endings, deliveries = sort(batch.now_ms, judge_batch(batch.jobs, batch.deaths, begun), Facts(begun, {}, [(0, 0)]))
+        endings, deliveries = sort(batch.now_ms, judge_batch(batch.jobs, batch.now_ms, batch.deaths, begun), Facts(begun, {}, [(0, 0)]))
         return deliveries or endings[0].reason
 
     assert "died" in fate(taken(good, deaths=3), {})

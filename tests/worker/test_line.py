@@ -1,6 +1,7 @@
 """A worker and its queue: what becomes of every kind of job."""
 
 import json
+import math
 import time
 from typing import Any
 
@@ -73,6 +74,26 @@ async def test_payloads_of_another_type_are_dead_letters(any_redis_url: str) -> 
         assert all("of another type" in letter.reason for letter in letters)
         await seen.idle()
         assert await seen.queues.keys("arq:job:*") == []
+
+
+async def test_what_would_never_be_due_is_a_dead_letter(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen, working(any_redis_url):
+        for job, due_ms in ("infinite", math.inf), ("in microseconds", time.time() * 1e6):
+            await seen.push(job, "room:1", due_ms=due_ms)
+        letters = await seen.dead(2)
+        assert {letter.job for letter in letters} == {"infinite", "in microseconds"}
+        assert all("milliseconds" in letter.reason for letter in letters)
+        await seen.idle()
+
+
+async def test_a_queue_of_another_type_is_named_and_waited_for(any_redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with bench(any_redis_url) as seen:
+        await seen.queues.set(seen.keys.queue(), "overwritten")
+        async with working(any_redis_url):
+            await wait_until(lambda: "tailrace:queue is no sorted set" in caplog.text)
+            await seen.queues.delete(seen.keys.queue())
+            await seen.push("0", "room:1")
+            await seen.appended(1)
 
 
 async def test_ids_of_any_bytes(redis_url: str) -> None:

@@ -191,10 +191,10 @@ async def test_several_workers_share_partitions_and_stand_by_for_each_other(redi
 async def test_a_fault_of_ours_costs_a_lease_and_not_the_worker(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong in the loop may be a job's doing; it counts as a death, and at three the job leaves."""
 
-    def poisoned(jobs: Sequence[TakenJob], deaths: int, begun: Any) -> Any:
-        if b"poison" in [job.id for job in jobs] and deaths < 3:
+    def poisoned(jobs: Sequence[TakenJob], **facts: Any) -> Any:
+        if b"poison" in [job.id for job in jobs] and facts["deaths"] < 3:
             raise ZeroDivisionError
-        return judge_batch(jobs, deaths, begun)
+        return judge_batch(jobs, **facts)
 
     monkeypatch.setattr("tailrace.worker._hold.judge_batch", poisoned)
     async with bench(redis_url) as seen, working(redis_url, lease_s=0.5):

@@ -13,7 +13,7 @@ from tailrace.ingest._answers import Answer
 from tailrace.ingest._gate import BusyError, Gate, Hold
 from tailrace.ingest._prefer import Preference
 from tailrace.ingest._requests import read_body
-from tailrace.push import Batch, Pusher, PushError, QueueFullError, RedisAwayError
+from tailrace.push import Batch, Pusher, PushError, QueueBrokenError, QueueFullError, RedisAwayError
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Engine:
             return answers.try_again(429, str(error))
         except PushError as error:
             return answers.bad_push(error)
-        except QueueFullError as error:
+        except (QueueBrokenError, QueueFullError) as error:
             self._note("pushes are refused", error)
             return answers.try_again(503, f"{error}: nothing was enqueued")
         except RedisAwayError as error:

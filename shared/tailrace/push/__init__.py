@@ -1,7 +1,7 @@
 """Pusher: what a producer installs to enqueue pushes and calls, and to learn what became of them."""
 
 from tailrace.push._blocking import BlockingBatch, BlockingJob, BlockingPusher
-from tailrace.push._errors import RETRY_AFTER_S, QueueFullError, RedisAwayError
+from tailrace.push._errors import RETRY_AFTER_S, QueueBrokenError, QueueFullError, RedisAwayError
 from tailrace.push._push import Push
 from tailrace.push._pusher import Batch, Job, Pusher
 from tailrace.wire import JobReceipt, JobState, PushError, Receipt, TailraceError
@@ -18,6 +18,7 @@ __all__ = [
     "Push",
     "PushError",
     "Pusher",
+    "QueueBrokenError",
     "QueueFullError",
     "Receipt",
     "RedisAwayError",

@@ -1,6 +1,7 @@
 """What a producer can meet besides a push of its own that can't be valid (`PushError`).
 
 TailraceError
+├── QueueBrokenError the operators': another program has overwritten the queue (HTTP 503 with Retry-After)
 ├── QueueFullError   the operators': too much waits, or Redis' memory runs out (HTTP 503 with Retry-After)
 └── RedisAwayError   the operators': Redis didn't answer in time (HTTP 503 with Retry-After)
 """
@@ -13,6 +14,10 @@ RETRY_AFTER_S = 5
 
 class QueueFullError(TailraceError):
     """Back pressure: nothing was enqueued; try again later."""
+
+
+class QueueBrokenError(TailraceError):
+    """A queue's key holds something else: nothing was enqueued, nor will be until somebody renames or deletes it."""
 
 
 class RedisAwayError(TailraceError):

@@ -15,7 +15,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from tailrace.push._errors import QueueFullError, RedisAwayError
+from tailrace.push._errors import QueueBrokenError, QueueFullError, RedisAwayError
 from tailrace.push._plan import CALLS, NewJob
 from tailrace.push._scripts import ENQUEUE
 from tailrace.wire import Keys
@@ -52,7 +52,7 @@ class Lane:
     async def put(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Enqueue jobs, all or none, and say of each whether it is new (its id was free).
 
-        Raises QueueFullError, RedisAwayError, redis.ResponseError.
+        Raises QueueBrokenError, QueueFullError, RedisAwayError, redis.ResponseError.
         """
         loop = asyncio.get_running_loop()
         asked = _Asked(jobs, loop.time() + self._timeout_s, loop.create_future())
@@ -151,6 +151,8 @@ def _read(answer: tuple[bytes, bytes]) -> set[int]:
     verdict, rest = answer
     if verdict == b"full":
         raise QueueFullError(f"too many jobs wait in {rest.decode()}")
+    if verdict == b"broken":
+        raise QueueBrokenError(f"{rest.decode()} is no sorted set in Redis: rename or delete it")
     return {int(place) for place in rest.split()}
 
 

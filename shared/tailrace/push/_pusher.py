@@ -82,8 +82,8 @@ class Pusher:
     """Enqueues for one producer: `async with Pusher(url) as pusher: await pusher.push("room:1", {"text": "hi"})`.
 
     What one task pushes without `delay_s` or `at` is appended in that order. Every verb that enqueues returns when the jobs are in the
-    queue, and raises PushError before anything is sent, QueueFullError when nothing was enqueued, RedisAwayError when Redis didn't
-    answer within `timeout_s`.
+    queue, and raises PushError before anything is sent, QueueFullError or QueueBrokenError when nothing was enqueued, RedisAwayError when
+    Redis didn't answer within `timeout_s`.
     """
 
     def __init__(self, url: str, *, prefix: str = "tailrace", partitions: int = 1, max_queue: int = 0, timeout_s: float = 10) -> None:

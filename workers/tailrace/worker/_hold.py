@@ -148,7 +148,7 @@ class Hold:
 
     async def _start(self, taken: Taken) -> None:
         begun = self._memory.begun
-        judge = partial(judge_batch, deaths=taken.deaths, begun=begun)
+        judge = partial(judge_batch, now_ms=taken.now_ms, deaths=taken.deaths, begun=begun)
         judged = [each for part in await each_part(taken.jobs, lambda job: job.size, judge) for each in part]
         inherited = not taken.field.startswith(f"{self._epoch}.")
         facts = Facts(begun, await self._count(asked(judged, begun)), self._memory.last if inherited else ())

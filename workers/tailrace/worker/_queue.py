@@ -8,6 +8,8 @@ from redis.asyncio import Redis
 from tailrace.wire import JOB_PREFIX, Keys, TailraceError
 from tailrace.worker._scripts import script
 
+NEVER_MS = 10 * 365 * 86_400_000
+"""A job that is due later than this from now has a score in another unit than ms."""
 _HEAD = 3  # fields of an answer before its batch
 
 
@@ -117,7 +119,7 @@ class Queue:
 
         Raises DeposedError, redis.RedisError.
         """
-        args: list[str | int] = [epoch, self._limits.jobs, self._limits.bytes, JOB_PREFIX, *mine]
+        args: list[str | int] = [epoch, self._limits.jobs, self._limits.bytes, JOB_PREFIX, NEVER_MS, *mine]
         reply = await self._take(keys=[self._line, self._keys.queue(self.partition), self._hand], args=args)
         if reply[0] != b"done":
             raise DeposedError

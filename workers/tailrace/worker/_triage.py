@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tailrace.wire import CLIENT_PREFIX, JobReceipt, JobState, PushJob, Receipt, bucket, encode_receipt
 from tailrace.worker._batch import Delivery, blocks, number
 from tailrace.worker._judge import MAX_DEATHS, Bury, Deliver, Move, Verdict, expired, judge, left_out, nobody
-from tailrace.worker._queue import Ending, TakenJob
+from tailrace.worker._queue import NEVER_MS, Ending, TakenJob
 from tailrace.worker._receipts import dead
 
 Judged = Sequence[tuple[TakenJob, Verdict]]
@@ -33,15 +33,17 @@ class Sorted(NamedTuple):
     deliveries: list[Delivery]
 
 
-def judge_batch(jobs: Sequence[TakenJob], deaths: int, begun: Begun) -> Judged:
+def judge_batch(jobs: Sequence[TakenJob], now_ms: float, deaths: int, begun: Begun) -> Judged:
     """Judge each job; one that was there at too many deaths, and of which no shard has a part, isn't even read."""
     if deaths >= MAX_DEATHS:
         return [(job, judge(job.payload) if job.ticket in begun else _POISON) for job in jobs]
-    return [(job, _callable(job, judge(job.payload))) for job in jobs]
+    return [(job, _possible(job, now_ms, judge(job.payload))) for job in jobs]
 
 
-def _callable(job: TakenJob, verdict: Verdict) -> Verdict:
-    """Bury a call that arq can't take: it reads all ids as UTF-8, and one that isn't would stop the others."""
+def _possible(job: TakenJob, now_ms: float, verdict: Verdict) -> Verdict:
+    """Bury what would never be due, and a call that arq can't take: it reads all ids as UTF-8, and one that isn't would stop the others."""
+    if job.due_ms > now_ms + NEVER_MS:
+        return Bury("it would never be due: a job's score in its queue is in milliseconds since 1970")
     try:
         job.id.decode()
     except UnicodeDecodeError:

@@ -5,7 +5,8 @@
 if redis.call('EXISTS', KEYS[3]) == 1 then return {'late'} end
 for i = 4, #KEYS do
   if redis.call('ZREM', KEYS[i], ARGV[1]) == 1 then
-    local payload = redis.call('GET', KEYS[2]) or ''
+    local payload = redis.pcall('GET', KEYS[2])
+    if type(payload) ~= 'string' then payload = '' end -- it is gone, or of another type
     redis.call('DEL', KEYS[2])
     redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
     return {'cancelled', payload}

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Give out a batch. KEYS: line, queue, hand. ARGV: epoch, jobs at most, bytes of payload at most, start of a payload's key, then the batches
--- that the holder has. Returns {"refused", the queue's epoch} or {"done", Redis' time in ms, when the next job is due ('' if there is none)},
--- followed by {field, deaths, then id, score and payload of each of its jobs} if a batch was given out. An id is nil where the job has ended, and a
--- payload where it is gone or of another type.
+-- Give out a batch. KEYS: line, queue, hand. ARGV: epoch, jobs at most, bytes of payload at most, start of a payload's key, ms from now
+-- beyond which nothing is due in earnest, then the batches that the holder has. Returns {"refused", the queue's epoch} or {"done", Redis' time in
+-- ms, when the next job is due ('' if there is none)}, followed by {field, deaths, then id, score and payload of each of its jobs} if a batch was
+-- given out. An id is nil where the job has ended, and a payload where it is gone or of another type.
 -- What is in hand and isn't named comes first, whatever the clock says: its answer was lost, or a former holder left it.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'last')
 if state[1] ~= ARGV[1] then return {'refused', state[1] or '0'} end
@@ -11,8 +11,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local reply = {'done', string.format('%.17g', now), ''}
 
-local mine, named = {}, #ARGV > 4
-for i = 5, #ARGV do mine[ARGV[i]] = true end
+local mine, named = {}, #ARGV > 5
+for i = 6, #ARGV do mine[ARGV[i]] = true end
 local hand = redis.call('HGETALL', KEYS[3])
 local left, value, lowest
 for i = 1, #hand, 2 do
@@ -47,7 +47,13 @@ if left then
 end
 
 local due = string.format('%.17g', math.max(now, tonumber(state[2] or '0')))
-local waiting = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', due, 'WITHSCORES', 'LIMIT', 0, most)
+local waiting = redis.pcall('ZRANGEBYSCORE', KEYS[2], '-inf', due, 'WITHSCORES', 'LIMIT', 0, most)
+if waiting.err then return redis.error_reply('WRONGTYPE ' .. KEYS[2] .. ' is no sorted set: rename or delete it') end
+local lost = #waiting == 0
+if lost then -- what has a score in another unit than ms, or +inf, would stay for ever
+  local never = string.format('%.17g', now + ARGV[5])
+  waiting = redis.call('ZRANGEBYSCORE', KEYS[2], never, '+inf', 'WITHSCORES', 'LIMIT', 0, most)
+end
 local ids, scores, given, bytes, full, step = {}, {}, 0, 0, false, 1
 for i = 1, #waiting, 2 do
   ids[#ids + 1], scores[#scores + 1] = waiting[i], waiting[i + 1]
@@ -66,7 +72,7 @@ for i = #ids, given + 1, -1 do
   ids[i], scores[i] = nil, nil
 end
 if given > 0 then
-  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, given - 1)
+  if lost then redis.call('ZREM', KEYS[2], unpack(ids)) else redis.call('ZREMRANGEBYRANK', KEYS[2], 0, given - 1) end
   local last = redis.call('HINCRBY', KEYS[1], 'tickets', given)
   reply[4], reply[5] = ARGV[1] .. '.' .. string.format('%.0f', last - given + 1), 0
   redis.call('HSET', KEYS[3], reply[4], write_batch(epoch, 0, ids, scores))
