@@ -9,9 +9,10 @@ from tests.edge.tools import SlowClient, free_port, gives, metric, numbers, sse
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
+KINDS = ["tailrace edge", "plugin on uvicorn h11", "plugin on uvicorn httptools", "plugin on granian", "plugin on hypercorn"]
 
 
-@pytest.mark.parametrize("kind", ["tailrace edge", "plugin on uvicorn h11"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_slow_client_is_behind_then_live_again(start_edge: StartEdge, redis_url: str, log: Log, kind: str) -> None:
     edge = start_edge(redis_url, kind)
     slow = SlowClient(edge, "a")
@@ -43,7 +44,7 @@ async def test_a_slow_client_out_of_the_ring_is_cut(start_edge: StartEdge, redis
     slow.close()
 
 
-@pytest.mark.parametrize("kind", ["tailrace edge", "plugin on uvicorn h11"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_client_without_progress_is_cut(start_edge: StartEdge, redis_url: str, log: Log, kind: str) -> None:
     edge = start_edge(redis_url, kind, stall_s=0.5)
     slow = SlowClient(edge, "a")
