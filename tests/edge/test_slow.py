@@ -1,5 +1,7 @@
 """Slow clients cost a cursor, not a buffer."""
 
+from pathlib import Path
+
 import pytest
 
 from tailrace.log import Registry
@@ -54,3 +56,31 @@ async def test_a_client_without_progress_is_cut(start_edge: StartEdge, redis_url
     recipients = Registry(log.redis, Keys()).recipients
     await wait_until(lambda: gives(recipients(["a"]), [0]))
     slow.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc to see memory")
+async def test_slow_clients_share_what_they_wait_for(start_edge: StartEdge, redis_url: str, log: Log) -> None:
+    metrics, clients = free_port(), 200
+    edge = start_edge(redis_url, metrics_port=metrics)
+    slow = [SlowClient(edge, "a") for _ in range(clients)]
+    for client in slow:
+        await client.read_until(b"heartbeat_s")
+    await log.append("elsewhere", filler=1_000_000)  # so that what one takes is there already
+    async with sse(edge, channel="a") as healthy:
+        await healthy.next("connect")
+        before = _kibibytes(edge.pid)
+        for _ in range(2):
+            await log.append("a", filler=1_000_000)
+        assert await numbers(healthy, 2) == [1, 2]
+        await wait_until(lambda: gives(metric(edge, metrics, "behind"), clients))
+        each = (_kibibytes(edge.pid) - before) / clients
+        print(f"{each:.0f} KiB for each of {clients} clients that read nothing of 2 events of 1 MB")
+        assert each < 64  # a copy would be 1,000
+    for client in slow:
+        client.close()
+
+
+def _kibibytes(pid: int) -> int:
+    """Give what a process has in memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])

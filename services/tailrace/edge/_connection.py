@@ -25,7 +25,7 @@ class SocketConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self.fd = -1
         self.framed = self.paused = False
-        self.write: Callable[[bytes], None] = _discard
+        self.write: Callable[[bytes | memoryview], None] = _discard
 
     def begin(self, transport: asyncio.Transport, *, framed: bool) -> None:
         """Take a socket over. From now on the transport keeps nothing back, but what the socket doesn't take while it is paused."""
@@ -63,7 +63,7 @@ class SocketConnection(asyncio.Protocol):
         self._engine.leave(self._subscriber)
 
 
-def _discard(data: bytes) -> None:
+def _discard(data: bytes | memoryview) -> None:
     """Write nothing: the stream is over."""
 
 
@@ -89,13 +89,13 @@ class SendConnection:
     def __init__(self, engine: Engine, subscriber: Subscriber) -> None:
         self.paused = False
         self._engine, self._subscriber = engine, subscriber
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | memoryview] = []
         self._sending = 0
         self._ended = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         if not self._ended:
             self._parts.append(data)
             self.paused = self.backlog() > PIECE_BYTES

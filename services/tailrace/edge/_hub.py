@@ -161,7 +161,7 @@ def _write_to_all(subscribers: Iterable[Subscriber], data: bytes) -> list[Subscr
         except OSError:
             sent = 0
         if sent != size:
-            connection.write(data[sent:])
+            connection.write(memoryview(data)[sent:] if sent else data)  # not a copy: all who wait share the bytes
     return slow
 
 

@@ -19,7 +19,7 @@ class Connection(Protocol):
     """Whether the client takes less than it is sent."""
 
     @property
-    def write(self) -> Callable[[bytes], None]:
+    def write(self) -> Callable[[bytes | memoryview], None]:
         """Send, or keep until it can be sent."""
 
     def backlog(self) -> int:
