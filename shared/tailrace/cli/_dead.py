@@ -3,13 +3,15 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
-from tailrace.cli._arguments import count
+from tailrace.cli._arguments import channel, count, duration, moment
 from tailrace.cli._command import Command
-from tailrace.cli._letters import DeadLetter, DeadLetters, view
+from tailrace.cli._letters import DeadLetter, DeadLetters, Filter, LetterView, view
 from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._settings import SettingsError
 from tailrace.cli._show import clock, plain, table
@@ -17,14 +19,15 @@ from tailrace.log import connect_queue
 from tailrace.wire import Keys
 
 _LISTED = 50
-_PROGRESS_EVERY = 100
+_PROGRESS_EVERY = 1000
 _EPILOG = """
 examples:
   tailrace dead list
-  tailrace dead list --reason "unknown function" --json
+  tailrace dead list --reason "no worker has" --since 1h --json
   tailrace dead show 1769860800000-0
   tailrace dead redrive 1769860800000-0            # put it back into its queue
-  tailrace dead redrive --all --reason "unknown function"
+  tailrace dead redrive --function order_placed --since 2026-01-31T12:00:00Z
+  tailrace dead purge --channel room:1
   tailrace dead purge --all
 """
 _VERBS = {
@@ -45,88 +48,120 @@ def _configure(parser: argparse.ArgumentParser) -> None:
             sub.add_argument("ids", nargs="*", metavar="ID", help="a letter's id, as `list` shows it")
             sub.add_argument("--all", action="store_true", help="all letters")
         sub.add_argument("--reason", default="", metavar="TEXT", help="only those whose reason holds this text")
+        sub.add_argument("--function", default="", metavar="NAME", help="only calls of this function (`push` and `push_many` are pushes)")
+        sub.add_argument("--channel", type=channel, metavar="CHANNEL", help="only those with a push to this channel")
+        sub.add_argument("--since", type=_since, default=0, metavar="TIME", help="only those younger than `2h`, or than an RFC 3339 time")
         sub.add_argument("--json", action="store_true", help="one JSON object a line")
         add_target(sub)
 
 
+def _since(text: str) -> int:
+    """Read a time, or how long ago it was, as Unix milliseconds."""
+    try:
+        return round((time.time() - duration(text)) * 1000)
+    except argparse.ArgumentTypeError:
+        return round(moment(text).timestamp() * 1000)
+
+
 def _run(arguments: argparse.Namespace) -> int:
-    chosen = arguments.verb == "list" or arguments.ids or arguments.all or arguments.reason
-    if not chosen:
-        raise SettingsError(f"{arguments.verb}: name letters by id, by --reason, or take --all")
-    return asyncio.run(_do(find_target(arguments), arguments))
+    chosen = Filter(arguments.reason, arguments.function, arguments.channel or "", arguments.since)
+    if arguments.verb != "list" and not (arguments.ids or arguments.all or any(chosen)):
+        raise SettingsError(
+            f"{arguments.verb}: name letters by id or by a filter (--reason, --function, --channel, --since), or take --all"
+        )
+    return asyncio.run(_do(find_target(arguments), arguments, chosen))
 
 
-async def _do(target: Target, arguments: argparse.Namespace) -> int:
+async def _do(target: Target, arguments: argparse.Namespace, wanted: Filter) -> int:
     async with connect_queue(target.queue_redis) as redis:
         letters = DeadLetters(redis, Keys(target.prefix))
-        ids = getattr(arguments, "ids", ())
-        found = [letter async for letter in letters.read(ids, arguments.reason)]
-        missing = sorted(set(ids) - {letter.id for letter in found})
-        for each in missing:
-            print(f"tailrace dead: no letter {each}", file=sys.stderr)
+        found = Found(letters, wanted, getattr(arguments, "ids", ()))
         status = await _VERB[arguments.verb](letters, found, arguments)
-    return status or int(bool(missing))
+        for each in found.missing:
+            print(f"tailrace dead: no letter {each}", file=sys.stderr)
+    return status or int(bool(found.missing))
 
 
-async def _list(_: DeadLetters, found: list[DeadLetter], arguments: argparse.Namespace) -> int:
-    shown = found[-arguments.limit :] if arguments.limit > 0 else []
+class Found:
+    """The letters that a command is about, page by page; says how far it is where there are many."""
+
+    def __init__(self, letters: DeadLetters, wanted: Filter, ids: Sequence[str]) -> None:
+        self._letters, self._wanted, self._ids = letters, wanted, ids
+        self.missing: list[str] = list(dict.fromkeys(ids))
+        self.count = 0
+
+    async def pages(self) -> AsyncIterator[list[DeadLetter]]:
+        total, said = 0 if self._ids else await self._letters.count(), _PROGRESS_EVERY
+        async for page, looked_at in self._letters.pages(self._wanted, self._ids):
+            there = {letter.id for letter in page}
+            self.missing = [each for each in self.missing if each not in there]
+            self.count += len(page)
+            yield page
+            if looked_at >= said and total > _PROGRESS_EVERY:
+                print(f"{looked_at} of {max(total, looked_at)} looked at", file=sys.stderr)
+                said += _PROGRESS_EVERY
+
+
+async def _list(_: DeadLetters, found: Found, arguments: argparse.Namespace) -> int:
+    shown: deque[DeadLetter] = deque(maxlen=arguments.limit)
+    async for page in found.pages():
+        shown.extend(page)
     if arguments.json:
         _print_json(shown)
         return 0
     if shown:
         rows = [(letter.id, clock(letter.dead_ms), letter.function, letter.path, letter.reason) for letter in shown]
         print(table(("ID", "SINCE", "FUNCTION", "PATH", "REASON"), rows))
-    print(f"{len(found)} dead letter{'s' * (len(found) != 1)}" + (f", the newest {len(shown)} shown" if len(shown) < len(found) else ""))
+    newest = f", the newest {len(shown)} shown" if len(shown) < found.count else ""
+    print(f"{found.count} dead letter{'s' * (found.count != 1)}{newest}")
     return 0
 
 
-async def _show(_: DeadLetters, found: list[DeadLetter], arguments: argparse.Namespace) -> int:
-    if arguments.json:
-        _print_json(found)
-        return 0
-    for letter in found:
-        shown = view(letter)
-        for name in ("id", "job", "queue", "function", "reason", "path"):
-            print(f"{name + ':':<10} {plain(getattr(shown, name))}")
-        print(f"{'payload:':<10} {plain(shown.payload)}")
-        for line in shown.traceback.splitlines():
-            print(f"    {plain(line)}")
-        print()
+async def _show(_: DeadLetters, found: Found, arguments: argparse.Namespace) -> int:
+    async for page in found.pages():
+        if arguments.json:
+            _print_json(page)
+            continue
+        for letter in page:
+            _print(view(letter))
     return 0
 
 
-async def _redrive(letters: DeadLetters, found: list[DeadLetter], _: argparse.Namespace) -> int:
-    done = 0
-    for number, letter in enumerate(found, 1):
-        if obstacle := await letters.redrive(letter):
-            print(f"tailrace dead: {letter.id} stays: {plain(obstacle)}", file=sys.stderr)
-        else:
-            done += 1
-        _progress(number, len(found))
-    print(f"{done} of {len(found)} put back")
-    return int(done < len(found))
+def _print(shown: LetterView) -> None:
+    for name in ("id", "job", "queue", "function", "reason", "path"):
+        print(f"{name + ':':<10} {plain(getattr(shown, name))}")
+    print(f"{'payload:':<10} {plain(shown.payload)}")
+    for line in shown.traceback.splitlines():
+        print(f"    {plain(line)}")
+    print()
 
 
-async def _purge(letters: DeadLetters, found: list[DeadLetter], _: argparse.Namespace) -> int:
+async def _redrive(letters: DeadLetters, found: Found, _: argparse.Namespace) -> int:
     done = 0
-    for start in range(0, len(found), _PROGRESS_EVERY):
-        done += await letters.delete(found[start : start + _PROGRESS_EVERY])
-        _progress(start + _PROGRESS_EVERY, len(found))
+    async for page in found.pages():
+        for letter, obstacle in zip(page, await letters.redrive(page), strict=True):
+            if obstacle:
+                print(f"tailrace dead: {letter.id} stays: {plain(obstacle)}", file=sys.stderr)
+            else:
+                done += 1
+    print(f"{done} of {found.count} put back")
+    return int(done < found.count)
+
+
+async def _purge(letters: DeadLetters, found: Found, _: argparse.Namespace) -> int:
+    done = 0
+    async for page in found.pages():
+        done += await letters.delete(page)
     print(f"{done} deleted")
     return 0
 
 
-def _progress(done: int, of: int) -> None:
-    if of > _PROGRESS_EVERY and done % _PROGRESS_EVERY == 0:
-        print(f"{min(done, of)} of {of}", file=sys.stderr)
-
-
-def _print_json(found: list[DeadLetter]) -> None:
+def _print_json(found: Iterable[DeadLetter]) -> None:
     for letter in found:
         print(msgspec.json.encode(view(letter)).decode())
 
 
-_VERB: dict[str, Callable[[DeadLetters, list[DeadLetter], argparse.Namespace], Awaitable[int]]] = {
+_VERB: dict[str, Callable[[DeadLetters, Found, argparse.Namespace], Awaitable[int]]] = {
     "list": _list,
     "show": _show,
     "redrive": _redrive,

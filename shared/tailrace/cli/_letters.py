@@ -14,14 +14,15 @@ _KEEP_S = 7 * 86_400
 # In one step per letter, so that a job can neither vanish nor stand in both places.
 # KEYS: letters, queue, payload, receipt, bell. ARGV: letter's id, job's id, payload, ms to keep the payload.
 _REDRIVE = """
-if redis.call('EXISTS', KEYS[3]) == 1 or redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
+if redis.call('EXISTS', KEYS[3]) == 1 then return 'another job has its id' end
+if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 'it is gone' end
 local time = redis.call('TIME')
 redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
 redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[2])
 redis.call('DEL', KEYS[4])
 if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('RPUSH', KEYS[5], '1') end
 redis.call('PEXPIRE', KEYS[5], 60000)
-return 1
+return ''
 """
 
 
@@ -66,49 +67,95 @@ class LetterView(msgspec.Struct, frozen=True, omit_defaults=True):
     traceback: str = ""
 
 
+class Filter(NamedTuple):
+    """Which letters are meant; what is empty says nothing."""
+
+    reason: str = ""
+    """Text that the reason holds, in any case."""
+    function: str = ""
+    channel: str = ""
+    """Where one of the job's pushes goes."""
+    since_ms: int = 0
+
+    def fits(self, letter: DeadLetter) -> bool:
+        return (
+            letter.dead_ms >= self.since_ms
+            and self.reason.lower() in letter.reason.lower()
+            and (not self.function or self.function == letter.function)
+            and (not self.channel or self.channel in _channels(letter.payload))
+        )
+
+
+class Page(NamedTuple):
+    """Some letters, and how many were looked at up to them."""
+
+    letters: list[DeadLetter]
+    looked_at: int
+
+
 class DeadLetters:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis, self._keys = redis, keys
         self._redrive = redis.register_script(_REDRIVE)
 
-    async def read(self, ids: Sequence[str] = (), holding: str = "") -> AsyncIterator[DeadLetter]:
-        """Give letters, oldest first: those of some ids or else all, and of them those whose reason holds a text."""
-        async for letter in self._named(ids) if ids else self._all():
-            if holding.lower() in letter.reason.lower():
-                yield letter
+    async def count(self) -> int:
+        return int(await self._redis.xlen(self._keys.dead()))
 
-    async def redrive(self, letter: DeadLetter) -> str:
-        """Put a letter's job back into its queue. Returns nothing, or the reason why the letter stays where it is."""
-        if not letter.payload:
-            return "its payload was lost"
-        if not self._is_ours(letter.queue):  # anyone who can write letters could have any key written to
-            return f"{letter.queue!r} is no queue of this tailrace"
-        keys = [self._keys.dead(), letter.queue, JOB_PREFIX + letter.job, self._keys.receipt(letter.job), _bell(self._keys, letter.queue)]
-        done = await self._redrive(keys=keys, args=[letter.id, letter.job, letter.payload, _KEEP_S * 1000])
-        return "" if done else "another job has its id"
+    async def pages(self, wanted: Filter, ids: Sequence[str] = ()) -> AsyncIterator[Page]:
+        """Give letters, oldest first: of some ids or else of all that are there now, those that are wanted."""
+        looked_at = 0
+        async for letters in self._named(ids) if ids else self._all(wanted.since_ms):
+            looked_at += len(letters)
+            yield Page([letter for letter in letters if wanted.fits(letter)], looked_at)
+
+    async def redrive(self, letters: Sequence[DeadLetter]) -> list[str]:
+        """Put letters' jobs back into their queues. Returns for each nothing, or the reason why it stays where it is."""
+        obstacles = [self._obstacle(letter) for letter in letters]
+        pipe = self._redis.pipeline(transaction=False)
+        for letter, obstacle in zip(letters, obstacles, strict=True):
+            if not obstacle:
+                keys = [
+                    self._keys.dead(),
+                    letter.queue,
+                    JOB_PREFIX + letter.job,
+                    self._keys.receipt(letter.job),
+                    _bell(self._keys, letter.queue),
+                ]
+                await self._redrive(keys=keys, args=[letter.id, letter.job, letter.payload, _KEEP_S * 1000], client=pipe)
+        answers = iter(await pipe.execute())
+        return [obstacle or next(answers).decode() for obstacle in obstacles]
 
     async def delete(self, letters: Sequence[DeadLetter]) -> int:
         """Delete letters and say how many there were."""
         return int(await self._redis.xdel(self._keys.dead(), *[letter.id for letter in letters])) if letters else 0
 
+    def _obstacle(self, letter: DeadLetter) -> str:
+        if not letter.payload:
+            return "its payload was lost"
+        if not self._is_ours(letter.queue):  # anyone who can write letters could have any key written to
+            return f"{letter.queue!r} is no queue of this tailrace"
+        return ""
+
     def _is_ours(self, queue: str) -> bool:
         return queue == self._keys.calls() or re.fullmatch(f"{re.escape(self._keys.queue())}(:[1-9][0-9]?)?", queue) is not None
 
-    async def _named(self, ids: Sequence[str]) -> AsyncIterator[DeadLetter]:
+    async def _named(self, ids: Sequence[str]) -> AsyncIterator[list[DeadLetter]]:
         for each in ids:
-            for entry in await self._redis.xrange(self._keys.dead(), each, each):
-                yield _letter(*entry)
+            yield [_letter(*entry) for entry in await self._redis.xrange(self._keys.dead(), each, each)]
 
-    async def _all(self) -> AsyncIterator[DeadLetter]:
-        start = "-"
-        while page := await self._redis.xrange(self._keys.dead(), start, count=_PAGE):
-            for entry in page:
-                yield _letter(*entry)
+    async def _all(self, since_ms: int) -> AsyncIterator[list[DeadLetter]]:
+        """Give all letters that are there now: what is put back may soon be a new one."""
+        newest = await self._redis.xrevrange(self._keys.dead(), count=1)
+        start, end = str(since_ms), newest[0][0].decode() if newest else "-"
+        while page := await self._redis.xrange(self._keys.dead(), start, end, count=_PAGE):
+            yield [_letter(*entry) for entry in page]
             start = f"({page[-1][0].decode()}"
 
 
 def _bell(keys: Keys, queue: str) -> str:
-    """Give the bell of a queue by its key; that of the calls, which have none, wakes the first queue in vain."""
+    """Give the bell of a queue by its key."""
+    if queue == keys.calls():
+        return keys.calls_bell()
     partition = queue.removeprefix(keys.queue()).removeprefix(":")
     return keys.bell(int(partition) if partition.isdecimal() else 0)
 
@@ -122,3 +169,13 @@ def view(letter: DeadLetter) -> LetterView:
 def _letter(entry_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
     text = {name: fields.get(name.encode(), b"").decode(errors="replace") for name in ("job", "reason", "path", "queue", "traceback")}
     return DeadLetter(id=entry_id.decode(), payload=fields.get(b"payload", b""), **text)
+
+
+def _channels(payload: bytes) -> set[str]:
+    """List the channels of a job's pushes, as far as they can be made out."""
+    try:
+        (argument,) = msgspec.json.decode(decode_job(payload).a)
+    except (JobError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, TypeError):
+        return set()
+    pushes = argument if isinstance(argument, list) else [argument]
+    return {push["to"] for push in pushes if isinstance(push, dict) and isinstance(push.get("to"), str)}

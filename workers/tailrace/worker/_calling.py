@@ -12,11 +12,11 @@ from uuid import uuid4
 import msgspec
 from arq.connections import ArqRedis
 from arq.constants import health_check_key_suffix
-from redis.asyncio import Redis
 
-from tailrace.log import connect
+from tailrace.log import connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._application import Application
+from tailrace.worker._bell import LONGEST_S, Bell
 from tailrace.worker._calls import Calls, CallTerms
 from tailrace.worker._claims import CallQueue
 from tailrace.worker._config import WorkerConfig
@@ -44,12 +44,12 @@ async def serve_calls(config: WorkerConfig, application: Application, means: Mea
     """Run calls until it is time to stop."""
     async with _connected(config) as (redis, bell):
         terms, limits = application.terms, means.limits._replace(lease_ms=round(config.call_lease_s * 1000))
-        queue = CallQueue(redis, bell, Keys(config.prefix), limits, uuid4().hex[:12])
+        queue = CallQueue(redis, Keys(config.prefix), limits, uuid4().hex[:12])
         how = Limits(terms.job_timeout or config.call_timeout_s, terms.max_tries or config.call_tries)
         runner = Runner(application, means.emitter, how, queue.key)
         runner.ctx["redis"] = redis
         clock = Clock([*cron_jobs(application.functions), *application.cron_jobs], queue, terms.timezone)
-        calls = Calls(application, queue, runner, clock, _terms(config, application, means.patience))
+        calls = Calls(application, queue, runner, clock, _terms(config, application, means.patience, bell))
         if not await before(stopping, _started(application, runner.ctx)):
             return
         health = asyncio.create_task(_tell(redis, calls, application))
@@ -62,23 +62,25 @@ async def serve_calls(config: WorkerConfig, application: Application, means: Mea
 
 
 @asynccontextmanager
-async def _connected(config: WorkerConfig) -> AsyncIterator[tuple[ArqRedis, Redis]]:
+async def _connected(config: WorkerConfig) -> AsyncIterator[tuple[ArqRedis, Bell]]:
     url = config.queue_redis or config.redis
-    pool = connect(url, timeout_s=10, connections=_CONNECTIONS).connection_pool
+    pool = connect_queue(url, timeout_s=10, connections=_CONNECTIONS).connection_pool
     redis = ArqRedis(pool, msgspec.json.encode, msgspec.json.decode, default_queue_name=Keys(config.prefix).calls())
-    bell = connect(url, timeout_s=config.calls_poll_s + 5, connections=2)
+    listener = connect_queue(url, timeout_s=LONGEST_S + 5, connections=2)
+    bell = Bell(listener, Keys(config.prefix).calls_bell())
     try:
         yield redis, bell
     finally:
-        await bell.aclose()
+        await bell.leave()
+        await listener.aclose()
         await redis.aclose(close_connection_pool=True)
 
 
-def _terms(config: WorkerConfig, application: Application, patience: Patience) -> CallTerms:
+def _terms(config: WorkerConfig, application: Application, patience: Patience, bell: Bell) -> CallTerms:
     terms = application.terms
     drain_s = config.drain_s if terms.job_completion_wait is None else terms.job_completion_wait
     at_once = terms.max_jobs or config.max_calls
-    return CallTerms(patience, at_once, config.calls_poll_s, config.call_lease_s, drain_s, config.function_wait_s)
+    return CallTerms(patience, bell, at_once, config.calls_poll_s, config.call_lease_s, drain_s, config.function_wait_s)
 
 
 async def _started(application: Application, ctx: dict[Any, Any]) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from tailrace.worker._application import Application
+from tailrace.worker._bell import Bell
 from tailrace.worker._claims import Back, CallQueue, Claimed, Ended, Settlement
 from tailrace.worker._every import Clock
 from tailrace.worker._outcomes import Call, Unfit, Unknown, bury, missing, read_call
@@ -24,6 +25,7 @@ class CallTerms(NamedTuple):
     """How calls are taken."""
 
     patience: Patience
+    bell: Bell
     at_once: int = 10
     poll_s: float = 0.02
     lease_s: float = 10.0
@@ -77,6 +79,7 @@ class Calls:
             self._freed.set()
             await asyncio.wait([feed], timeout=_CLAIM_S)  # cut off in a claim, its calls would seem to have lost their worker
             feed.cancel()
+            await self._terms.bell.leave()
             await self._drain()
             for helper in helpers:
                 helper.cancel()
@@ -119,7 +122,7 @@ class Calls:
             return
         pause = self._terms.poll_s if idle_s is None else min(self._terms.poll_s, max(idle_s, _SHORTEST_S))
         try:
-            await self._queue.listen(pause)
+            await self._terms.bell.wait(pause)
         except TROUBLES:
             heed_cancel()
             await asyncio.sleep(pause)

@@ -1,6 +1,6 @@
 """The queue of calls: who runs one holds a claim on it, short and renewed, so a call whose worker dies soon runs again."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 
 from arq.constants import abort_jobs_ss, in_progress_key_prefix, result_key_prefix, retry_key_prefix
@@ -65,10 +65,9 @@ Settlement = Ended | Again | Back
 class CallQueue:
     """The calls of one system. Each method is one script, and may be sent again until it is answered."""
 
-    def __init__(self, redis: Redis, bell: Redis, keys: Keys, limits: QueueLimits, worker: str) -> None:
-        """`bell` is a client of the same Redis that is used for nothing else."""
+    def __init__(self, redis: Redis, keys: Keys, limits: QueueLimits, worker: str) -> None:
         self.key, self._bell, self._functions, self._missed = keys.calls(), keys.calls_bell(), keys.functions(), keys.missed()
-        self._redis, self._listener, self._keys, self._limits, self._worker = redis, bell, keys, limits, worker
+        self._redis, self._keys, self._limits, self._worker = redis, keys, limits, worker
         self._claim, self._keep, self._settle, self._shelve, self._announce, self._tick = (
             redis.register_script(script(name)) for name in ("claim", "keep", "settle", "shelve", "announce", "tick")
         )
@@ -85,10 +84,6 @@ class CallQueue:
         now, due, *rest = await self._claim(keys=keys, args=args)
         found = [_claimed(token, rest[start : start + _FIELDS]) for start in range(0, len(rest), _FIELDS)]
         return found, max(0.0, (float(due) - float(now)) / 1000) if due else None
-
-    async def listen(self, seconds: float) -> None:
-        """Wait for the bell. Raises redis.RedisError."""
-        await cast("Awaitable[object]", self._listener.blpop([self._bell], timeout=cast("int", seconds)))
 
     async def keep(self, claims: Sequence[Claimed]) -> set[bytes]:
         """Renew claims, and return the ids of those that are lost. Raises redis.RedisError."""

@@ -4,15 +4,14 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain, takewhile
-from typing import NamedTuple, cast
-
-from redis.asyncio import Redis
+from typing import NamedTuple
 
 from tailrace.log import Appended, LogWriter, NewEvent, Registry, outcome_field, read_outcome
 from tailrace.worker._batch import Delivery, commits, events
+from tailrace.worker._bell import Bell
 from tailrace.worker._count import count
 from tailrace.worker._memory import Memory
 from tailrace.worker._parts import each_part
@@ -32,9 +31,7 @@ class Line(NamedTuple):
     queue: Queue
     writers: Sequence[LogWriter]
     registry: Registry
-    bell: Redis
-    """A client of the queue's Redis that is used for nothing else."""
-    bell_key: str
+    bell: Bell
     queue_patience: Patience
     log_patience: Patience
     window: int = 4
@@ -142,7 +139,7 @@ class Hold:
         """Wait for the bell, but no longer than to the next job that is due or may have come in without ringing."""
         pause = self._line.poll_s if idle_s is None else min(self._line.poll_s, max(idle_s, _SHORTEST_S))
         try:
-            await cast("Awaitable[object]", self._line.bell.blpop([self._line.bell_key], timeout=cast("int", pause)))
+            await self._line.bell.wait(pause)
         except TROUBLES:
             await asyncio.sleep(pause)
 

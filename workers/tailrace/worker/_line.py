@@ -47,6 +47,7 @@ async def _hold(line: Line, grant: Grant, owner: str, stopping: asyncio.Event) -
     except* Exception:  # noqa: BLE001 - whatever it was may be a job's doing: the lease runs out, which the queue counts as a death of what was in hand.
         give_up = False
         _log.exception("queue %d: begin again when the lease has run out", line.queue.partition)
+    await line.bell.leave()
     if give_up:
         with contextlib.suppress(*TROUBLES):
             await asyncio.wait_for(line.queue.release(grant.epoch), line.lease_s)

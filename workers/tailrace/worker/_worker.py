@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from tailrace.log import HistoryPolicy, LogLimits, LogWriter, Registry, check_layout, check_redis, connect, connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._application import Application
+from tailrace.worker._bell import LONGEST_S, Bell
 from tailrace.worker._calling import Means, serve_calls
 from tailrace.worker._config import WorkerConfig
 from tailrace.worker._emitter import Emitter
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 class Worker:
     """What the parts of a worker share."""
 
-    def __init__(self, config: WorkerConfig, logs: Redis, queues: Redis, bells: list[Redis]) -> None:
+    def __init__(self, config: WorkerConfig, logs: Redis, queues: Redis, bells: list[Bell]) -> None:
         self.config, self.logs, self.queues = config, logs, queues
         self.keys = Keys(config.prefix)
         self.log_patience = Patience("the logs' Redis")
@@ -66,7 +67,6 @@ class Worker:
             self.writers,
             self.registry,
             self._bells[partition],
-            self.keys.bell(partition),
             self.queue_patience,
             self.log_patience,
             config.window,
@@ -124,12 +124,14 @@ async def connected(config: WorkerConfig) -> AsyncIterator[Worker]:
     """Make a worker's connections. Raises SetupError: a URL can't be read."""
     url = config.queue_redis or config.redis
     logs, queues = connect(config.redis), connect_queue(url)
-    # A bell is listened to on a connection of its own, longer than other commands take.
-    bells = [connect_queue(url, timeout_s=config.poll_ms / 1000 + 5, connections=2) for _ in range(config.partitions)]
+    listeners = [connect_queue(url, timeout_s=LONGEST_S + 5, connections=2) for _ in range(config.partitions)]
+    bells = [Bell(redis, Keys(config.prefix).bell(partition)) for partition, redis in enumerate(listeners)]
     try:
         yield Worker(config, logs, queues, bells)
     finally:
-        for redis in (logs, queues, *bells):
+        for bell in bells:
+            await bell.leave()
+        for redis in (logs, queues, *listeners):
             await redis.aclose()
 
 
