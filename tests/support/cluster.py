@@ -86,6 +86,13 @@ class Cluster:
         replica.ask("CLUSTER", "FAILOVER")
         wait_until_sync(lambda: replica.ask("ROLE")[0] == "master", _READY_S)
 
+    def kill(self, node: ClusterNode) -> None:
+        """Kill a primary, and start it again when its replica has become the primary: then it is that one's replica."""
+        replica = self.replica_of(node)
+        node.kill()
+        wait_until_sync(lambda: ask(replica.port, "ROLE")[0] == "master", _READY_S)
+        node.start()
+
     def __enter__(self) -> Self:
         for node in self.nodes:
             self._stack.enter_context(node)
@@ -121,12 +128,13 @@ class Cluster:
 
 
 class Watched:
-    """A primary with a replica, and three Sentinels that watch both."""
+    """A primary that needs a replica to take anything, two replicas, and three Sentinels that watch them."""
 
     def __init__(self, kind: Kind = "redis") -> None:
-        options = ("--repl-diskless-sync-delay", "0", "--appendonly", "yes")
+        # A primary that has lost its replica refuses, so what it takes while another is promoted isn't lost with it.
+        options = ("--repl-diskless-sync-delay", "0", "--min-replicas-to-write", "1")
         self.primary = RedisServer(kind, *options)
-        self.replica = RedisServer(kind, *options)
+        self.replicas = [RedisServer(kind, *options) for _ in range(2)]
         self._kind: Kind = kind
         self._sentinels: list[Sentinel] = []
         self._stack = ExitStack()
@@ -136,16 +144,17 @@ class Watched:
         return "redis+sentinel://" + ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self._sentinels) + "/events"
 
     def fail_over(self) -> None:
-        """Have the Sentinels make the replica the primary, while both live."""
-        ask(self._sentinels[0].port, "SENTINEL", "FAILOVER", "events")
+        """Have the Sentinels make a replica the primary, while all live; Valkey waits until it has everything, Redis 7 doesn't."""
+        ask(self._sentinels[0].port, "SENTINEL", "FAILOVER", "events", *(["COORDINATED"] if self._kind == "valkey" else []))
 
     def __enter__(self) -> Self:
-        for server in (self.primary, self.replica):
+        for server in (self.primary, *self.replicas):
             self._stack.enter_context(server)
-        ask(self.replica.port, "REPLICAOF", "127.0.0.1", self.primary.port)
-        wait_until_sync(lambda: ask(self.replica.port, "ROLE")[3] == "connected", _READY_S)
+        for replica in self.replicas:
+            ask(replica.port, "REPLICAOF", "127.0.0.1", self.primary.port)
+        wait_until_sync(lambda: all(ask(replica.port, "ROLE")[3] == "connected" for replica in self.replicas), _READY_S)
         self._sentinels = [self._stack.enter_context(Sentinel(self._kind, self.primary.port)) for _ in range(3)]
-        wait_until_sync(lambda: all(sentinel.knows(2, 1) for sentinel in self._sentinels), _READY_S)
+        wait_until_sync(lambda: all(sentinel.knows(2, 2) for sentinel in self._sentinels), _READY_S)
         return self
 
     def __exit__(self, *_: object) -> None:

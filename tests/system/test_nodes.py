@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from tailrace.wire import bucket
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, Watched
 from tests.support.redis import Kind, RedisServer
 from tests.support.service import Service
 from tests.support.steady import SteadyClient, SteadyProducer, at
@@ -19,7 +19,7 @@ from tests.support.wait import wait_until
 from tests.system.checker import Verdict, judge
 
 pytestmark = pytest.mark.anyio
-SHARDS, CLIENTS, RATE, LOAD_S, AT_S = 4, 3, 25, 4, 1.0
+SHARDS, CLIENTS, RATE, LOAD_S, AT_S = 4, 3, 25, 3, 0.5
 LOGS = [f"tailrace:{{{shard}}}:log" for shard in range(SHARDS)]
 
 
@@ -71,10 +71,10 @@ async def under_load(system: System, action: Callable[[], object], *, house: str
     assert notices == set() or (resets and all(notice.startswith("reset") for notice in notices))
 
 
-@pytest.fixture(params=["valkey", "redis"])
-def kind(request: pytest.FixtureRequest) -> Kind:
-    chosen: Kind = request.param
-    return chosen
+def on(short: Kind) -> pytest.MarkDecorator:
+    """Run a test on one kind of server in the short tier, and on both in the long one."""
+    both: tuple[Kind, Kind] = "valkey", "redis"
+    return pytest.mark.parametrize("kind", [kind if kind == short else pytest.param(kind, marks=pytest.mark.prove) for kind in both])
 
 
 @pytest.fixture
@@ -88,6 +88,7 @@ def tailrace(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
 
 
+@on("redis")
 async def test_slots_move_under_load(kind: Kind, queue: RedisServer) -> None:
     with Cluster(kind) as cluster, running(cluster.url, queue.url) as system:
         before = [cluster.owner(key) for key in LOGS]
@@ -105,3 +106,25 @@ async def test_slots_move_under_load(kind: Kind, queue: RedisServer) -> None:
         assert found.count("nothing is evicted") == 4
         assert "workers: 1" in found
         assert "queue can't be on a Cluster" in tailrace("doctor", *at_logs)
+
+
+@on("valkey")
+async def test_primaries_fail_over_under_load(kind: Kind, queue: RedisServer) -> None:
+    """First one whose replica takes over, gracefully; then one that is killed."""
+    with Cluster(kind, replicas=True) as cluster, running(cluster.url, queue.url, "--min-replicas", "1") as system:
+        await under_load(system, lambda: cluster.fail_over(cluster.owner(LOGS[0])))
+        victim = cluster.owner(LOGS[1])
+        await under_load(system, lambda: cluster.kill(victim), house="hall", resets=True)
+        assert cluster.owner(LOGS[1]) is cluster.replica_of(victim)
+
+
+@on("valkey")
+async def test_sentinels_fail_over_under_load(kind: Kind) -> None:
+    with Watched(kind) as watched, running(watched.url, watched.url, "--min-replicas", "1") as system:
+        await under_load(system, watched.fail_over, resets=kind == "redis")
+
+
+@on("redis")
+async def test_a_primary_that_sentinels_watch_is_killed_under_load(kind: Kind) -> None:
+    with Watched(kind) as watched, running(watched.url, watched.url, "--min-replicas", "1") as system:
+        await under_load(system, watched.primary.kill, resets=True)

@@ -4,8 +4,9 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from tailrace.cli._arguments import channel, count
 from tailrace.cli._command import Command
 from tailrace.cli._locate import Target, add_target, advice, find_target
 from tailrace.cli._show import clock, plain
-from tailrace.log import LogReader, connect, connect_reader, follow, redact, whole_entries
+from tailrace.log import LogReader, connect, connect_reader, follow, read_together, redact, whole_entries
 from tailrace.wire import Entry, Keys, format_id, id_parts, parse_id
 
 _BLOCK_S = 5
@@ -69,20 +70,25 @@ class _Tail:
 
     async def run(self) -> None:
         """Print until cancelled; a Redis that goes away is waited for."""
+        await self._patiently(self._begin)
+        async with connect(self._target.redis) as redis, asyncio.TaskGroup() as group:
+            for shards in read_together(redis, len(self._positions)):
+                group.create_task(self._patiently(partial(self._follow, shards)))
+
+    async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self._follow()
+                return await work()
             except (RedisError, OSError) as error:
                 why = f"{redact(str(error))}{advice(self._target)}"
                 print(f"tailrace tail: waiting for {redact(self._target.redis)}: {why}", file=sys.stderr)
                 await asyncio.sleep(_RETRY_S)
 
-    async def _follow(self) -> None:
-        if not self._positions:
-            await self._begin()
+    async def _follow(self, shards: Sequence[int]) -> None:
         async with connect_reader(self._target.redis, block_s=_BLOCK_S) as redis:
             while True:
-                found = await follow(redis, self._keys, self._positions, _BLOCK_S * 1000, _BATCH)
+                positions = {shard: self._positions[shard] for shard in shards}
+                found = await follow(redis, self._keys, positions, _BLOCK_S * 1000, _BATCH)
                 for shard, raw in found.items():
                     self._print(shard, whole_entries(raw))
                     self._positions[shard] = parse_id(raw[-1][0])

@@ -24,7 +24,7 @@ async def check_redis(redis: Redis) -> None:
     """
     for server in await primaries(redis):
         info = await server.info()
-        if server is redis and info.get("redis_mode") == "cluster":
+        if server is redis and info.get("cluster_enabled"):
             raise SetupError(
                 "this Redis is a node of a Cluster: logs on it have a URL that begins with redis+cluster://, queues can't be there"
             )

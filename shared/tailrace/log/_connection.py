@@ -7,7 +7,7 @@ from typing import Any
 from hiredis import pack_command
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import ConnectionError as RedisConnectionError, ReadOnlyError
+from redis.exceptions import ConnectionError as RedisConnectionError, ReadOnlyError, ResponseError
 
 from tailrace.log._servers import Address
 
@@ -20,7 +20,8 @@ class _Sound(AbstractConnection):
 
     Under uvloop, writing to a connection that is just gone raises RuntimeError, which nobody takes for Redis' trouble.
     Before Python 3.12, `asyncio.wait_for`, which redis-py sends in, loses a cancellation that comes as a command goes
-    out (CPython #86296). A server that has become a replica stays one: the next command has to go where the primary is.
+    out (CPython #86296). A server that has become a replica, or refuses because it has lost its own (NOREPLICAS), isn't
+    where events go any more: the next command asks anew where the primary is.
     """
 
     def pack_command(self, *args: Any) -> list[bytes]:
@@ -43,8 +44,10 @@ class _Sound(AbstractConnection):
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return await super().read_response(*args, **kwargs)
-        except ReadOnlyError:
-            await self.disconnect(nowait=True)
+        except ResponseError as error:
+            if isinstance(error, ReadOnlyError) or str(error).startswith("NOREPLICAS"):
+                await self.disconnect(nowait=True)
+                raise ReadOnlyError(str(error)) from None
             raise
 
 

@@ -1,0 +1,131 @@
+"""What an edge notices of the Redis that it reads: frozen, demoted, detached, or one shard's primary away."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from tailrace.log import connect
+from tailrace.wire import bucket
+from tests.edge.conftest import Log, StartEdge
+from tests.edge.tools import is_in_state, log_on, numbers, readiness, sse
+from tests.support.cluster import Cluster, ask
+from tests.support.redis import RedisServer, free_port
+from tests.support.service import Service
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.anyio
+NOTICED_S = 5
+
+
+@contextmanager
+def frozen(server: RedisServer) -> Iterator[None]:
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+async def noticed(edge: Service) -> float:
+    """Wait until the edge says that it is degraded, and return the seconds that took."""
+    began = time.monotonic()
+    await wait_until(lambda: is_in_state(edge, 200, "degraded"), timeout_s=NOTICED_S)
+    return time.monotonic() - began
+
+
+async def test_a_frozen_redis_is_noticed_and_clients_stay(start_edge: StartEdge, redis_server: RedisServer) -> None:
+    edge = start_edge(redis_server.url, registry_lease_s=15)
+    async with log_on(redis_server) as log, sse(edge, channel="a") as client:
+        sent = await log.append("a")
+        assert await numbers(client, 1) == sent
+        with frozen(redis_server):
+            print(f"noticed after {await noticed(edge):.1f} s")
+            await client.next("heartbeat")
+        await wait_until(lambda: is_in_state(edge, 200, "ready"))
+        sent = await log.append("a", times=3)
+        assert await numbers(client, 3) == sent
+        assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
+
+
+async def test_a_primary_that_is_demoted_is_noticed(start_edge: StartEdge, redis_server: RedisServer) -> None:
+    with RedisServer("valkey") as other:
+        edge = start_edge(redis_server.url, registry_lease_s=15)
+        async with log_on(redis_server) as log:
+            await log.append("a")
+            await wait_until(lambda: is_in_state(edge, 200, "ready"))
+            ask(redis_server.port, "REPLICAOF", "127.0.0.1", other.port)
+            print(f"noticed after {await noticed(edge):.1f} s")
+            ask(redis_server.port, "REPLICAOF", "NO", "ONE")
+            await wait_until(lambda: is_in_state(edge, 200, "ready"))
+
+
+class Address:
+    """A TCP address that can be pointed elsewhere: what is connected stays where it is, as behind a balancer or a moved name."""
+
+    def __init__(self, port: int) -> None:
+        self.target, self.port = port, free_port()
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.target))
+                for one, other in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def _pass_on(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError), one, other:
+            while part := one.recv(1 << 16):
+                other.sendall(part)
+            other.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+async def test_a_server_that_an_address_left_behind_is_left(start_edge: StartEdge) -> None:
+    """The old primary lives on, detached: it answers whoever is connected, and its log doesn't move any more."""
+    with RedisServer("valkey", "--repl-diskless-sync-delay", "0") as old, RedisServer("valkey") as new:
+        ask(new.port, "REPLICAOF", "127.0.0.1", old.port)
+        address = Address(old.port)
+        edge = start_edge(f"redis://127.0.0.1:{address.port}/0", registry_lease_s=15)
+        async with log_on(old) as before, log_on(new) as after, sse(edge, channel="a") as client:
+            kept = await before.append("a", times=3)
+            assert await numbers(client, 3) == kept
+            await wait_until(lambda: ask(new.port, "XLEN", "tailrace:{0}:log") == 3)
+            address.target = new.port
+            ask(new.port, "REPLICAOF", "NO", "ONE")
+            after.count = before.count
+            sent = await after.append("a", times=3)
+            assert await numbers(client, 3, timeout_s=NOTICED_S) == sent
+            assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
+        address.close()
+
+
+async def test_one_primary_away_costs_its_own_shards_alone(start_edge: StartEdge) -> None:
+    with Cluster() as cluster:
+        edge = start_edge(cluster.url, shards=3)
+        rooms = [next(f"room:{n}" for n in range(100) if bucket(f"room:{n}", 3) == shard) for shard in range(3)]
+        async with connect(cluster.url) as redis, sse(edge, channel=rooms) as client:
+            log = Log(redis, 3)
+            await client.next("connect")
+            victim = cluster.owner(log.keys.log(0))
+            assert {cluster.owner(log.keys.log(shard)) for shard in (1, 2)} == {cluster.primaries[1]} != {victim}
+            with frozen(victim):
+                await noticed(edge)
+                assert "shard 0 is away" in (await readiness(edge))[1]["reason"]
+                sent = await log.append(rooms[1]) + await log.append(rooms[2])
+                assert sorted(await numbers(client, 2)) == sent
+            await wait_until(lambda: is_in_state(edge, 200, "ready"))
+            sent = await log.append(rooms[0])
+            assert await numbers(client, 1) == sent
+            assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
