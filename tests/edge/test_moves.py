@@ -129,3 +129,18 @@ async def test_one_primary_away_costs_its_own_shards_alone(start_edge: StartEdge
             sent = await log.append(rooms[0])
             assert await numbers(client, 1) == sent
             assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
+
+
+async def test_a_failover_before_the_first_event_resets_nobody(start_edge: StartEdge, redis_url: str, log: Log) -> None:
+    edge = start_edge(redis_url)
+    async with sse(edge, channel="a") as client:
+        await client.next("connect")
+        await wait_until(lambda: log.redis.exists(log.keys.generations(0)))
+        await log.redis.hset(log.keys.generations(0), "replid", "another's")  # type: ignore[misc]
+        sent = await log.append("a")
+        assert await numbers(client, 1) == sent
+        await wait_until(lambda: "goes from generation" in edge.stderr)
+        sent = await log.append("a")
+        assert await numbers(client, 1) == sent
+        assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
+    assert "lost events" not in edge.stderr

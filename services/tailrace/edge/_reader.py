@@ -38,7 +38,7 @@ class Reader:
         self._hub, self._catch_up, self._sync = engine
         self._turn = turn
         self._confirmed: dict[int, tuple[str, int]] = {}
-        """Generation and position that Redis confirmed for a shard before it was asked for more."""
+        """Generation and position that Redis confirmed, after a reply that didn't fit, before it was asked again."""
         self._doubt: Exception | None = None
 
     async def run(self) -> None:
@@ -70,7 +70,9 @@ class Reader:
         """See that the logs can be read, for a Redis that answers may still refuse that, and what became of them."""
         await follow(self._redis, self._keys, dict.fromkeys(self.shards, _FAR), 1, 1)
         self.server = await server_id(self._redis)
-        await self._confirm(self.shards)
+        self._confirmed.clear()
+        for shard in self.shards:
+            await self._sync.look(shard)
         if self._sync.away.intersection(self.shards):
             logger.info("%s is back", self.name)
             self._sync.away.difference_update(self.shards)
@@ -102,7 +104,10 @@ class Reader:
         await self._confirm(doubtful)
 
     def _fits(self, shard: int, place: tuple[str, int], page: Page) -> bool:
-        """Say whether a reply may be taken: it continues, or Redis confirmed the place before it was asked for."""
+        """Say whether a reply may be taken: it continues, or doesn't a second time.
+
+        What was confirmed long ago doesn't count: there may have been a failover since, and entries of a generation that isn't known here.
+        """
         if self._place(shard) != place:
             return False
         return self._tails[shard].continues(page) or self._confirmed.get(shard) == place
