@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 from tailrace.log import Registry
 from tailrace.wire import Keys
 from tests.edge.conftest import StartEdge
-from tests.edge.tools import crowd, is_in_state, readiness, sse
+from tests.edge.tools import SlowClient, crowd, is_in_state, log_on, numbers, readiness, sse
+from tests.support.redis import RedisServer
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +44,29 @@ async def test_a_second_signal_ends_at_once(start_edge: StartEdge, redis_url: st
         await wait_until(lambda: is_in_state(edge, 503, "draining"))
         async with asyncio.timeout(5):  # the drain alone would take 7.5 s
             assert await asyncio.to_thread(edge.terminate) == 0
+
+
+async def test_neither_a_redis_that_hangs_nor_clients_that_read_nothing_hold_a_drain_up(
+    start_edge: StartEdge, redis_server: RedisServer
+) -> None:
+    edge = start_edge(redis_server.url, drain_s=1)
+    slow = [SlowClient(edge, "a") for _ in range(20)]
+    async with log_on(redis_server) as log, sse(edge, channel="a") as healthy:
+        for client in slow:
+            await client.read_until(b"heartbeat_s")
+        await healthy.next("connect")
+        for _ in range(5):
+            await log.append("a", times=100, filler=2000)
+        await numbers(healthy, 500)
+        os.kill(redis_server.pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(5):  # a second for the clients, two for Redis
+                assert await asyncio.to_thread(edge.terminate) == 0
+        finally:
+            os.kill(redis_server.pid, signal.SIGCONT)
+        await healthy.next("drain")
+    for client in slow:
+        client.close()
 
 
 async def test_overload_is_put_off_and_degraded(start_edge: StartEdge, redis_url: str) -> None:

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -133,6 +133,20 @@ async def test_a_head_of_64_kib_is_fine(edge: Service) -> None:
 async def test_odd_requests_get_an_answer(edge: Service, request_: bytes, status: bytes) -> None:
     assert answer(edge, request_).startswith(b"HTTP/1.1 " + status)
     assert "Traceback" not in edge.stderr
+
+
+async def test_connections_that_say_nothing_whole_are_ended(redis_url: str) -> None:
+    program = "import tailrace.edge._server as s\ns._HEAD_S = 0.5\nfrom tailrace.cli import main\nraise SystemExit(main())"
+    edge = Service("edge", "--redis", redis_url)
+    edge._command = (sys.executable, "-c", program, *edge._command[3:])
+    with edge, connection(edge, REQUEST) as stream, connection(edge, b"") as silent, connection(edge, REQUEST[:-2]) as slow:
+        for ended in (silent, slow):
+            with suppress(ConnectionResetError):
+                assert ended.recv(1) == b""
+        assert read_until(stream, b"heartbeat_s")
+        stream.settimeout(1)
+        with pytest.raises(TimeoutError):
+            stream.recv(1)  # it is open
 
 
 async def test_the_seam_is_there() -> None:

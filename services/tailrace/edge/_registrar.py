@@ -17,6 +17,8 @@ PATIENCE_S = 0.25
 """How long a client waits for its registration before its stream begins all the same."""
 _AT_ONCE = 500
 _PAUSE_S = 0.5
+_LEAVE_S = 2
+"""How long an edge that ends tries; its lease ends all the same."""
 
 
 class Registrar:
@@ -74,9 +76,10 @@ class Registrar:
 
     async def leave(self) -> None:
         """Note the last changes, and take this edge out."""
-        with suppress(RedisError, OSError):
-            await self.tell()
-            await self._registry.leave(self._edge)
+        with suppress(RedisError, OSError):  # a timeout, too
+            async with asyncio.timeout(_LEAVE_S):
+                await self.tell()
+                await self._registry.leave(self._edge)
 
     async def _write(self, changes: Changes) -> bool:
         whole = changes.whole
