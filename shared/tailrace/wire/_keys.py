@@ -95,6 +95,10 @@ class Keys(msgspec.Struct, frozen=True):
         """String: who holds a queue."""
         return f"{self.prefix}:lease:{partition}"
 
+    def wanted(self) -> str:
+        """String: the worker that holds the fewest queues, and how many these are."""
+        return f"{self.prefix}:wanted"
+
     def hand(self, partition: int = 0) -> str:
         """Hash: the jobs that were given out and haven't ended. No TTL."""
         return f"{self.prefix}:hand:{partition}"

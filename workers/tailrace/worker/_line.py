@@ -11,13 +11,16 @@ from tailrace.log import EarlyError, RefusedError
 from tailrace.worker._hold import Hold, Line
 from tailrace.worker._patience import TROUBLES
 from tailrace.worker._queue import DeposedError, Grant
+from tailrace.worker._share import Share
 from tailrace.worker._stopping import before
 
 _STANDBY_S = 0.25
+_OTHERS_FIRST_S = 1.0
+"""How long a queue that was given up for another worker is left to it."""
 _log = logging.getLogger(__name__)
 
 
-async def serve(line: Line, stopping: asyncio.Event) -> None:
+async def serve(line: Line, stopping: asyncio.Event, share: Share) -> None:
     """Hold a queue whenever nobody else does, until it is time to stop."""
     worker, term, at_least = uuid4().hex[:12], 0, 0
     while not stopping.is_set():
@@ -26,16 +29,20 @@ async def serve(line: Line, stopping: asyncio.Event) -> None:
         acquire = line.queue_patience.ask(partial(line.queue.acquire, owner, at_least))
         if grant := await before(stopping, acquire):
             _log.info("holding queue %d under epoch %d", line.queue.partition, grant.epoch)
-            at_least = await _hold(line, grant, owner, stopping)
+            with share.holding(line.queue.partition) as leave:
+                at_least = await _hold(line, grant, owner, leave)
+            if leave.is_set():
+                _log.info("gave up queue %d", line.queue.partition)
+                await before(stopping, asyncio.sleep(_OTHERS_FIRST_S))
         else:
             await before(stopping, asyncio.sleep(_STANDBY_S))
 
 
-async def _hold(line: Line, grant: Grant, owner: str, stopping: asyncio.Event) -> int:
+async def _hold(line: Line, grant: Grant, owner: str, leave: asyncio.Event) -> int:
     """Return the lowest epoch that will do for the next term."""
     at_least, give_up = 0, True
     try:
-        await Hold(line, grant, owner).run(stopping)
+        await Hold(line, grant, owner).run(leave)
     except* DeposedError:
         _log.warning("queue %d has another holder: standing by", line.queue.partition)
     except* RefusedError as refusals:

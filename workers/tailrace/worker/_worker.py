@@ -24,6 +24,7 @@ from tailrace.worker._hold import Line
 from tailrace.worker._line import serve
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
 from tailrace.worker._queue import Queue, QueueLimits
+from tailrace.worker._share import Share
 from tailrace.worker._stopping import before
 
 SIGN_EVERY_S, ALIVE_S = 5.0, 15.0
@@ -73,6 +74,9 @@ class Worker:
             config.poll_ms / 1000,
             config.lease_s,
         )
+
+    def share(self, stopping: asyncio.Event) -> Share:
+        return Share(self.queues, self.keys, self._name, stopping)
 
     async def check(self) -> bool:
         """Wait for Redis, and see that it is as it has to be. Raises SetupError."""
@@ -145,7 +149,11 @@ async def run(config: WorkerConfig, application: Application, stopping: asyncio.
             helpers = [tasks.create_task(worker.sign())]
             if config.burst:
                 helpers.append(tasks.create_task(worker.watch_burst(stopping, calls=bool(application.functions))))
-            lines = [tasks.create_task(serve(worker.line(partition), stopping)) for partition in range(config.partitions)]
+            share = worker.share(stopping)
+            helpers.append(tasks.create_task(share.stop()))
+            if config.partitions > 1:
+                helpers.append(tasks.create_task(share.balance()))
+            lines = [tasks.create_task(serve(worker.line(partition), stopping, share)) for partition in range(config.partitions)]
             lines.append(tasks.create_task(worker.calls(application, stopping)))
             await asyncio.wait(lines)
             for helper in helpers:

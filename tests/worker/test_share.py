@@ -1,0 +1,56 @@
+"""Several partitions are shared out among the workers that live."""
+
+import asyncio
+
+import pytest
+
+from tailrace.wire import Keys
+from tailrace.worker._share import Share
+from tests.support.service import Service
+from tests.support.wait import wait_until_sync
+from tests.worker.support import client
+
+KEYS = Keys()
+FLAGS = ("--partitions", "4", "--lease-s", "0.5")
+
+
+def holders(workers: list[Service]) -> list[int]:
+    """Count the queues that each worker holds, by what it says."""
+    return [worker.stderr.count('"message":"holding queue') - worker.stderr.count('"message":"gave up queue') for worker in workers]
+
+
+def test_a_worker_that_comes_later_gets_its_share_and_leaves_it_to_others(redis_url: str) -> None:
+    with Service("worker", "--redis", redis_url, *FLAGS) as first:
+        wait_until_sync(lambda: holders([first]) == [4])
+        with Service("worker", "--redis", redis_url, *FLAGS) as second:
+            wait_until_sync(lambda: holders([first, second]) == [2, 2], 10)
+            second.terminate()
+            wait_until_sync(lambda: holders([first]) == [4], 10)
+
+
+@pytest.mark.anyio
+async def test_who_is_alone_gives_up_nothing(redis_url: str) -> None:
+    seen, stopping = client(redis_url), asyncio.Event()
+    share = Share(seen, KEYS, "me", stopping)
+    with share.holding(0) as first, share.holding(1) as second:
+        await share._look()
+        await share._look()
+        assert (await seen.get(KEYS.wanted()), first.is_set(), second.is_set()) == (b"me 2", False, False)
+        await seen.set(KEYS.wanted(), "other 1")
+        await share._look()
+        assert not second.is_set()
+        await seen.set(KEYS.wanted(), "other 0")
+        await share._look()
+        await share._look()
+        assert (first.is_set(), second.is_set()) == (False, True)
+    await seen.aclose()
+
+
+@pytest.mark.anyio
+async def test_who_holds_fewest_says_so(redis_url: str) -> None:
+    seen = client(redis_url)
+    await seen.set(KEYS.wanted(), "other 2")
+    await Share(seen, KEYS, "me", asyncio.Event())._look()
+    assert await seen.get(KEYS.wanted()) == b"me 0"
+    assert 0 < await seen.pttl(KEYS.wanted()) <= 1500
+    await seen.aclose()

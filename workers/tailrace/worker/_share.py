@@ -1,0 +1,56 @@
+"""Shares the queues of several partitions out among workers: who holds the fewest says so, and who holds more gives one up."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.asyncio import Redis
+
+from tailrace.wire import Keys
+from tailrace.worker._patience import TROUBLES, heed_cancel
+
+_LOOK_EVERY_S = 0.5
+_WISH_MS = 1500
+
+
+class Share:
+    """The queues that one worker holds."""
+
+    def __init__(self, redis: Redis, keys: Keys, worker: str, stopping: asyncio.Event) -> None:
+        self._redis, self._key, self._worker, self._stopping = redis, keys.wanted(), worker, stopping
+        self._held: dict[int, asyncio.Event] = {}
+
+    @contextmanager
+    def holding(self, partition: int) -> Iterator[asyncio.Event]:
+        """Note that a queue is held as long as the block lasts; the event says that it is to be given up."""
+        leave = self._held[partition] = asyncio.Event()
+        if self._stopping.is_set():
+            leave.set()
+        try:
+            yield leave
+        finally:
+            del self._held[partition]
+
+    async def stop(self) -> None:
+        """Give up all that is held when it is time to stop."""
+        await self._stopping.wait()
+        for leave in self._held.values():
+            leave.set()
+
+    async def balance(self) -> None:
+        """Look again and again whether another worker holds fewer, and say so where this one does."""
+        while True:
+            with contextlib.suppress(*TROUBLES):
+                await self._look()
+            heed_cancel()
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _look(self) -> None:
+        held = [leave for leave in self._held.values() if not leave.is_set()]
+        wish = await self._redis.get(self._key)
+        name, _, fewest = wish.decode().partition(" ") if wish else (self._worker, "", "0")
+        if name == self._worker or len(held) < int(fewest):
+            await self._redis.set(self._key, f"{self._worker} {len(held)}", px=_WISH_MS)
+        elif len(held) > int(fewest) + 1:
+            held[-1].set()
