@@ -54,6 +54,17 @@ def test_burst_ends_when_the_queues_are_empty(redis_url: str) -> None:
         assert client.xlen("tailrace:{0}:log") == 2
 
 
+def test_burst_waits_for_calls_that_are_tried_again_or_due_soon(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        put(client, "a", payload("third_time", {"sender": "x"}), "tailrace:calls")
+        client.set("arq:job:b", payload("say", {"sender": "x"}))
+        client.zadd("tailrace:calls", {"b": time.time() * 1000 + 1500})
+        with worker(redis_url, "--burst", "--functions", HERE) as service:
+            assert service.wait() == 0
+        assert client.xlen("tailrace:{0}:log") == 2
+        assert client.keys("arq:*") == client.keys("arq:result:*")
+
+
 def test_a_worker_looks_for_garbage_seldom(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client, worker(redis_url, "--functions", HERE):
         put(client, "a", payload("collector", {"sender": "x"}))

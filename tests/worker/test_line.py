@@ -242,6 +242,21 @@ async def test_a_known_key_answers_the_first_entry(redis_url: str) -> None:
         assert len(await seen.log()) == 1
 
 
+async def test_jobs_that_ring_no_bell_are_found_soon_on_an_idle_redis(redis_url: str) -> None:
+    """An idle Redis looks only ten times a second at whether a blocked command has waited long enough."""
+    async with bench(redis_url) as seen, working(redis_url):
+        await seen.push("first", "room:0")
+        await seen.appended(1)
+        start_ms = time.time() * 1000 + 100
+        due_ms = [start_ms + 53 * number for number in range(20)]
+        for number, due in enumerate(due_ms):
+            await seen.push(str(number), "room:1", due_ms=due)
+        await wait_until(lambda: time.time() * 1000 > due_ms[-1] + 200)  # and Redis is left alone
+        late_ms = [(entry.id >> 64) - due for entry, due in zip((await seen.appended(21))[1:], due_ms, strict=True)]
+        assert sorted(late_ms)[10] < 20
+        assert min(late_ms) > -2
+
+
 async def test_the_bell_wakes_the_worker(redis_url: str) -> None:
     async with bench(redis_url) as seen, working(redis_url, poll_ms=2000):
         await seen.push("a", "room:1")
