@@ -50,6 +50,8 @@ async def clients(engine: Engine, *channels: tuple[str, ...], framed: bool = Fal
     for client in made:
         await client.begin(framed=framed)
         engine._hub.join(client.subscriber)
+    await asyncio.sleep(0)  # what is written next goes past the transports
+    assert all(client.connection.fd > 0 for client in made)
     yield made
     for client in made:
         client.connection.cut()

@@ -18,26 +18,43 @@ EXTENSION = "tailrace.handover"
 class SocketConnection(asyncio.Protocol):
     """A socket of our own: all that is kept of a connection beside its subscriber."""
 
-    __slots__ = ("_engine", "_subscriber", "_transport", "fd", "framed", "paused", "write")
+    __slots__ = ("_engine", "_gathered", "_subscriber", "_transport", "fd", "framed", "paused", "write")
 
     def __init__(self, engine: Engine, subscriber: Subscriber) -> None:
         self._engine, self._subscriber = engine, subscriber
         self._transport: asyncio.Transport
+        self._gathered = b""
         self.fd = -1
         self.framed = self.paused = False
         self.write: Callable[[bytes | memoryview], None] = _discard
 
     def begin(self, transport: asyncio.Transport, *, framed: bool) -> None:
-        """Take a socket over. From now on the transport keeps nothing back, but what the socket doesn't take while it is paused."""
+        """Take a socket over; what is written in this turn of the loop goes out at its end, so that a stream begins with one packet."""
+        self._transport, self.framed, self.write = transport, framed, self._gather
+        asyncio.get_running_loop().call_soon(self._go_direct)
+
+    def _gather(self, data: bytes) -> None:
+        self._gathered += data
+        if len(self._gathered) > PIECE_BYTES:
+            self._go_direct()
+
+    def _go_direct(self) -> None:
+        """Let the hub write past the transport, which from now on keeps nothing back while this isn't paused."""
+        transport = self._transport
+        if transport.is_closing() or self.write != self._gather:
+            return
         transport.set_write_buffer_limits(0, 0)
-        self._transport, self.framed, self.write = transport, framed, transport.write
         if transport.get_extra_info("sslcontext") is None:
             self.fd = transport.get_extra_info("socket").fileno()
+        self.write = transport.write
+        transport.write(self._gathered)
+        self._gathered = b""
 
     def backlog(self) -> int:
         return self._transport.get_write_buffer_size()
 
     def end(self) -> None:
+        self._go_direct()
         if not self._transport.is_closing():
             if self.framed:
                 self._transport.write(LAST_CHUNK)

@@ -34,6 +34,7 @@ from tailrace.log import LogReader, Registry, check_layout, check_redis, connect
 from tailrace.wire import Connect, Keys, comment, encode_control, retry, with_id
 
 logger = logging.getLogger(__name__)
+_GREETING = comment("tailrace")
 _PAUSE_S = 0.5
 
 
@@ -201,7 +202,7 @@ class Engine:
         )
         if not (behind and behind.reset):  # a reset brings the cursor
             connect = with_id(connect, cursor_at(self._core.tails, self._hub.position_of(subscriber)))
-        return comment("tailrace") + retry(jittered(self.config.retry_ms)) + connect
+        return _GREETING + retry(jittered(self.config.retry_ms)) + connect
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forget a client that has gone."""

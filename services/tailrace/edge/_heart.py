@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from functools import lru_cache
 
 from tailrace.edge._catchup import CatchUp
 from tailrace.edge._core import Core
@@ -21,7 +21,13 @@ _AHEAD_S = 1.75
 
 def rfc3339(moment: float) -> str:
     """Write a Unix time in seconds with milliseconds, in UTC."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, ms = divmod(round(moment * 1000), 1000)
+    return f"{_whole_second(seconds)}.{ms:03}Z"
+
+
+@lru_cache(maxsize=2)
+def _whole_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class Heart:

@@ -27,8 +27,9 @@ def next_move(positions: list[int], tails: Sequence[Tail], asks: Callable[[int],
 
     Positions of shards of which the subscriber asks for nothing move on by themselves.
     """
-    if any(at > tail.position for at, tail in zip(positions, tails, strict=True)):
-        return Move.WAIT, 0
+    for at, tail in zip(positions, tails, strict=True):
+        if at > tail.position:
+            return Move.WAIT, 0
     for shard, tail in enumerate(tails):
         if positions[shard] == tail.position:
             continue

@@ -1,6 +1,5 @@
 """The ring: a window of a log's newest entries, complete after `base`."""
 
-from bisect import bisect_right
 from collections.abc import Collection
 
 from tailrace.edge._page import Page
@@ -56,8 +55,10 @@ class Ring:
     def after(self, position: int, channels: Collection[str], most: int) -> list[Entry]:
         """Return the first entries of some channels after a position, `most` in all, in log order."""
         found: list[Entry] = []
-        start = bisect_right(self._pages, position, key=lambda page: page.id(-1))
-        for page in self._pages[start:]:
+        start = len(self._pages) - 1
+        while start > 0 and self._pages[start].id(0) > position:  # most ask for what came last
+            start -= 1
+        for page in self._pages[max(start, 0) :]:
             found += page.after(position, channels, most - len(found))
             if len(found) == most:
                 break

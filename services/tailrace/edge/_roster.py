@@ -1,6 +1,5 @@
 """The roster: an edge's part of the registry, and what of it Redis hasn't been told yet."""
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -26,7 +25,7 @@ class Roster:
     """Counts clients, and clients per channel; two connections with one id are one client."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts: dict[str, int] = {}
         self.clients: dict[str, tuple[Presence, ...]] = {}
         self._clients: set[str] = set()
         self._counts: set[str] = set()
@@ -48,10 +47,11 @@ class Roster:
 
     def _count(self, client: str, presence: Presence, others: Iterable[Presence], step: int) -> None:
         elsewhere = {channel for other in others for channel in other.channels}
-        new = [channel for channel in presence.channels if channel not in elsewhere]
+        new = [channel for channel in presence.channels if channel not in elsewhere] if elsewhere else presence.channels
         for channel in new:
-            self.counts[channel] += step
-            if not self.counts[channel]:
+            if count := self.counts.get(channel, 0) + step:
+                self.counts[channel] = count
+            else:
                 del self.counts[channel]
         self._clients.add(client)
         self._counts.update(new)

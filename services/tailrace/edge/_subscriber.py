@@ -75,8 +75,10 @@ class Subscriber:
     def presence(self) -> Presence:
         return Presence(self.since, self.channels)
 
-    def here(self, shard: int, shards: int) -> list[str]:
+    def here(self, shard: int, shards: int) -> Sequence[str]:
         """Return its channels of one shard."""
+        if shards == 1:
+            return self.channels
         return [channel for channel in self.channels if bucket(channel, shards) == shard]
 
     def write(self, data: bytes) -> None:

@@ -8,6 +8,7 @@ bytes, would force a CORS preflight on every reconnect (Fetch, "CORS-safelisted 
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from tailrace.wire._errors import CursorError
@@ -47,6 +48,7 @@ def encode_place(generation: str, position: int) -> str:
     return generation + _digits(ms).rjust(_MS_DIGITS, _DIGITS[0]) + (_digits(seq) if seq else "")
 
 
+@lru_cache(maxsize=1024)  # who lost one edge comes to another with the same few cursors
 def decode_cursor(text: str, shards: int) -> Cursor:
     """Read a cursor of so many shards.
 
