@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from typing import NamedTuple
 
-from tailrace.worker._application import Application
+from tailrace.worker._application import Application, Hooks
 from tailrace.worker._bell import Bell
 from tailrace.worker._claims import Back, CallQueue, Claimed, Ended, Settlement
 from tailrace.worker._every import Clock
@@ -151,7 +151,7 @@ class Calls:
         return None if left else missing(*found)
 
     async def _run(self, running: Running, call: Call) -> None:
-        hooks = self._application.hooks
+        hooks = Hooks() if running.claimed.aborted else self._application.hooks  # arq calls none around what never starts
         running.work = work = self._runner.start(call, running.claimed, partial(self._holds, running))
         if running.claimed.aborted:
             work.cancel(Why.ABORTED)

@@ -1,11 +1,7 @@
 """An application's own functions: how they are declared, found, called, and what they give back."""
 
-import asyncio
-import contextlib
-import contextvars
 import inspect
 import socket
-import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar, get_type_hints, overload
@@ -20,6 +16,7 @@ from redis.exceptions import (
 )
 
 from tailrace.wire import PUSH, PUSH_MANY, PushError, PushJob, SetupError, check_push, convert_error
+from tailrace.worker._thread import in_thread
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__tailrace_function__"
@@ -137,7 +134,7 @@ async def call(function: Function, ctx: Mapping[str, Any], argument: Any) -> lis
     elif inspect.iscoroutinefunction(function.call):
         result = await function.call(*args)
     else:
-        result = await _in_thread(partial(_whole, function.call, args))
+        result = await in_thread(partial(_whole, function.call, args))
     return emitted(function.name, result)
 
 
@@ -145,32 +142,6 @@ def _whole(call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """Call a function and, if it is a generator, run it to its end, here and not in the loop."""
     result = call(*args)
     return list(result) if isinstance(result, Iterator) else result
-
-
-async def _in_thread(call: Callable[[], Any]) -> Any:
-    """Call in a thread that nobody waits for at the end of the process: a call that is cut off there runs again elsewhere."""
-    loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
-    context = contextvars.copy_context()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is None:
-            done.set_result(result)
-        else:
-            done.set_exception(RuntimeError(f"{type(error).__name__}: {error}") if isinstance(error, StopIteration) else error)
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = context.run(call)
-        except BaseException as raised:  # noqa: BLE001 - whatever it is, who waits is told
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="tailrace-call", daemon=True).start()
-    return await done
 
 
 def emitted(name: str, result: Any) -> list[PushJob]:
