@@ -188,6 +188,23 @@ async def test_several_workers_share_partitions_and_stand_by_for_each_other(redi
         await seen.appended(2)
 
 
+async def test_a_lease_that_is_given_up_is_taken_at_once(any_redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailrace.worker._line._STANDBY_S", 4.0)
+    async with bench(any_redis_url) as seen:
+        queue = Queue(seen.queues, seen.keys, 0, QueueLimits(lease_ms=60_000))
+        grant = await queue.acquire("another")
+        assert grant
+
+        async def stands_by() -> bool:
+            return int((await seen.queues.info("clients"))["blocked_clients"]) > 0
+
+        async with working(any_redis_url):
+            await wait_until(stands_by)
+            await seen.push("0", "room:1")
+            await queue.release(grant.epoch)
+            await seen.appended(1, timeout_s=3)
+
+
 async def test_a_fault_of_ours_costs_a_lease_and_not_the_worker(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong in the loop may be a job's doing; it counts as a death, and at three the job leaves."""
 

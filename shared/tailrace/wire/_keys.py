@@ -99,6 +99,10 @@ class Keys(msgspec.Struct, frozen=True):
         """String: the worker that holds the fewest queues, and how many these are."""
         return f"{self.prefix}:wanted"
 
+    def free(self, partition: int = 0) -> str:
+        """List: rung when a lease was given up, for who stands by."""
+        return f"{self.prefix}:free:{partition}"
+
     def hand(self, partition: int = 0) -> str:
         """Hash: the jobs that were given out and haven't ended. No TTL."""
         return f"{self.prefix}:hand:{partition}"

@@ -32,6 +32,8 @@ class Line(NamedTuple):
     writers: Sequence[LogWriter]
     registry: Registry
     bell: Bell
+    free: Bell
+    """Rung when the lease is given up."""
     queue_patience: Patience
     log_patience: Patience
     window: int = 4

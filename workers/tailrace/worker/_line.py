@@ -28,6 +28,7 @@ async def serve(line: Line, stopping: asyncio.Event, share: Share) -> None:
         owner = f"{worker}/{term}"
         acquire = line.queue_patience.ask(partial(line.queue.acquire, owner, at_least))
         if grant := await before(stopping, acquire):
+            await line.free.leave()
             _log.info("holding queue %d under epoch %d", line.queue.partition, grant.epoch)
             with share.holding(line.queue.partition) as leave:
                 at_least = await _hold(line, grant, owner, leave)
@@ -35,7 +36,15 @@ async def serve(line: Line, stopping: asyncio.Event, share: Share) -> None:
                 _log.info("gave up queue %d", line.queue.partition)
                 await before(stopping, asyncio.sleep(_OTHERS_FIRST_S))
         else:
-            await before(stopping, asyncio.sleep(_STANDBY_S))
+            await before(stopping, _stand_by(line))
+
+
+async def _stand_by(line: Line) -> None:
+    """Wait until the lease is given up, or may have run out."""
+    try:
+        await line.free.wait(_STANDBY_S)
+    except TROUBLES:
+        await asyncio.sleep(_STANDBY_S)
 
 
 async def _hold(line: Line, grant: Grant, owner: str, leave: asyncio.Event) -> int:

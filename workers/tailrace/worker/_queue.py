@@ -112,7 +112,7 @@ class Queue:
 
     async def release(self, epoch: int) -> None:
         """Give the lease up, if it is still held. Raises redis.RedisError."""
-        await self._release(keys=[self._line, self._lease], args=[epoch])
+        await self._release(keys=[self._line, self._lease, self._keys.free(self.partition)], args=[epoch])
 
     async def take(self, epoch: int, mine: Iterable[str]) -> tuple[Taken | None, float | None]:
         """Take a batch that isn't among those named, if one is due; also return in how many seconds the next job is.

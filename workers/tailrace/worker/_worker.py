@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import chain
 from uuid import uuid4
 
 import msgspec
@@ -35,7 +36,7 @@ _log = logging.getLogger(__name__)
 class Worker:
     """What the parts of a worker share."""
 
-    def __init__(self, config: WorkerConfig, logs: Redis, queues: Redis, bells: list[Bell]) -> None:
+    def __init__(self, config: WorkerConfig, logs: Redis, queues: Redis, bells: list[tuple[Bell, Bell]]) -> None:
         self.config, self.logs, self.queues = config, logs, queues
         self.keys = Keys(config.prefix)
         self.log_patience = Patience("the logs' Redis")
@@ -67,7 +68,7 @@ class Worker:
             self.queue(partition),
             self.writers,
             self.registry,
-            self._bells[partition],
+            *self._bells[partition],
             self.queue_patience,
             self.log_patience,
             config.window,
@@ -129,11 +130,12 @@ async def connected(config: WorkerConfig) -> AsyncIterator[Worker]:
     url = config.queue_redis or config.redis
     logs, queues = connect(config.redis), connect_queue(url)
     listeners = [connect_queue(url, timeout_s=LONGEST_S + 5, connections=2) for _ in range(config.partitions)]
-    bells = [Bell(redis, Keys(config.prefix).bell(partition)) for partition, redis in enumerate(listeners)]
+    keys = Keys(config.prefix)
+    bells = [(Bell(redis, keys.bell(partition)), Bell(redis, keys.free(partition))) for partition, redis in enumerate(listeners)]
     try:
         yield Worker(config, logs, queues, bells)
     finally:
-        for bell in bells:
+        for bell in chain.from_iterable(bells):
             await bell.leave()
         for redis in (logs, queues, *listeners):
             await redis.aclose()
