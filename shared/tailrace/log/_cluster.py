@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.crc import key_slot
-from redis.exceptions import ConnectionError as RedisConnectionError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import ClusterDownError, ConnectionError as RedisConnectionError, MovedError, NoScriptError, RedisError, ResponseError
 
 from tailrace.log._servers import Address
 from tailrace.wire import SetupError
@@ -119,9 +119,10 @@ class ClusterRedis(Redis):
 
     def _learn(self, slot: int, error: ResponseError) -> None:
         """Take what a MOVED says; raise what else a node refused."""
-        moved = _MOVED.fullmatch(str(error))
-        if not moved or not (str(error).startswith("MOVED") or type(error).__name__ == "MovedError"):
-            self._stale = self._stale or str(error).startswith(("CLUSTERDOWN", "The cluster is down"))
+        code = str(error)  # redis-py 5 leaves it as it came, 8 makes a class of its first word
+        moved = _MOVED.fullmatch(code) if isinstance(error, MovedError) or code.startswith("MOVED") else None
+        if not moved:
+            self._stale = self._stale or isinstance(error, ClusterDownError) or code.startswith("CLUSTERDOWN")
             raise error
         if moved["host"]:
             self._owners[slot] = moved["host"], int(moved["port"])
