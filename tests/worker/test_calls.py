@@ -11,6 +11,7 @@ from arq.connections import RedisSettings, create_pool
 from tailrace.log import Registry
 from tailrace.wire import ClientEntry, JobState, Keys
 from tailrace.worker._application import load
+from tailrace.worker._calls import Calls
 from tests.support.wait import wait_until
 from tests.worker.support import bench, data_of, payload, working
 
@@ -162,3 +163,26 @@ async def test_a_call_whose_id_arq_cannot_read_is_a_dead_letter_and_the_others_r
         assert letter.reason == "the id of a call has to be UTF-8"
         await seen.put("good", payload("say", {"sender": "x", "text": "hi"}, receipt=""))
         assert (await seen.receipt("good")).state is JobState.APPENDED
+
+
+@pytest.mark.parametrize(("fenced", "runs"), [(True, [2]), (False, [2, 1, 1])], ids=["", "twin"])
+async def test_a_call_whose_claim_ran_out_emits_nothing(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fenced: bool, runs: list[int]
+) -> None:
+    """The twin shows the harm: what the first run emits beyond the second's comes as well."""
+
+    async def stand_still(_: Calls) -> None: ...
+
+    async def holds(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(Calls, "_renew", stand_still)
+    if not fenced:
+        monkeypatch.setattr(Calls, "_holds", holds)
+    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS, call_lease_s=0.5):
+        await seen.put("job", payload("grows_less", {"sender": "x", "at": 1500}, receipt=""), queue=CALLS)
+        assert len((await seen.receipt("job")).receipts) == 1
+        await wait_until(lambda: "another worker has it" in caplog.text)
+        assert await seen.jobs("room:runs") == runs
+        assert len((await seen.receipt("job")).receipts) == 1
+        await seen.idle()
