@@ -10,7 +10,7 @@ import pytest
 from tailrace.edge import EdgeConfig
 from tailrace.edge._connection import SocketConnection
 from tailrace.edge._engine import Engine
-from tailrace.edge._frames import LAST_CHUNK
+from tailrace.edge._frames import LAST_CHUNK, PIECE_BYTES
 from tailrace.edge._hub import SLICE
 from tailrace.edge._page import Page
 from tailrace.edge._subscriber import Behind, Subscriber
@@ -132,3 +132,27 @@ async def test_a_large_fan_out_lets_others_in_between(engine: Engine) -> None:
         await running
         with pytest.raises(BlockingIOError):
             last.far.recv(1)
+
+
+async def test_a_stream_begins_with_one_write_but_for_what_is_large(engine: Engine) -> None:
+    client = Client(engine, "a")
+    await client.begin()
+    for part in (b"a", b"b" * 100, b"c" * PIECE_BYTES, b"d"):
+        client.subscriber.write(part)
+    assert client.connection.fd > 0  # the large part was not kept for later
+    assert await client.read(102 + PIECE_BYTES) == b"a" + b"b" * 100 + b"c" * PIECE_BYTES + b"d"
+    client.connection.cut()
+    client.far.close()
+    await asyncio.sleep(0)
+
+
+async def test_a_stream_that_ends_at_once_says_what_it_had_to(engine: Engine) -> None:
+    client = Client(engine, "a")
+    await client.begin()
+    client.subscriber.write(b"retry: 1\n\n")
+    with pytest.raises(BlockingIOError):
+        client.far.recv(1)  # gathered until the turn ends
+    client.connection.end()
+    assert await client.read(100) == b"retry: 1\n\n"
+    client.far.close()
+    await asyncio.sleep(0)

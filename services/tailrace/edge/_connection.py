@@ -33,10 +33,12 @@ class SocketConnection(asyncio.Protocol):
         self._transport, self.framed, self.write = transport, framed, self._gather
         asyncio.get_running_loop().call_soon(self._go_direct)
 
-    def _gather(self, data: bytes) -> None:
-        self._gathered += data
-        if len(self._gathered) > PIECE_BYTES:
+    def _gather(self, data: bytes | memoryview) -> None:
+        if len(self._gathered) + len(data) <= PIECE_BYTES:
+            self._gathered += data
+        else:
             self._go_direct()
+            self._transport.write(data)
 
     def _go_direct(self) -> None:
         """Let the hub write past the transport, which from now on keeps nothing back while this isn't paused."""
