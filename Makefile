@@ -36,6 +36,7 @@ bench: $(READY) ## measure against the goals; prints what it measured
 	else echo 'There are no benchmarks yet.'; fi
 
 prove: $(READY) system ## run the long tier, and keep its record in docs/reliability.md (PROVE="--list" for what there is)
+	$(if $(PROVE),,$(BIN)/pytest -m prove)
 	$(BIN)/python -m tests.prove --write $(PROVE)
 
 lock: $(READY) ## pin the newest allowed versions anew in requirements/

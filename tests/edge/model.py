@@ -15,7 +15,8 @@ from tailrace.wire import Cursor, Entry, Place, decode_cursor, encode_cursor, id
 
 CHANNELS = ("a", "b", "c", "d")
 SHARDS = 2
-STATE_MS = 10_000
+STATE_MS, SLACK_MS, HISTORY_MS = 10_000, 1000, 3000
+"""How long a channel's last id says what came before, how much longer it is kept, and how long a history is."""
 
 
 class Shard:
@@ -27,6 +28,8 @@ class Shard:
         self.top = 0
         self.histories: dict[str, list[Entry]] = {}
         self.last: dict[str, int] = {}
+        self._appended: dict[str, int] = {}
+        """When each channel had its last event."""
         self.label, self.past = self.fresh(), tuple[tuple[str, int], ...]()
         self.lost = False
 
@@ -39,6 +42,7 @@ class Shard:
         entry = Entry(position, channel, before, self.label, self.top, b"%d" % position)
         self.log.append(entry)
         self.top = self.last[channel] = position
+        self._appended[channel] = now
         if channel != "d":  # which keeps no history
             self.histories.setdefault(channel, []).append(entry)
         return entry
@@ -56,6 +60,14 @@ class Shard:
                     self.histories[entry.channel].remove(entry)
         self.past = (*self.past, (self.label, self.top))
         self.label = self.fresh()
+
+    def expire(self, now: int) -> None:
+        """Forget histories and last ids whose time is over; the log stays."""
+        for channel, at in self._appended.items():
+            if now > at + HISTORY_MS:
+                self.histories.pop(channel, None)
+            if now > at + STATE_MS + SLACK_MS:
+                self.last.pop(channel, None)
 
     def generations(self) -> Generations:
         return Generations(self.label, self.top, self.past)
@@ -112,6 +124,7 @@ class Client:
         self.cursor = ""
         self.seen: list[Seen] = []
         self.began = [tail.position for tail in edge.tails]
+        self.away = True
         self.connect(edge)
 
     def here(self, shard: int) -> list[str]:
@@ -133,8 +146,14 @@ class Client:
                 broken.add(number)
                 self.positions[number] = tails[number].position
         edge.clients.add(self)
+        self.away = False
         self.reset(broken)
         self.note()
+
+    def leave(self) -> None:
+        """Be gone for a while, with the cursor."""
+        self.edge.clients.discard(self)
+        self.away = True
 
     def reset(self, shards: set[int]) -> None:
         if shards:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.edge.model import Client
-from tests.edge.world import play
+from tests.edge.world import ACTIONS, play
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.integers(0, 1 << 32), st.lists(st.integers(0, 10), min_size=5, max_size=80))
+@given(st.integers(0, 1 << 32), st.lists(st.integers(0, ACTIONS - 1), min_size=5, max_size=80))
 def test_no_silent_gap_no_repeat_no_disorder(seed: int, actions: list[int]) -> None:
     play(seed, actions)
 
@@ -24,7 +24,7 @@ def test_the_harm_without_p_links(monkeypatch: pytest.MonkeyPatch) -> None:
 def _is_broken(seed: int) -> bool:
     dice = Random(seed)
     try:
-        play(seed, dice.choices(range(11), k=60))
+        play(seed, dice.choices(range(ACTIONS), k=60))
     except AssertionError:
         return True
     return False

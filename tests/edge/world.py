@@ -5,7 +5,10 @@ from collections import defaultdict
 from random import Random
 
 from tailrace.edge._resume import Move
-from tests.edge.model import CHANNELS, SHARDS, Client, Edge, Shard
+from tests.edge.model import CHANNELS, HISTORY_MS, SHARDS, SLACK_MS, STATE_MS, Client, Edge, Shard
+
+ACTIONS = 14
+"""How many kinds of actions there are: append, read, step, connect, leave, crash, wait, trim, shorten, restart with a loss or without."""
 
 
 class World:
@@ -35,19 +38,34 @@ class World:
             case 3 | 4:
                 edge.read(dice.randrange(SHARDS))
             case 5 | 6:
-                for _ in range(dice.randint(1, 4)):
+                for _ in range(0 if client.away else dice.randint(1, 4)):
                     client.step(self.now)
             case 7:
                 client.connect(dice.choice(self.edges))
+            case 8 | 9 | 10:
+                self.absence(edge, client, action)
             case _:
                 self.trouble(shard, action)
 
+    def absence(self, edge: Edge, client: Client, action: int) -> None:
+        """Have a client leave, an edge crash (and start anew with what it finds), or time pass, and with it what is kept for a time."""
+        if action == 8:
+            client.leave()
+        elif action == 9:
+            for of_edge in list(edge.clients):
+                of_edge.leave()
+            self.edges[self.edges.index(edge)] = Edge(self.shards, self.dice)
+        else:
+            self.now += self.dice.choice((100, HISTORY_MS, STATE_MS, STATE_MS + 2 * SLACK_MS))
+            for shard in self.shards:
+                shard.expire(self.now)
+
     def trouble(self, shard: Shard, action: int) -> None:
         dice = self.dice
-        if action == 8:
+        if action == 11:
             kept = dice.randint(0, 6)
             shard.log = shard.log[-kept:] if kept else []
-        elif action == 9:
+        elif action == 12:
             channel = dice.choice(list(shard.histories) or ["a"])
             shard.histories[channel] = shard.histories.get(channel, [])[-dice.randint(1, 3) :]
         else:
@@ -66,6 +84,8 @@ class World:
                     if edge.tails[number].position == position:
                         break
         for client in self.clients:
+            if client.away:
+                client.connect(self.edges[0])
             moves = [client.step(self.now) for _ in range(200)]
             if moves[-1] is not Move.LIVE:
                 client.connect(client.edge)  # the edge would end a stream that waits in vain

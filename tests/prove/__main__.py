@@ -6,6 +6,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+import uvloop
+
 from tests.prove.frame import Plan, Trial, carry_out
 from tests.prove.page import PAGE, page
 from tests.prove.progress import Bar
@@ -46,7 +48,8 @@ def _passes(trial: Trial, arguments: argparse.Namespace) -> bool:
     plan = Plan(arguments.amount or max(1, round(trial.full * arguments.scale)), arguments.seed)
     bar = Bar(trial, plan.amount)
     try:
-        outcome = asyncio.run(carry_out(trial, plan, bar.show))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            outcome = runner.run(carry_out(trial, plan, bar.show))
     except Exception:  # noqa: BLE001 - the other trials are still to run
         traceback.print_exc()
         return False

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from random import Random
 
-from tests.edge.world import play
+from tests.edge.world import ACTIONS, play
 from tests.prove.frame import Count, Plan, Trial
 
 _AT_ONCE = 50
@@ -23,7 +23,7 @@ async def run(plan: Plan) -> AsyncIterator[Count]:
 def _is_broken(seed: int) -> bool:
     dice = Random(seed)
     try:
-        play(seed, dice.choices(range(11), k=dice.randint(5, 80)))
+        play(seed, dice.choices(range(ACTIONS), k=dice.randint(5, 80)))
     except AssertionError as error:
         print(f"history {seed}: {error}")
         return True
@@ -32,11 +32,12 @@ def _is_broken(seed: int) -> bool:
 
 TRIAL = Trial(
     name="histories",
-    does="a random history of appends, trims, losses, restarts and reconnects at two edges; the resume rule agrees with a plain list",
+    does="random appends, trims, expiries, fail-overs with and without losses, crashes of edges, clients that leave and resume, on two "
+    "shards and two edges: the resume rule agrees with a plain list",
     unit="histories",
     full=100_000,
     few=200,
-    minutes=10,
+    minutes=30,
     run=run,
     looks_for=("other",),
 )

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from itertools import cycle
 
 from redis.asyncio import Redis
 
@@ -14,6 +13,7 @@ from tailrace.log import connect
 from tests.prove.frame import FAULTS, Count, Plan, Trial
 from tests.prove.load import Crowd, Pushing
 from tests.prove.site import Site, running, together
+from tests.support.service import Service
 from tests.support.steady import SteadyClient
 from tests.support.wait import wait_until
 
@@ -28,9 +28,8 @@ async def kills(plan: Plan) -> AsyncIterator[Count]:
     """All clients are at one of two edges, which is killed; then at the other, which is killed; and so on."""
     size = min(plan.amount, _MOST_AFTER_A_KILL)
     async with _crowded(size, away=_at_once) as (site, crowd), connect(site.redis.url) as redis:
-        for turn, victim in zip(range(plan.amount // size), cycle(site.edges), strict=False):
-            if turn > 1:
-                await asyncio.to_thread(victim.start)
+        for turn in range(plan.amount // size):
+            victim = await _next(site, turn)
             reads, began = await _history_reads(redis), time.monotonic()
             await asyncio.to_thread(victim.kill)
             await _all_connected(crowd, turn + 2)
@@ -49,9 +48,8 @@ async def drains(plan: Plan) -> AsyncIterator[Count]:
     size = min(plan.amount, _MOST_IN_A_DRAIN)
     drain_s = max(3, 20 * size // _MOST_IN_A_DRAIN)
     async with _crowded(size, "--drain-s", str(drain_s), away=_as_told) as (site, crowd):
-        for turn, leaving in zip(range(plan.amount // size), cycle(site.edges), strict=False):
-            if turn > 1:
-                await asyncio.to_thread(leaving.start)
+        for turn in range(plan.amount // size):
+            leaving = await _next(site, turn)
             began = time.monotonic()
             status = await asyncio.to_thread(leaving.terminate)
             exit_s = time.monotonic() - began
@@ -88,6 +86,14 @@ async def _crowded(size: int, *flags: str, away: Callable[[int], float]) -> Asyn
             await wait_until(lambda: pushing.count > 3, 20)
             yield site, crowd
             pushing.stop()
+
+
+async def _next(site: Site, turn: int) -> Service:
+    """Give the edge where all clients are, once the other one is there again."""
+    here, other = site.edges[turn % 2], site.edges[1 - turn % 2]
+    if other.returncode is not None:
+        await asyncio.to_thread(other.start)
+    return here
 
 
 async def _all_connected(crowd: Crowd, times: int) -> None:

@@ -6,12 +6,12 @@ import ssl
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import SplitResult
 
 import httptools
 
-_CONNECT_S = 5
+_CONNECT_S = 30
 
 
 class Block(NamedTuple):
@@ -36,9 +36,8 @@ class Stream(asyncio.Protocol):
         """Done when the answer or the connection ended."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._request)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's isn't one by inheritance
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)

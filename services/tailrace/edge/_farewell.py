@@ -25,11 +25,12 @@ class Farewell:
         """End all streams in waves within `drain_s`; few are ended at once."""
         leaving = list(self._subscribers)
         spread_s = min(self._config.drain_s * 0.8, len(leaving) * _DRAIN_EACH_S)
-        waves = max(1, round(spread_s / _WAVE_S))
+        waves, began = max(1, round(spread_s / _WAVE_S)), time.monotonic()
         for wave in range(waves):
             for subscriber in leaving[wave::waves]:
                 self.send_away(subscriber)
-            await asyncio.sleep(_WAVE_S if waves > 1 else 0)
+            due = began + spread_s * (wave + 1) / waves  # by the clock: where the loop is late, that must not add up
+            await asyncio.sleep(max(0, due - time.monotonic()))
         await self._gone()
 
     async def retire(self) -> None:
