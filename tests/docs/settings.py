@@ -24,7 +24,9 @@ them. `tailrace COMMAND --help` says the same. All processes of one system need 
 need the same `partitions`.
 
 Where two services have a setting of one name (`drain_s`, `host`, `port`, `log_level`, `origins`), they read one variable: what is
-to differ in processes that share an environment is given as a flag.
+to differ in processes that share an environment is given as a flag. `tailrace up` gives its services their ports as flags, so
+`TAILRACE_PORT` doesn't reach them. Kubernetes sets `TAILRACE_PORT` to a URL where a Service is called `tailrace`: call it something
+else, or set `enableServiceLinks: false`.
 """
 _EDGE = """`EdgeConfig` in `tailrace.edge`, but for the last three, which are the command's alone: an edge in an application of yours
 listens and logs where that does."""
