@@ -80,6 +80,13 @@ class Cluster:
         for node in (target, source, *self.primaries):
             node.ask("CLUSTER", "SETSLOT", slot, "NODE", target.id)
 
+    def migrate_at_once(self, key: str) -> None:
+        """Move a key's slot to the next primary as a whole, which Valkey 9 can."""
+        slot, source = self.slot(key), self.owner(key)
+        target = next(node for node in itertools.cycle(self.primaries) if node is not source)
+        source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.id)
+        wait_until_sync(lambda: self.owner(key) is target, _READY_S)
+
     def fail_over(self, node: ClusterNode) -> None:
         """Make a primary's replica the primary, the graceful way."""
         replica = self.replica_of(node)
