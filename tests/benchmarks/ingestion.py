@@ -3,21 +3,21 @@
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from tailrace.push import Push, Pusher
 from tests.benchmarks._figures import Figures
 from tests.benchmarks._load import load
-from tests.benchmarks._process import GENERATOR, SERVER, cpu_s, pin
+from tests.benchmarks._process import GENERATOR, SERVER, pin
 from tests.benchmarks._queues import ARQ, QUEUES, SAQ, TAILRACE, TASKIQ, TUNED, Producer, Queue, fill, producing, push
-from tests.benchmarks._sides import payload
+from tests.benchmarks._sides import Missing, payload
+from tests.benchmarks._watch import appended, first, used
 from tests.support.redis import RedisServer
 from tests.support.service import Service
 
@@ -26,20 +26,18 @@ JOBS, MANY, ENQUEUE = "jobs, one worker process", "push_many, one worker process
 SEVERAL = "jobs, several worker processes"
 APPEND, BROWSER = "idle: enqueue -> append", "idle: enqueue -> browser"
 _AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
-_LOOK_S, _START_S, _PATIENCE_MS = 0.02, 20.0, 20_000
-_OURS = {"xinfo|stream", "info", "hello", "client|setinfo", "config|get", "ping", "select"}
-"""Commands that this benchmark sends, or that come with a connection."""
+_PATIENCE_MS = 20_000
 
 
 class Plan(NamedTuple):
     """How much is measured."""
 
     rounds: int = 2
-    jobs: int = 60_000
+    jobs: int = 50_000
     channels: tuple[int, ...] = (1000, 50_000)
     workers: tuple[int, ...] = (2, 4)
     """How many are tried, in one round, beside one."""
-    stock_s: float = 2.5
+    stock_s: float = 2.0
     """Seconds that the peers are given."""
     many: int = 100
     """Pushes of one `push_many`."""
@@ -66,35 +64,45 @@ async def _client(server: RedisServer) -> AsyncIterator["Redis"]:
 
 
 async def measure(figures: Figures, plan: Plan, folder: Path) -> None:
-    """Measure all sides, one after another in each round."""
+    """Measure all sides, one after another: jobs in each round, what says enough in one go once."""
     for number in range(plan.rounds):
         print(f"ingestion, round {number + 1} of {plan.rounds}", flush=True)
         for channels in plan.channels[1:]:
             await _jobs(figures, plan, folder, QUEUES[0], channels)
+        for queue in QUEUES:
+            await _tried(figures, queue, _jobs(figures, plan, folder, queue, plan.channels[0]))
         await _many(figures, plan, folder)
         await _enqueue_many(figures, plan)
-        for queue in QUEUES:
-            await _jobs(figures, plan, folder, queue, plan.channels[0])
-            await _enqueue(figures, plan, queue)
-            await _idle(figures, plan, folder, queue)
-        await _browser(figures, plan, folder)
     for workers in plan.workers:
         for queue in QUEUES:
-            await _jobs(figures, plan, folder, queue, plan.channels[0], workers)
+            await _tried(figures, queue, _jobs(figures, plan, folder, queue, plan.channels[0], workers))
+    for queue in QUEUES:
+        await _tried(figures, queue, _enqueue(figures, plan, queue))
+        await _tried(figures, queue, _idle(figures, plan, folder, queue))
+    await _browser(figures, plan, folder)
+
+
+async def _tried(figures: Figures, queue: Queue, measuring: Coroutine[None, None, None]) -> None:
+    """Go on without what can't be measured here."""
+    with figures.attempt(queue.name):
+        try:
+            await measuring
+        except Missing as error:
+            raise RuntimeError(str(error)) from error
 
 
 async def _jobs(figures: Figures, plan: Plan, folder: Path, queue: Queue, channels: int, workers: int = 1) -> None:
     ours = queue.name == TAILRACE
-    count = (plan.jobs if ours else round(plan.stock_s * 3500)) * workers
+    count = plan.jobs if ours else round(plan.stock_s * 3500) * workers
     with _redis() as server:
         async with _client(server) as redis:
             await _put(redis, queue, server.url, count, channels, workers)
             with queue.start(server.url, folder, workers) as pids:
-                first = await _first(redis, queue.log)
-                before = await _used(redis, server.pid, pids)
-                seen = await _appended(redis, queue.log, count, 30 if ours else plan.stock_s)
-                after = await _used(redis, server.pid, pids)
-    done = max(seen.events - first, 1)
+                begun = await first(redis, queue.log)
+                before = await used(redis, server.pid, pids)
+                seen = await appended(redis, queue.log, count, 30 if ours else plan.stock_s)
+                after = await used(redis, server.pid, pids)
+    done = max(seen.events - begun, 1)
     bench, size = (JOBS, f"{channels:,} channels") if workers == 1 else (SEVERAL, f"{workers} workers")
     figures.add(bench, "jobs/s", size, queue.name, seen.rate)
     figures.add(bench, "worker's CPU us/job", size, queue.name, (after.workers_s - before.workers_s) / done * 1e6)
@@ -120,7 +128,7 @@ async def _many(figures: Figures, plan: Plan, folder: Path) -> None:
             pushes = [[push((job * plan.many + index) % channels) for index in range(plan.many)] for job in range(count)]
             await fill(redis, ours.wire, pushes, many=True)
             with ours.start(server.url, folder, 1):
-                seen = await _appended(redis, ours.log, count * plan.many, 30)
+                seen = await appended(redis, ours.log, count * plan.many, 30)
     figures.add(MANY, "events/s", f"{plan.many} each", TAILRACE, seen.rate)
 
 
@@ -150,7 +158,7 @@ async def _idle(figures: Figures, plan: Plan, folder: Path, queue: Queue) -> Non
     with _redis() as server, queue.start(server.url, folder, 1):
         async with _client(server) as redis, producing(queue, server.url) as producer:
             await producer.put(1, 1)
-            await _first(redis, queue.log)
+            await first(redis, queue.log)
             waits = [await _one(redis, producer, queue.log) for _ in range(count)]
     figures.add(APPEND, "p50 ms", "", queue.name, statistics.median(waits))
     figures.add(APPEND, "p99 ms", "", queue.name, statistics.quantiles(waits, n=100, method="inclusive")[98])
@@ -182,63 +190,3 @@ async def _browser(figures: Figures, plan: Plan, folder: Path) -> None:
                 counted = await client.counted()
     figures.add(BROWSER, "p50 ms", "", TAILRACE, counted.p50_ms)
     figures.add(BROWSER, "p99 ms", "", TAILRACE, counted.p99_ms)
-
-
-class _Used(NamedTuple):
-    workers_s: float
-    """CPU time, as Redis' own."""
-    redis_s: float
-    commands: int
-    """That Redis has run, scripts' included."""
-    requests: int
-    """That it has read from its clients' sockets."""
-
-
-async def _used(redis: "Redis", server: int, workers: Sequence[int]) -> _Used:
-    stats = await redis.info("commandstats")
-    run = sum(each["calls"] for name, each in stats.items() if name.removeprefix("cmdstat_") not in _OURS)
-    reads = (await redis.info("stats"))["total_reads_processed"]
-    return _Used(sum(map(cpu_s, workers)), cpu_s(server), run, reads)
-
-
-class _Seen(NamedTuple):
-    events: int
-    rate: float
-    """Events a second in the middle."""
-    looks: int
-
-
-async def _appended(redis: "Redis", log: str, count: int, seconds: float) -> _Seen:
-    """Watch a log grow until all is there or the time is over."""
-    seen: list[tuple[float, int]] = []
-    end = time.monotonic() + seconds
-    while not (seen and seen[-1][1] >= count) and time.monotonic() < end:
-        seen.append((time.monotonic(), await _added(redis, log)))
-        await asyncio.sleep(_LOOK_S)
-    return _Seen(seen[-1][1], _rate(seen), len(seen))
-
-
-async def _first(redis: "Redis", log: str) -> int:
-    """Wait until a worker has started, and return how many events there are then."""
-    end = time.monotonic() + _START_S
-    while not (added := await _added(redis, log)):
-        if time.monotonic() > end:
-            raise RuntimeError("no worker appends anything")
-        await asyncio.sleep(_LOOK_S)
-    return added
-
-
-async def _added(redis: "Redis", log: str) -> int:
-    try:
-        return int((await redis.xinfo_stream(log))["entries-added"])
-    except ResponseError:  # there is none yet
-        return 0
-
-
-def _rate(seen: Sequence[tuple[float, int]]) -> float:
-    last = seen[-1][1]
-    middle = [(at, there) for at, there in seen if last * 0.1 <= there <= last * 0.95 and there]
-    if not middle:
-        return 0.0
-    (begin, first), (finish, final) = middle[0], middle[-1]
-    return (final - first) / max(finish - begin, _LOOK_S)
