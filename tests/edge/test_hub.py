@@ -122,7 +122,7 @@ async def test_a_peer_that_is_gone_stops_nobody(engine: Engine) -> None:
 
 
 async def test_a_large_fan_out_lets_others_in_between(engine: Engine) -> None:
-    size = SLICE // 100 + 1  # each gets a hundred pieces
+    size = SLICE // 100 * 2 + 1  # each gets a hundred pieces, two at a time
     async with clients(engine, *[("a",)] * size) as crowd:
         running = asyncio.create_task(deliver(engine, 1, *["a"] * 100, size=33_000))
         await asyncio.sleep(0)

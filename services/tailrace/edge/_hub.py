@@ -9,7 +9,7 @@ from tailrace.edge._frames import Frame, FrameMaker, Piece, Positions, chunked, 
 from tailrace.edge._page import Page
 from tailrace.edge._subscriber import Behind, Subscriber
 
-SLICE = 500
+SLICE = 250
 """Writes between two turns of the loop, so that a large fan-out stops neither accepts nor heartbeats."""
 
 Batch = Sequence[tuple[int, Page]]
