@@ -72,7 +72,7 @@ class Hold:
     def __init__(self, line: Line, grant: Grant, owner: str) -> None:
         self._line, self._queue, self._owner = line, line.queue, owner
         self._epoch, self._left = grant
-        self._tasks = asyncio.TaskGroup()
+        self._ahead: asyncio.Task[tuple[Taken | None, float | None]] | None = None
         self._memory = Memory(len(line.writers))
         self._window: deque[Batch] = deque()
         self._numbers = [0] * len(line.writers)
@@ -84,7 +84,7 @@ class Hold:
 
         Raises, in a group: DeposedError or RefusedError (somebody else holds it), or what else went wrong.
         """
-        async with self._tasks as tasks:
+        async with asyncio.TaskGroup() as tasks:
             feed = tasks.create_task(self._feed(stopping))
             helpers = [tasks.create_task(self._renew()), tasks.create_task(self._tidy()), tasks.create_task(self._finish())]
             helpers += [tasks.create_task(self._send(shard)) for shard in range(len(self._line.writers))]
@@ -117,21 +117,25 @@ class Hold:
                         await writer.forget(self._queue.partition, self._epoch, self._memory.forgettable(shard))
                 heed_cancel()
 
-    # Take, judge.
-
     async def _feed(self, stopping: asyncio.Event) -> None:
         await self._take_over()
-        ahead: asyncio.Task[tuple[Taken | None, float | None]] | None = None
-        while ahead or not stopping.is_set():
-            taken, idle_s = await (ahead or self._take())
-            ahead = None
-            if not taken:
-                await self._listen(idle_s)
-                continue
-            if idle_s == 0 and not taken.deaths and not stopping.is_set():  # there is more: Redis gets it ready while this batch is judged
-                ahead = self._tasks.create_task(self._take(taken))
-            await self._start(taken)
-            await self._shorter(1 if taken.deaths else self._line.window)
+        try:
+            while self._ahead or not stopping.is_set():
+                taken, idle_s = await (self._ahead or self._take())
+                self._ahead = None
+                if not taken:
+                    await self._listen(idle_s)
+                    continue
+                if (
+                    idle_s == 0 and not taken.deaths and not stopping.is_set()
+                ):  # there is more: Redis gets it ready while this batch is judged
+                    self._ahead = asyncio.create_task(self._take(taken))
+                await self._start(taken)
+                await self._shorter(1 if taken.deaths else self._line.window)
+        finally:
+            if self._ahead:
+                self._ahead.cancel()
+                await asyncio.gather(self._ahead, return_exceptions=True)
 
     async def _take(self, *ahead_of: Taken) -> tuple[Taken | None, float | None]:
         mine = [taken.field for taken in (*[batch.taken for batch in self._window], *ahead_of)]
@@ -184,8 +188,6 @@ class Hold:
                 self._outbox[shard].put_nowait(Commit(self._numbers[shard], some, batch))
         if not batch.unanswered:
             self._committed.set()
-
-    # Commit, finish.
 
     async def _send(self, shard: int) -> None:
         writer, partition = self._line.writers[shard], self._queue.partition
