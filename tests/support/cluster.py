@@ -12,7 +12,7 @@ from tests.support.redis import Kind, RedisServer, executable, free_port
 from tests.support.wait import wait_until_sync
 
 SLOTS = 16_384
-_NODE_TIMEOUT_MS = 1000
+_NODE_TIMEOUT_MS = 2000
 _READY_S = 15
 
 

@@ -128,6 +128,7 @@ async def test_sentinels_fail_over_under_load(kind: Kind) -> None:
 
 
 @on("redis")
-async def test_a_primary_that_sentinels_watch_is_killed_under_load(kind: Kind) -> None:
-    with Watched(kind) as watched, running(watched.url, watched.url, "--min-replicas", "1") as system:
+async def test_a_primary_that_sentinels_watch_is_killed_under_load(kind: Kind, queue: RedisServer) -> None:
+    """The queue is elsewhere: what it had accepted and no replica had yet would be lost with it."""
+    with Watched(kind) as watched, running(watched.url, queue.url, "--min-replicas", "1") as system:
         await under_load(system, watched.primary.kill, resets=True)
