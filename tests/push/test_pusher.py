@@ -125,7 +125,7 @@ async def test_scheduled_pushes_wait_for_their_time(pusher: Pusher) -> None:
 async def test_a_scheduled_push_can_be_cancelled_and_who_waits_hears_of_it(pusher: Pusher, redis: Redis) -> None:
     job = await pusher.push("room:9", 1, delay_s=30)
     waiting = asyncio.create_task(job.receipt())
-    await checkpoint()
+    await wait_until(lambda: redis.pubsub_channels("tailrace:receipts:*"))
     begin = time.monotonic()
     assert await job.cancel() == JobState.CANCELLED
     end = await waiting
@@ -191,12 +191,19 @@ async def test_a_call_is_answered_by_what_the_function_emits(pusher: Pusher) -> 
     assert (bad.state, bad.receipts[0].path) == (JobState.DEAD, "$.name")
 
 
-async def test_a_scheduled_call_can_be_cancelled(pusher: Pusher) -> None:
+async def test_a_scheduled_call_can_be_cancelled_and_who_waits_hears_of_it(pusher: Pusher, redis: Redis) -> None:
     job = await pusher.call("greet", {"name": "ann"}, delay_s=60)
     status = await job.status()
     assert status is not None
     assert status.state == JobState.SCHEDULED
+    waiting = asyncio.create_task(job.receipt())
+    await wait_until(lambda: redis.pubsub_channels("tailrace:receipts:*"))
+    begin = time.monotonic()
     assert await job.cancel() == JobState.CANCELLED
+    end = await waiting
+    assert end is not None
+    assert end.state == JobState.CANCELLED
+    assert time.monotonic() - begin < 2
 
 
 @pytest.mark.parametrize("function", ["push", "push_many"])

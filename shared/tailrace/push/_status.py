@@ -1,5 +1,6 @@
 """Where a job is, and taking it back."""
 
+import msgspec
 from redis.asyncio import Redis
 
 from tailrace.push._scripts import CANCEL, STATUS
@@ -8,15 +9,16 @@ from tailrace.wire import (
     JobReceipt,
     JobState,
     Keys,
+    Options,
     PushError,
     decode_job,
-    decode_pushes,
     decode_receipt,
     encode_receipt,
 )
 
 RECEIPT_S = 3600
 """How long a cancelled job's receipt is kept."""
+_options = msgspec.json.Decoder(Options)
 
 
 class Jobs:
@@ -59,10 +61,10 @@ class Jobs:
                 return None
 
     async def _announce(self, receipt: JobReceipt, payload: bytes) -> None:
-        """Tell who asked for the job's receipt."""
+        """Tell who asked for the receipt of a push, or of a call."""
         try:
-            listener = decode_pushes(decode_job(payload)).options.receipt
-        except PushError:
+            listener = _options.decode(decode_job(payload).k).receipt
+        except (PushError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         if listener:
             await self._redis.publish(self._keys.receipts(listener), encode_receipt(receipt))
