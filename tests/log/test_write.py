@@ -156,6 +156,49 @@ async def test_a_log_can_be_trimmed_while_redis_is_out_of_memory(redis: Redis) -
     assert await redis.xlen(KEYS.log(0)) < 500
 
 
+async def test_a_commit_waits_for_memory_also_where_it_names_what_is_forgotten(redis: Redis) -> None:
+    writer = LogWriter(redis, KEYS, 0)
+    await writer.raise_epoch(0, 1)
+    await writer.commit(0, 1, 1, [], events("a"))
+    await redis.config_set("maxmemory", "1mb")
+    try:
+        with pytest.raises(OutOfMemoryError):
+            await writer.commit(0, 1, 2, [outcome_field(1, 1)], events("a"))
+    finally:
+        await redis.config_set("maxmemory", 0)
+    await writer.commit(0, 1, 2, [outcome_field(1, 1)], events("a"))
+    assert set(await writer.raise_epoch(0, 2)) == {outcome_field(1, 2)}
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["a channel's first event", "a later one"])
+async def test_keys_that_were_overwritten_make_no_append_fail_half_way(redis: Redis, known: bool) -> None:
+    writer, reader = LogWriter(redis, KEYS, 0), LogReader(redis, KEYS, 0)
+    if known:
+        await writer.append(events("a", "b", "c"))
+    for name in (KEYS.history(0, "a"), KEYS.last(0, "b"), f"{KEYS.shard(0)}key:c k"):
+        await redis.delete(name)
+        await redis.lpush(name, "something else")  # type: ignore[misc]
+    before = await redis.xlen(KEYS.log(0))
+    assert (await reader.read(0, ["a", "b"], 10)).histories["a"].entries == []
+    first, second, third = await writer.append([*events("z", "a", "b")])
+    (fourth,) = await writer.append([NewEvent("0", "c", BLOCK, "k")])
+    assert await redis.xlen(KEYS.log(0)) == before + 4
+    histories = (await reader.read(first.id - 1, ["a", "b", "c"], 10)).histories
+    assert [[entry.id for entry in histories[channel].entries] for channel in "abc"] == [[second.id], [third.id], [fourth.id]]
+    assert histories["b"].last == third.id
+    assert await redis.ttl(KEYS.history(0, "a")) > 0
+    assert await redis.ttl(KEYS.last(0, "b")) > 0
+
+
+async def test_a_history_from_a_time_to_come_is_begun_anew(redis: Redis) -> None:
+    writer, reader = LogWriter(redis, KEYS, 0), LogReader(redis, KEYS, 0)
+    await writer.append(events("a"))
+    await redis.xadd(KEYS.history(0, "a"), {"h": "", "b": ""}, "9999999999999-0")
+    (entry,) = await writer.append(events("a"))
+    assert [each.id for each in (await reader.read(0, ["a"], 10)).histories["a"].entries] == [entry.id]
+    assert await redis.xlen(KEYS.log(0)) == 2
+
+
 async def test_every_key_that_is_left_has_a_ttl_or_a_bound(redis: Redis) -> None:
     writer = LogWriter(redis, KEYS, 0)
     await writer.raise_epoch(0, 1)

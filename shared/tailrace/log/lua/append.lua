@@ -6,10 +6,19 @@
 -- Returns the names, a line feed, and an id for each, with "d" behind it where the key was known and nothing was appended.
 -- TTLs are renewed with a channel's first event of each minute, so a history lives up to a minute longer than asked; a short one is
 -- renewed with every commit.
+-- What a script has written stays when it fails half way, and would be written again when it is sent again. So once an event is in the log nothing
+-- fails any more: a last id or key that another program has overwritten counts as missing, and a history that takes no entry is begun anew.
 local LAZY_S = 600
 
+local function keep(history, ...)
+  if redis.pcall('XADD', history, ...).err then
+    redis.call('DEL', history)
+    redis.call('XADD', history, ...)
+  end
+end
+
 local function append(log, gen)
-  local call, prefix, state_ms, key_ms = redis.call, ARGV[1], tonumber(ARGV[3]), ARGV[4]
+  local call, pcall, prefix, state_ms, key_ms = redis.call, redis.pcall, ARGV[1], tonumber(ARGV[3]), ARGV[4]
   local label, top = current_generation(gen, log, ARGV[2])
   local now = now_ms()
   local minute = string.format('%.0f', now - now % 60000)
@@ -24,24 +33,25 @@ local function append(log, gen)
     local block = blocks:sub(at, at + size - 1)
     at = at + size
     local key_name = key ~= '' and prefix .. 'key:' .. channel .. ' ' .. key
-    local known = key_name and call('GET', key_name)
+    local known = key_name and ask('GET', key_name)
     if known then
       ids[#ids + 1] = known .. 'd'
     else
       local last, before = last_prefix .. channel, lasts[channel]
       local first = not before
-      if first then before = call('GET', last) or horizon end
+      if first then before = ask('GET', last) or horizon end
       local renew = first and before < minute -- as text: milliseconds have 13 digits until the year 2286
       local head = channel .. ' ' .. before .. link .. top
       top = call('XADD', log, '*', 'h', head, 'b', block)
       if renew then call('SET', last, top, 'PX', state_px) else call('SET', last, top, 'KEEPTTL') end
       if rule ~= '' then
         if not entries[rule] then entries[rule], seconds[rule] = rule:match('^(%d+) (%d+)$') end
-        local history, most, keep = history_prefix .. channel, entries[rule], seconds[rule] + 0
+        local history, most, kept_s = history_prefix .. channel, entries[rule], seconds[rule] + 0
         -- A history that is there has a TTL.
-        local added = not renew and call('XADD', history, 'NOMKSTREAM', 'MAXLEN', '~', most, top, 'h', head, 'b', block)
-        if not added then call('XADD', history, 'MAXLEN', '~', most, top, 'h', head, 'b', block) end
-        if not added or (first and keep < LAZY_S) then call('EXPIRE', history, keep < LAZY_S and keep or keep + 60) end
+        local added = not renew and pcall('XADD', history, 'NOMKSTREAM', 'MAXLEN', '~', most, top, 'h', head, 'b', block)
+        added = added and not added.err
+        if not added then keep(history, 'MAXLEN', '~', most, top, 'h', head, 'b', block) end
+        if not added or (first and kept_s < LAZY_S) then call('EXPIRE', history, kept_s < LAZY_S and kept_s or kept_s + 60) end
       end
       if key_name then call('SET', key_name, top, 'PX', key_ms) end
       lasts[channel] = top

@@ -11,7 +11,7 @@ if number <= last then
   redis.call('HSET', KEYS[3], 'number', state[2]) -- says nothing new, but WAIT waits for what its connection wrote
   return {'done', redis.call('HGET', KEYS[3], field) or ''}
 end
-if #ARGV > 9 then redis.call('HDEL', KEYS[3], unpack(ARGV, 10)) end
 local outcome = append(KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[3], 'number', ARGV[9], field, outcome)
+if #ARGV > 9 then redis.call('HDEL', KEYS[3], unpack(ARGV, 10)) end -- not before: Redis asks only a script's first write whether there is memory
 return {'done', outcome}

@@ -38,6 +38,14 @@ local function current_generation(key, log, fresh)
   return fresh, top, past
 end
 
+-- What a command answers, or false where another program has overwritten the key with something of another type.
+local function ask(...)
+  local answer = redis.pcall(...)
+  if type(answer) ~= 'table' or not answer.err then return answer end
+  if not answer.err:find('WRONGTYPE', 1, true) then error(answer) end
+  return false
+end
+
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)

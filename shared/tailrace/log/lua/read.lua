@@ -7,7 +7,7 @@ local horizon = string.format('%.0f-0', now_ms() - tonumber(ARGV[3]))
 local most = tonumber(ARGV[4])
 local reply = {label, top}
 for i = 6, #ARGV do
-  local entries = redis.call('XRANGE', ARGV[1] .. 'history:' .. ARGV[i], '(' .. ARGV[5], '+', 'COUNT', most)
-  reply[#reply + 1] = {entries, #entries == most and '1' or '0', redis.call('GET', ARGV[1] .. 'last:' .. ARGV[i]) or horizon}
+  local entries = ask('XRANGE', ARGV[1] .. 'history:' .. ARGV[i], '(' .. ARGV[5], '+', 'COUNT', most) or {}
+  reply[#reply + 1] = {entries, #entries == most and '1' or '0', ask('GET', ARGV[1] .. 'last:' .. ARGV[i]) or horizon}
 end
 return reply
