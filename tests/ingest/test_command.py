@@ -80,6 +80,17 @@ def test_a_queue_that_was_overwritten_is_503_and_named(alone: Service, redis_ser
     assert _push(alone).status_code == 202
 
 
+def test_a_redis_that_refuses_is_503(alone: Service, redis_server: RedisServer) -> None:
+    with redis.Redis.from_url(redis_server.url) as server:
+        server.set(KEYS.line(0), "something else")
+        answer = _push(alone)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "refuses" in answer.json()["message"]
+        server.delete(KEYS.line(0))
+    assert _push(alone).status_code == 202
+    assert "Traceback" not in alone.stderr
+
+
 def test_redis_short_of_memory_is_503_until_it_has_room(alone: Service, redis_server: RedisServer) -> None:
     with redis.Redis.from_url(redis_server.url) as server:
         used = server.info("memory")["used_memory"]
@@ -202,6 +213,24 @@ def test_a_head_over_64_kib_is_refused(ingest: Service, head: bytes) -> None:
         with suppress(ConnectionError):
             connection.sendall(b"POST /push HTTP/1.1\r\nHost: ingest\r\n" + head + b"\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
+@pytest.mark.parametrize("trailers", [b"x: " + b"a" * 10_000_000, b"a: b\r\n" * 200_000], ids=["a value", "lines"])
+def test_trailers_over_64_kib_are_refused(ingest: Service, trailers: bytes) -> None:
+    address = urlsplit(ingest.url)
+    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+        connection.sendall(b"POST /push HTTP/1.1\r\nHost: ingest\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b'1b\r\n{"to": "room:1", "data": 1}\r\n0\r\n')
+        with suppress(ConnectionError):
+            connection.sendall(trailers + b"\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
+def test_chunks_of_any_size_are_taken(ingest: Service) -> None:
+    body = b'{"to": "room:1", "data": "%s"}' % (b"x" * 300_000)
+    for size in (1000, 64 << 10, 200_000):
+        chunks = [body[start : start + size] for start in range(0, len(body), size)]
+        assert httpx.post(f"{ingest.url}/push", content=iter(chunks), timeout=20).status_code == 200
 
 
 def test_bodies_may_be_longer_than_heads_and_follow_each_other(ingest: Service) -> None:

@@ -212,6 +212,8 @@ async def test_pages_of_known_origins_may_push_and_others_may_not(client: httpx.
     assert (good.status_code, good.headers["access-control-allow-origin"]) == (200, "https://app.example")
     bad = await _push(client, body, origin="https://evil.example")
     assert (bad.status_code, bad.json()["status"]) == (403, "error")
+    odd = await _push(client, body, origin="http://[")
+    assert (odd.status_code, odd.json()["status"]) == (403, "error")
     own = await _push(client, body, origin=str(client.base_url).rstrip("/"))
     assert own.status_code == 200
     asked = {"origin": "https://app.example", "access-control-request-method": "POST"}

@@ -49,6 +49,9 @@ class Engine:
         except RedisAwayError as error:
             self._note("Redis doesn't answer", error)
             return answers.away(error)
+        except RedisError as error:
+            self._note("Redis refuses what it is asked", error)
+            return answers.try_again(503, "Redis refuses: it isn't known whether the push was enqueued")
         self._note("")
         return await self._outcome(taken, preference)
 

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with a bound for heads of requests, which it lacks."""
+"""uvicorn's HTTP protocol with a bound for heads of requests, and for their trailers, which it lacks."""
 
 import asyncio
 from typing import Any
@@ -35,6 +35,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_left = _NO_HEAD
         super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        self._head_left = HEAD_BYTES  # data follows or, after the last chunk, trailers
+
+    def on_body(self, body: bytes) -> None:
+        self._head_left = _NO_HEAD
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._head_left = HEAD_BYTES
@@ -42,7 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self) -> None:
         """Answer and end, but read on for a while: a socket closed with bytes unread takes its answer back."""
         transport = self.transport
-        self.connections.discard(self)
+        self.connection_lost(ConnectionAbortedError())  # for whoever still answers
         transport.set_protocol(asyncio.Protocol())
         transport.write(_TOO_LARGE)
         transport.write_eof()
