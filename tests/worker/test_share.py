@@ -7,7 +7,7 @@ import pytest
 from tailrace.wire import Keys
 from tailrace.worker._share import Share
 from tests.support.service import Service
-from tests.support.wait import wait_until_sync
+from tests.support.wait import wait_until, wait_until_sync
 from tests.worker.support import client
 
 KEYS = Keys()
@@ -43,6 +43,16 @@ async def test_who_is_alone_gives_up_nothing(redis_url: str) -> None:
         await share._look()
         await share._look()
         assert (first.is_set(), second.is_set()) == (False, True)
+    await seen.aclose()
+
+
+@pytest.mark.anyio
+async def test_who_stops_wants_no_queue(redis_url: str) -> None:
+    seen, stopping = client(redis_url), asyncio.Event()
+    balancing = asyncio.create_task(Share(seen, KEYS, "me", stopping).balance())
+    await wait_until(lambda: seen.getdel(KEYS.wanted()))
+    stopping.set()
+    await asyncio.wait_for(balancing, 5)
     await seen.aclose()
 
 

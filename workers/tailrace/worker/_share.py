@@ -39,8 +39,11 @@ class Share:
             leave.set()
 
     async def balance(self) -> None:
-        """Look again and again whether another worker holds fewer, and say so where this one does."""
-        while True:
+        """Look again and again whether another worker holds fewer, and say so where this one does, until it is time to stop.
+
+        Who stops may have calls to end, but wants no queue.
+        """
+        while not self._stopping.is_set():
             with contextlib.suppress(*TROUBLES):
                 await self._look()
             heed_cancel()
