@@ -35,7 +35,7 @@ def main() -> int:
         write_report(arguments.json, report)
     if arguments.write or arguments.pages:
         write_report(RESULTS, report)
-        write_pages(report)
+        write_pages(read_report(RESULTS))  # with its figures rounded, as a test will read it
         try:
             draw(report)
         except Missing as error:

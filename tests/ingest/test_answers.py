@@ -21,6 +21,7 @@ def _end(state: JobState, **fields: str) -> JobReceipt:
         (JobReceipt("j", JobState.CANCELLED), 409, "$"),
         (_end(JobState.DEAD, path="$.event"), 422, "$.event"),
         (_end(JobState.DEAD), 500, "$"),
+        (_end(JobState.DEAD, path="$"), 500, "$"),
     ],
 )
 def test_a_job_that_ended(end: JobReceipt, status: int, path: str) -> None:

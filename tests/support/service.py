@@ -14,7 +14,7 @@ from typing import Self
 from tests.support.folder import temporary_folder
 
 _READY = re.compile(r"ready(?: on (http://\S+))?$")
-_READY_S = 20
+_READY_S = 40
 _END_S = 30
 _LISTENERS = ("edge", "ingest", "console")
 

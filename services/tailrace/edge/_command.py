@@ -17,7 +17,7 @@ _EXAMPLES = """examples:
   tailrace edge --processes 4 --metrics-port 8900           # metrics at 8900 to 8903
   curl -N 'http://127.0.0.1:8000/sse?channel=room:1'
 
-SIGTERM and SIGINT drain: streams are closed over --drain-s seconds, and clients come back elsewhere.
+SIGTERM and SIGINT drain: streams are closed within --drain-s seconds, and clients come back elsewhere.
 """
 
 

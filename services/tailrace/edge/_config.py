@@ -19,7 +19,7 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     heartbeat_s: Annotated[float, Meta(description="Seconds between two heartbeats of a stream.", gt=0)] = 30
     retry_ms: Annotated[int, Meta(description="Milliseconds after which clients reconnect; jittered for each.", ge=10)] = 3000
     busy_retry_ms: Annotated[int, Meta(description="The same where the edge can't serve a stream now, in milliseconds.", ge=10)] = 10_000
-    drain_s: Annotated[float, Meta(description="Seconds over which an ending edge closes its streams.", ge=0)] = 20
+    drain_s: Annotated[float, Meta(description="Seconds within which an ending edge closes its streams.", ge=0)] = 20
     max_connections: Annotated[int, Meta(description="Most streams of a process at once; 0 is 90 % of the limit of open files.", ge=0)] = 0
     max_connections_per_address: Annotated[
         int, Meta(description="Most streams at once from one address (of IPv6, a /64 network); 0 is no limit.", ge=0)

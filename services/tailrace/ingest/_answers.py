@@ -80,7 +80,7 @@ def ended(end: JobReceipt) -> Answer:
         case JobState.CANCELLED:
             return Answer(409, _with_path(receipt))
         case _:  # dead: a worker found what we didn't, or died of it
-            return Answer(500 if receipt.path is UNSET else 422, _with_path(receipt))
+            return Answer(500 if receipt.path in (UNSET, "$") else 422, _with_path(receipt))
 
 
 def ended_many(receipts: Sequence[Receipt]) -> Answer:

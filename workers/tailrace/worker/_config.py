@@ -16,7 +16,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     prefix: Annotated[str, Meta(description="What all keys begin with.", min_length=1)] = "tailrace"
     shards: Annotated[int, Meta(description="Number of logs; the same in all processes.", ge=1, le=8)] = 1
     partitions: Annotated[int, Meta(description="Number of queues; the same in all processes.", ge=1, le=64)] = 1
-    functions: Annotated[tuple[str, ...], Meta(description="A module with functions to call; may be repeated.")] = ()
+    functions: Annotated[tuple[str, ...], Meta(description="A module with functions, or arq's WorkerSettings; may be repeated.")] = ()
     burst: Annotated[bool, Meta(description="End when the queues are empty.")] = False
 
     history: Annotated[str, Meta(description="What histories keep: PATTERN=ENTRIES/BYTES/SECONDS, with spaces between; first match.")] = (
