@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 
 from redis import RedisError
@@ -19,6 +20,11 @@ from tailrace.wire import parse_id
 logger = logging.getLogger(__name__)
 BLOCK_S = 1.0
 _MOST = 512
+_GATHER_S = 0.002
+"""The least time from one reply to the next question: an event that follows another so closely brings along what comes meanwhile.
+
+To ask costs more than to write to one client, so 1,000 events a second cost half as much; one that comes alone never waits.
+"""
 _FAR = (1 << 128) - 1  # the last id that there can be
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
@@ -40,6 +46,8 @@ class Reader:
         self._confirmed: dict[int, tuple[str, int]] = {}
         """Generation and position that Redis confirmed, after a reply that didn't fit, before it was asked again."""
         self._doubt: Exception | None = None
+        self._next = 0.0
+        """When to ask again, on the monotonic clock."""
 
     async def run(self) -> None:
         """Read for ever."""
@@ -50,6 +58,7 @@ class Reader:
                 failures = 0
                 while not self._doubt:
                     await self._read()
+                    await asyncio.sleep(max(0, self._next - time.monotonic()))
                 raise self._doubt
             except (RedisError, OSError) as error:
                 self._doubt = None
@@ -96,6 +105,7 @@ class Reader:
         places = {shard: self._place(shard) for shard in self.shards}
         asked = {shard: seen for shard, (_, seen) in places.items()}
         reply = await follow(self._redis, self._keys, asked, round(BLOCK_S * 1000), _MOST)
+        self._next = time.monotonic() + _GATHER_S if reply else 0.0
         async with self._turn:
             found = {shard: Page.read(raw) for shard, raw in reply.items()}
             doubtful = [shard for shard, page in found.items() if not self._fits(shard, places[shard], page)]

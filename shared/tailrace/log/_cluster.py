@@ -42,7 +42,6 @@ class ClusterRedis(Redis):
         """Connect at the first use, first to the seeds. `make` makes a node's client."""
         super().__init__()
         self._make, self._seeds = make, tuple(seeds)
-        self._callbacks: dict[str, Callable[..., Any]] = {}
         self._nodes = {address: make(address) for address in self._seeds}
         self._view = View(whole=True, slots=[], replicas=[])
         self._owners: dict[int, Address] = {}
@@ -54,12 +53,6 @@ class ClusterRedis(Redis):
         made = super().register_script(script)
         self._scripts[made.sha] = script
         return made
-
-    def set_response_callback(self, command: str, callback: Callable[..., Any]) -> None:
-        """Have all nodes' answers to a command go through a function."""
-        self._callbacks[command] = callback
-        for node in self._nodes.values():
-            node.set_response_callback(command, callback)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command to the node that has its key. Raises redis.RedisError, SetupError: this is no Cluster."""
@@ -131,9 +124,7 @@ class ClusterRedis(Redis):
 
     def _node(self, address: Address) -> Redis:
         if address not in self._nodes:
-            self._nodes[address] = node = self._make(address)
-            for command, callback in self._callbacks.items():
-                node.set_response_callback(command, callback)
+            self._nodes[address] = self._make(address)
         return self._nodes[address]
 
     async def _look(self) -> None:

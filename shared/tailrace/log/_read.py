@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
+from tailrace.log._cluster import ClusterRedis
 from tailrace.log._scripts import script
 from tailrace.log._write import STATE_S, fresh_label
 from tailrace.wire import Entry, EntryError, Keys, decode_entry, format_id, parse_id
@@ -117,5 +118,23 @@ async def follow(redis: Redis, keys: Keys, positions: Mapping[int, int], block_m
     """
     shards = {keys.log(shard).encode(): shard for shard in positions}
     names = [*shards, *map(format_id, positions.values())]
-    reply = await redis.execute_command("XREAD", "COUNT", most, "BLOCK", block_ms, "STREAMS", *names)  # type: ignore[no-untyped-call]
+    command = ("XREAD", "COUNT", most, "BLOCK", block_ms, "STREAMS", *names)
+    if isinstance(redis, ClusterRedis):
+        reply = await redis.at(next(iter(shards)), lambda node: _ask(node, command))
+    else:
+        reply = await _ask(redis, command)
     return {shards[name]: entries for name, entries in reply or ()}
+
+
+async def _ask(redis: Redis, command: Sequence[Any]) -> Any:
+    """Send a command and return its answer as it comes, without what a client does around it, which takes longer than all else.
+
+    Whether its connection is still good is only seen as it is used.
+    """
+    pool = redis.connection_pool
+    connection = pool.get_available_connection()  # type: ignore[no-untyped-call]
+    try:
+        await connection.send_command(*command)
+        return await connection.read_response()
+    finally:
+        await pool.release(connection)
