@@ -1,5 +1,7 @@
 """An application's functions, as tests call them."""
 
+import asyncio
+import contextlib
 import gc
 import sys
 import time
@@ -54,6 +56,14 @@ async def never(message: Message) -> None:
 @function
 async def broken(message: Message) -> None:
     raise ValueError(message.text)
+
+
+@function
+async def deaf(ctx: dict[str, Any], message: Message) -> None:
+    await ctx["redis"].incr("deaf")
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
 
 
 @function

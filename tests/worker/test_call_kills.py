@@ -66,6 +66,15 @@ def test_a_killed_workers_call_runs_again(client: Any, redis_url: str, lease: tu
         assert client.keys("arq:in-progress:*") == client.keys("arq:job:a") == []
 
 
+def test_a_call_that_is_deaf_keeps_no_worker_from_its_end(client: Any, redis_url: str) -> None:
+    with workers(1, redis_url, "--drain-s", "0") as (service,):
+        put(client, "a", payload("deaf", {"sender": "x"}))
+        wait_until_sync(lambda: client.get("deaf"))
+        assert service.terminate() == 0
+        assert "runs on though it was cancelled" in service.stderr
+    assert (left(client), client.exists("arq:in-progress:a")) == ([b"a"], 0)
+
+
 def test_a_worker_that_comes_back_from_a_pause_emits_nothing(client: Any, redis_url: str) -> None:
     with workers(2, redis_url, *QUICK) as services:
         put(client, "a", payload("grows_less", {"sender": "x", "at": 500}, receipt=""))

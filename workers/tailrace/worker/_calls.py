@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tailrace.worker._application import Application, Hooks
 from tailrace.worker._bell import Bell
@@ -155,7 +155,10 @@ class Calls:
         running.work = work = self._runner.start(call, running.claimed, partial(self._holds, running))
         if running.claimed.aborted:
             work.cancel(Why.ABORTED)
-        await asyncio.wait([work.task])
+        ends: list[asyncio.Future[Any]] = [work.task, running.settled]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if not work.task.done():  # deaf to its cancellation, and given back
+            return
         await self._runner.hook(hooks.on_job_end, work.ctx)
         settlement = self._runner.settlement(work)
         if settlement is None or not await self._end(running, settlement):

@@ -32,6 +32,9 @@ _GC = 50_000, 20, 20
 _SWITCH_S = 0.0005
 """Large jobs are read in a thread; the loop, which has commits to send, gets its turn soon."""
 
+_LEFT_S = 1.0
+"""How long what was cancelled may take to end."""
+
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="say whether a worker is alive, and end")
@@ -64,6 +67,17 @@ async def _work(config: WorkerConfig, application: Application) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, partial(_stop, stopping))
     await run(config, application, stopping, partial(announce, "worker"))
+    await _end()
+
+
+async def _end() -> None:
+    """End tasks of the application's, and the process if one of them doesn't."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left and (await asyncio.wait(left, timeout=_LEFT_S))[1]:
+        logging.getLogger(__name__).warning("something runs on though it was cancelled: ending without it")
+        os._exit(0)
 
 
 def _stop(stopping: asyncio.Event) -> None:
