@@ -20,6 +20,15 @@ def test_each_item_is_worked_on_once_and_in_order(sizes: list[int]) -> None:
     assert [size for part in asyncio.run(parts()) for size in part] == sizes
 
 
+@given(st.lists(st.integers(0, 40_000), max_size=60))
+def test_a_part_is_short_or_one_item_alone(sizes: list[int]) -> None:
+    async def parts() -> list[Sequence[int]]:
+        return await each_part(sizes, int, lambda part: part)
+
+    for part in asyncio.run(parts()):
+        assert len(part) == 1 or (len(part) <= 16 and sum(part) <= 32 << 10)
+
+
 async def test_the_loop_turns_while_a_large_item_is_worked_on() -> None:
     turned = threading.Event()
 
