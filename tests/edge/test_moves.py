@@ -131,6 +131,20 @@ async def test_one_primary_away_costs_its_own_shards_alone(start_edge: StartEdge
             assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
 
 
+async def test_a_primary_without_a_shard_costs_nothing(start_edge: StartEdge) -> None:
+    with Cluster() as cluster:
+        edge = start_edge(cluster.url, shards=1)
+        async with connect(cluster.url) as redis, sse(edge, channel="a") as client:
+            log, victim = Log(redis), cluster.primaries[1]
+            assert cluster.owner(log.keys.log(0)) is not victim
+            with frozen(victim):
+                for _ in range(10):  # of 0.3 s: longer than a probe waits
+                    await client.next("heartbeat")
+                sent = await log.append("a")
+                assert await numbers(client, 1) == sent
+                assert "away" not in edge.stderr
+
+
 async def test_a_failover_before_the_first_event_resets_nobody(start_edge: StartEdge, redis_url: str, log: Log) -> None:
     edge = start_edge(redis_url)
     async with sse(edge, channel="a") as client:

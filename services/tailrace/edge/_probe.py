@@ -50,7 +50,7 @@ class Probe:
 
     async def _look_at_server(self) -> None:
         await disconnect(self._fresh)
-        if await server_id(self._fresh) != self._reader.server:
+        if await server_id(self._fresh, self._reader.key) != self._reader.server:
             logger.warning("%s is another server now: connecting anew", self._reader.name)
             await disconnect(self._redis)
             await self._reader.doubt(ConnectionError("it is another server now"))

@@ -36,9 +36,9 @@ class Reader:
     """
 
     def __init__(self, core: Core, redis: Redis, shards: Sequence[int], engine: tuple[Hub, CatchUp, Sync], turn: asyncio.Lock) -> None:
-        self.shards = shards
+        self.shards, self.key = shards, core.keys.log(shards[0])
         self.server = ""
-        """Names the Redis process that is read."""
+        """Names the Redis process that is read: the one that has `key`."""
         self.name = "Redis" if len(shards) == len(core.tails) else f"the Redis of shard {shards[0]}"
         self._redis, self._keys, self._tails, self._meter = redis, core.keys, core.tails, core.meter
         self._hub, self._catch_up, self._sync = engine
@@ -78,7 +78,7 @@ class Reader:
     async def _begin(self) -> None:
         """See that the logs can be read, for a Redis that answers may still refuse that, and what became of them."""
         await follow(self._redis, self._keys, dict.fromkeys(self.shards, _FAR), 1, 1)
-        self.server = await server_id(self._redis)
+        self.server = await server_id(self._redis, self.key)
         self._confirmed.clear()
         for shard in self.shards:
             await self._sync.look(shard)

@@ -58,9 +58,14 @@ async def check_layout(redis: Redis, keys: Keys, shards: int) -> None:
         raise SetupError(message)
 
 
-async def server_id(redis: Redis) -> str:
-    """Return what names a server's process; it is another one after a restart. Raises redis.RedisError."""
-    return str((await redis.info("server")).get("run_id", ""))
+async def server_id(redis: Redis, key: str) -> str:
+    """Return what names the process of the server that has a key; it is another one after a restart. Raises redis.RedisError."""
+    info = await (redis.at(key.encode(), _about) if isinstance(redis, ClusterRedis) else _about(redis))
+    return str(info.get("run_id", ""))
+
+
+async def _about(server: Redis) -> dict[str, Any]:
+    return dict(await server.info("server"))
 
 
 def read_together(redis: Redis, shards: int) -> list[range]:
