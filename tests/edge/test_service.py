@@ -70,6 +70,14 @@ async def test_a_redis_that_evicts_is_refused(start_edge: StartEdge) -> None:
         start_edge(server.url)
 
 
+async def test_an_edge_that_fails_says_so_in_its_status(start_edge: StartEdge, redis_url: str, log: Log) -> None:
+    edge = start_edge(redis_url)
+    await log.append("a")
+    await log.redis.hset(log.keys.generations(0), "past", "what no script of ours writes")  # type: ignore[misc]
+    await wait_until(lambda: edge.returncode == 1)
+    assert "the edge failed" in edge.stderr
+
+
 async def test_works_on_the_oldest_redis(any_redis_url: str, start_edge: StartEdge) -> None:
     edge = start_edge(any_redis_url)
     async with SSEClient(f"{edge.url}/sse?channel=a") as client:

@@ -31,8 +31,7 @@ def _run(arguments: argparse.Namespace) -> int:
     raise_file_limit()
     if config.processes > 1:
         return _run_group(config)
-    uvloop.run(serve(config, config.host, config.port))
-    return 0
+    return uvloop.run(serve(config, config.host, config.port))
 
 
 def _run_group(config: CommandConfig) -> int:
@@ -41,9 +40,9 @@ def _run_group(config: CommandConfig) -> int:
         raise SettingsError(f"--metrics-port: the last of {config.processes} processes would have {last}; choose a lower one")
     with reserved(config.host, config.port) as address:
 
-        def run(member: Member) -> None:
+        def run(member: Member) -> int:
             own = msgspec.structs.replace(config, metrics_port=config.metrics_port and config.metrics_port + member.number)
-            uvloop.run(serve(own, *address, member))
+            return uvloop.run(serve(own, *address, member))
 
         return Group(config.processes, run, lambda: announce("edge", *address)).keep()
 

@@ -48,6 +48,7 @@ class Engine:
         self.state = "starting"
         """Then `ready`, and `draining` or `failed` at the end."""
         self.subscribers: set[Subscriber] = set()
+        self.failed = False
         self.on_failure: Callable[[], None] = lambda: None
         """Called if the engine breaks, which ends all streams."""
         self.meter = Meter()
@@ -133,7 +134,7 @@ class Engine:
     def _ended(self, work: asyncio.Task[None]) -> None:
         if not work.cancelled() and (error := work.exception()):
             logger.critical("the edge failed: its streams end, and it isn't ready any more", exc_info=error)
-            self.state = "failed"
+            self.state, self.failed = "failed", True
             self._farewell.end_all()
             self.on_failure()
 

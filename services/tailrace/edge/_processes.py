@@ -61,7 +61,7 @@ class _Process:
 class Group:
     """The parent's view of its processes."""
 
-    def __init__(self, size: int, run: Callable[[Member], None], announce: Callable[[], None]) -> None:
+    def __init__(self, size: int, run: Callable[[Member], int], announce: Callable[[], None]) -> None:
         self._size, self._run, self._announce = size, run, announce
         self._processes: dict[int, _Process] = {}
         self._ready: set[int] = set()
@@ -123,8 +123,7 @@ class Group:
         self._selector.close()
         for descriptor in (self._life, self._bell, self._ring, *[process.pipe for process in self._processes.values()]):
             os.close(descriptor)
-        self._run(member)
-        raise SystemExit(0)
+        raise SystemExit(self._run(member))
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
         self._stopping = True

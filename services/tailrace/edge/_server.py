@@ -84,12 +84,13 @@ class EdgeServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def serve(config: EdgeConfig, host: str, port: int, member: Member | None = None) -> None:
-    """Run an edge until SIGTERM or SIGINT, alone or as a member of a group.
+async def serve(config: EdgeConfig, host: str, port: int, member: Member | None = None) -> int:
+    """Run an edge until SIGTERM or SIGINT, alone or as a member of a group; return the exit status, which is 1 if it failed.
 
     Raises SetupError, SettingsError: it can't run like this.
     """
     loop, me, servers = asyncio.get_running_loop(), asyncio.current_task(), list[EdgeServer]()
+    engine = Engine(config)
 
     def stop() -> None:
         if servers:
@@ -103,7 +104,6 @@ async def serve(config: EdgeConfig, host: str, port: int, member: Member | None 
         loop.add_reader(member.lifeline, _end_orphan, member.lifeline, stop)
     with suppress(asyncio.CancelledError):
         await rehearse()
-        engine = Engine(config)
         async with engine.running():
             listener = _tuned(bind(host, port, shared=bool(member)), config.stall_s)
             servers.append(EdgeServer(engine, member.ready if member else None))
@@ -111,6 +111,7 @@ async def serve(config: EdgeConfig, host: str, port: int, member: Member | None 
             if config.metrics_port:
                 await _serve_metrics(engine, bind(host, config.metrics_port, "--metrics-port", "0 is none"))
             await servers[0].serve([listener])
+    return int(engine.failed)
 
 
 def _end_orphan(lifeline: int, stop: Callable[[], None]) -> None:
