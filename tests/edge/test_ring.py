@@ -1,7 +1,7 @@
 from hypothesis import given, strategies as st
 
 from tailrace.edge._page import Page
-from tailrace.edge._ring import ENTRY_BYTES, Ring
+from tailrace.edge._ring import ENTRY_BYTES, PAGE_ENTRIES, Ring
 from tailrace.wire import Entry
 from tests.edge.entries import at, entry
 
@@ -44,3 +44,11 @@ def test_restarts_empty() -> None:
     ring.extend(Page.of([entry(1), entry(2)]))
     ring.restart(at(9))
     assert (ring.base, len(ring), ring.bytes, ring.after(0, ["a"], 9)) == (at(9), 0, 0, [])
+
+
+def test_forgets_what_it_has_dropped() -> None:
+    ring = Ring(at(0), 10, 1 << 20)
+    for number in range(1, 3 * PAGE_ENTRIES):
+        ring.extend(Page.of([entry(number, f"client:{number}")]))
+        assert ring.first(at(0), f"client:{number}")
+    assert sum([len(page._index) for page in ring._pages]) <= PAGE_ENTRIES + 10

@@ -40,6 +40,11 @@ class Page:
         return len(self._items)
 
     @property
+    def end(self) -> int:
+        """The number of the entry that comes next."""
+        return self._dropped + len(self)
+
+    @property
     def first(self) -> Entry | None:
         """The first whole entry."""
         return next(self._whole(range(len(self))), None)
@@ -82,10 +87,10 @@ class Page:
         return list(islice(self._whole(number - self._dropped for number in found), most))
 
     def _up_to_date(self) -> dict[str, list[int]]:
-        index, end = self._index, self._dropped + len(self)
-        for number in range(max(self._indexed, self._dropped), end):
+        index = self._index
+        for number in range(max(self._indexed, self._dropped), self.end):
             index.setdefault(self.channels[number - self._dropped], []).append(number)
-        self._indexed = end
+        self._indexed = self.end
         return index
 
     def bytes(self, count: int | None = None) -> int:

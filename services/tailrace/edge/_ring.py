@@ -30,7 +30,7 @@ class Ring:
 
     def extend(self, page: Page) -> None:
         for part in page.split(PAGE_ENTRIES):
-            if self._pages and len(self._pages[-1]) + len(part) <= PAGE_ENTRIES:
+            if self._pages and self._pages[-1].end + len(part) <= PAGE_ENTRIES:  # those dropped count, for they stay in its index
                 self._pages[-1].extend(part)
             else:
                 self._pages.append(part)
