@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from redis import RedisError
 
@@ -18,6 +20,8 @@ from tailrace.wire import Control, Entry, Gap, Reset, encode_control, format_id,
 logger = logging.getLogger(__name__)
 _STEPS = 4
 _RING_ENTRIES = 256
+_STEP_BYTES = 128 << 10
+"""What a step writes at most, about: a slow client takes less, and the rest has to be framed anew."""
 _SHARED = 16
 """Replays that are kept for who asks for the same."""
 _READS = 8
@@ -135,12 +139,12 @@ class CatchUp:
         if move is not Move.HISTORIES:
             return
         tail, after, channels = self._tails[shard], behind.positions[shard], subscriber.here(shard, shards)
-        bound = tail.ring.base
+        bound, label = tail.ring.base, tail.label
         most = max(2, min(_MOST_OF_ONE, _MOST_OF_ALL // len(channels)))
         answer = await self._logs[shard].read(after, channels, most)
-        if answer.generation != tail.label:
+        if not answer.generation == label == tail.label:
             await self._sync.look(shard)
-        elif subscriber.behind is behind and behind.positions[shard] == after:
+        elif subscriber.behind is behind and behind.positions[shard] == after and not behind.reset:
             result = replay(answer.histories, tail.ring, after, bound, behind.excused)
             for missing in result.missing:
                 self._say_gap(subscriber, behind, after, missing)
@@ -176,8 +180,9 @@ class CatchUp:
             return
         starts = behind.starts
         wanted = [entry for entry in entries if entry.id >= starts.get(entry.channel, 0)] if starts else entries
-        finished = True
-        for data, after in self._pieces(behind, shard, wanted, framed=connection.framed):
+        now = _up_to(_STEP_BYTES, wanted)
+        finished = len(now) == len(wanted)
+        for data, after in self._pieces(behind, shard, now, framed=connection.framed):
             if connection.paused:
                 finished = False
                 break
@@ -189,3 +194,8 @@ class CatchUp:
             for entry in wanted:
                 if entry.id <= behind.positions[shard]:
                     behind.excused.pop(entry.channel, None)
+
+
+def _up_to(most_bytes: int, entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Return the first of some entries, as few as have so many bytes in their blocks."""
+    return entries[: bisect_left(list(accumulate([len(entry.block) for entry in entries])), most_bytes) + 1]

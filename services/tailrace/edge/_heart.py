@@ -67,9 +67,11 @@ class Heart:
                 if not subscriber.behind:
                     self._meter.fell_behind += 1
                     self._hub.put_behind(subscriber, self._hub.position_of(subscriber), slow=True)
+            elif subscriber.behind and subscriber.behind.reset:
+                continue  # no cursor of the time after it may be sent before the reset is
             elif (at := self._hub.position_of(subscriber)) == position:
                 connection.write(framed if connection.framed else shared)
-            elif not (subscriber.behind and subscriber.behind.reset):
+            else:
                 subscriber.write(with_id(block, cursor_at(self._tails, at)))
 
     async def watch(self) -> None:

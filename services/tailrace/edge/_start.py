@@ -18,6 +18,8 @@ from tailrace.log import Generations, LogReader
 from tailrace.wire import CursorError, Entry, bucket, decode_cursor
 
 _PAGE = 500
+REWINDS = 8
+"""Rewinds that are read at the same time, each channel by channel: a client of Redis has so many connections and no more."""
 
 
 async def warm(log: LogReader, tail: Tail, config: EdgeConfig) -> None:
@@ -40,6 +42,7 @@ class Starter:
 
     def __init__(self, core: Core, hub: Hub, sync: Sync) -> None:
         self._tails, self._logs, self._hub, self._sync = core.tails, core.logs, hub, sync
+        self._reading = asyncio.Semaphore(REWINDS)
 
     async def begin(self, request: StreamRequest) -> Behind:
         """Return where a stream begins.
@@ -87,18 +90,21 @@ class Starter:
                 self._need_redis([shard])
 
     async def _rewound(self, request: StreamRequest) -> Behind:
-        shards, labels = len(self._tails), [tail.label for tail in self._tails]
-        self._need_redis([bucket(name, shards) for name in request.channels])
-        reads = [self._logs[bucket(name, shards)].newest(request.rewind, name) for name in request.channels]
-        newest = await asyncio.gather(*reads)
+        shards, starts = len(self._tails), dict[str, int]()
+        async with self._reading:
+            labels = [tail.label for tail in self._tails]
+            self._need_redis([bucket(name, shards) for name in request.channels])
+            for name in request.channels:
+                newest = await self._logs[bucket(name, shards)].newest(request.rewind, name)
+                if newest:
+                    starts[name] = newest[0].id
         behind = Behind(self._hub.position)
         if labels != [tail.label for tail in self._tails]:
             return behind  # what was read belongs to another generation
         began = tuple(behind.positions)
-        for name, entries in zip(request.channels, newest, strict=True):
+        for name in request.channels:
             shard = bucket(name, shards)
             behind.excused[name] = began[shard]
-            behind.starts[name] = entries[0].id if entries else began[shard] + 1
-            if entries:
-                behind.positions[shard] = min(behind.positions[shard], entries[0].id - 1)
+            behind.starts[name] = start = starts.get(name, began[shard] + 1)
+            behind.positions[shard] = min(behind.positions[shard], start - 1)
         return behind

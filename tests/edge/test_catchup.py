@@ -1,0 +1,142 @@
+"""What subscribers get while they catch up, and while histories are being read for them."""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import pytest
+
+from tailrace.edge import EdgeConfig
+from tailrace.edge._engine import Engine
+from tailrace.edge._page import Page
+from tailrace.edge._request import StreamRequest
+from tailrace.edge._start import REWINDS
+from tailrace.edge._subscriber import Behind, Subscriber
+from tailrace.log import Answer, ChannelHistory, Generations, LogReader
+from tailrace.wire import Entry, bucket
+from tests.edge.entries import LABEL, at, entry
+
+pytestmark = pytest.mark.anyio
+LABEL_2 = "BBBBB"
+A, B = (next(name for name in "abcdef" if bucket(name, 2) == shard) for shard in range(2))
+
+
+class Written:
+    """A connection that keeps what it is sent, and takes so many writes."""
+
+    fd = -1
+    framed = False
+
+    def __init__(self, takes: float = math.inf) -> None:
+        self.text, self.paused, self._takes = b"", False, takes
+
+    def write(self, data: bytes | memoryview) -> None:
+        self.text += data
+        self._takes -= 1
+        self.paused = self._takes <= 0
+
+    def backlog(self) -> int:
+        return 0
+
+    def end(self) -> None: ...
+
+    def cut(self) -> None: ...
+
+
+class Shard:
+    """Answers as Redis would, after something else has happened."""
+
+    def __init__(self, now: Generations, meanwhile: Callable[[], None]) -> None:
+        self.now, self._meanwhile = now, meanwhile
+
+    async def sync(self) -> Generations:
+        return self.now
+
+    async def read(self, after: int, channels: Sequence[str], most: int) -> Answer:  # noqa: ARG002  # as LogReader's
+        self._meanwhile()
+        histories = {A: ChannelHistory([entry(3, A, before=at(2))], more=False, last=at(3))}
+        return Answer(self.now.label, self.now.top, histories)
+
+
+class Busy:
+    """Has no histories, and counts who asks at the same time."""
+
+    def __init__(self) -> None:
+        self.asking = self.most = 0
+
+    async def newest(self, *_: object) -> list[Entry]:
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        await asyncio.sleep(0)
+        self.asking -= 1
+        return []
+
+
+@pytest.fixture
+def engine() -> Engine:
+    """Give an edge of two shards, which have been read up to 10 and hold nothing in their rings."""
+    engine = Engine(EdgeConfig(shards=2))
+    for tail in engine._core.tails:
+        tail.begin(Generations(LABEL, at(10)), [])
+    return engine
+
+
+def behind_in_the_first(engine: Engine) -> tuple[Subscriber, Behind, Written]:
+    """Give one that stands at 2 in one shard, at the end of the other, and whose histories are being read."""
+    behind, connection = Behind([at(2), at(10)]), Written()
+    subscriber = Subscriber("c", (A, B), 0, behind)
+    subscriber.connection = connection
+    engine._hub.behind.add(subscriber)
+    behind.reading = True
+    return subscriber, behind, connection
+
+
+async def read_histories(engine: Engine, subscriber: Subscriber, now: Generations, meanwhile: Callable[[], None]) -> None:
+    behind = subscriber.behind
+    assert behind
+    engine._core.logs[0] = cast("LogReader", Shard(now, meanwhile))
+    await engine._catch_up._from_histories(subscriber, behind)
+
+
+async def test_an_answer_of_another_generation_than_when_it_was_asked_for_is_thrown_away(engine: Engine) -> None:
+    """It could reach past what the new generation has so far: events that come there would be passed over."""
+    subscriber, behind, connection = behind_in_the_first(engine)
+    now = Generations(LABEL_2, at(4), ((LABEL, at(4)),))
+    await read_histories(engine, subscriber, now, lambda: engine._sync._act(0, now))
+    assert (behind.positions, connection.text) == ([at(2), at(10)], b"")
+
+
+async def test_nothing_follows_a_loss_before_the_reset_is_said(engine: Engine) -> None:
+    """Else its cursor, past the loss, would be all that a client has if its connection breaks just then."""
+    subscriber, behind, connection = behind_in_the_first(engine)
+    other = Generations(LABEL_2, at(4), ((LABEL, at(4)),))
+    await read_histories(engine, subscriber, Generations(LABEL, at(10)), lambda: engine._sync._act(1, other))
+    assert behind.reset
+    engine._heart._beat([subscriber])
+    assert connection.text == b""
+    behind.reading = False
+    engine._catch_up.serve(subscriber)
+    assert b"event: reset" in connection.text
+
+
+async def test_what_is_framed_for_slow_clients_is_bounded(engine: Engine) -> None:
+    tail = engine._core.tails[0]
+    page = Page.of([entry(number, A, size=100_000) for number in range(11, 111)])
+    tail.take(page, at(110))
+    for start in range(10, 60):
+        subscriber, connection = Subscriber("c", (A, B), 0, Behind([at(start), at(10)])), Written(takes=1)
+        subscriber.connection = connection
+        engine._catch_up.serve(subscriber)
+        assert subscriber.behind
+        assert subscriber.behind.positions == [at(start + 1), at(10)]
+    kept = sum([len(piece.data) for pieces in engine._catch_up._made.values() for piece in pieces])
+    assert kept < 5_000_000  # of 500 MB that all of them wait for
+
+
+async def test_rewinds_leave_connections_to_redis_for_others(engine: Engine) -> None:
+    """A pool of redis-py's refuses who comes when all of its connections are in use."""
+    engine._core.logs[:] = [cast("LogReader", busy := Busy())] * 2
+    request = StreamRequest("c", tuple([f"room:{number}" for number in range(100)]), rewind=1)
+    await asyncio.gather(*[engine._starter.begin(request) for _ in range(2 * REWINDS)])
+    assert 1 < busy.most <= REWINDS
