@@ -114,6 +114,16 @@ async def test_a_head_over_64_kib_is_refused(edge: Service, head: bytes) -> None
         assert read_until(connected, b"\r\n\r\n").startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
 
 
+@pytest.mark.parametrize("trailers", [b"x: " + b"a" * 1_000_000, b"a: b\r\n" * 100_000], ids=["a value", "lines"])
+async def test_trailers_over_64_kib_are_refused(edge: Service, trailers: bytes) -> None:
+    with connection(edge, b"GET /healthz HTTP/1.1\r\nHost: edge\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n") as connected:
+        with suppress(ConnectionError):
+            connected.sendall(trailers + b"\r\n\r\n")
+        refusal = b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+        assert refusal in read_until(connected, refusal)
+    assert "Traceback" not in edge.stderr
+
+
 async def test_a_head_of_64_kib_is_fine(edge: Service) -> None:
     begun = REQUEST[:-2] + b"x: "
     with connection(edge, begun + b"a" * (65_536 - len(begun) - 4) + b"\r\n\r\n") as stream:

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from tailrace.edge._connection import EXTENSION
 
 HEAD_BYTES = 64 << 10
-"""Most bytes of a request's head."""
+"""Most bytes of a request's head, and of its trailers."""
 _NO_HEAD = -1
 _LINGER_S = 2
 
@@ -59,6 +59,13 @@ class HandoverProtocol(HttpToolsProtocol):
         if self.scope["http_version"] != "1.1":
             self.cycle.send = _send_unchunked(self.cycle)  # type: ignore[method-assign]
 
+    def on_chunk_header(self) -> None:
+        self._head_left = HEAD_BYTES  # data follows or, after the last chunk, trailers
+
+    def on_body(self, body: bytes) -> None:
+        self._head_left = _NO_HEAD
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._head_left = HEAD_BYTES
@@ -72,7 +79,7 @@ class HandoverProtocol(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus) -> None:
         """Answer and end, but read on for a while: a socket closed with bytes unread takes its answer back."""
         transport = self.transport
-        self.connections.discard(self)
+        self.connection_lost(ConnectionAbortedError())  # for whoever still answers
         transport.set_protocol(asyncio.Protocol())
         transport.write(b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % (status, status.phrase.encode()))
         transport.write_eof()
