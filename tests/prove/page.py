@@ -15,9 +15,9 @@ What tries to break the [promises](promises.md), how often it was tried, and wha
 kills (`kill -9`), sockets. Each trial is seeded, and `make prove` runs them all again; `make test` runs each of them briefly.
 
 ```console
-$ make prove PROVE="--list"                         # the trials, and how long each takes
-$ make prove PROVE="--only edge-kills --seed 7"     # one of them, with another seed
-$ make prove PROVE="--only edge-kills --scale 0.1"  # a tenth of it; not put into the record
+$ make prove PROVE="--list"                             # the trials, and how long each takes
+$ make prove PROVE="--only delivery-kills --seed 7"     # one of them, with another seed
+$ make prove PROVE="--only delivery-kills --scale 0.1"  # a tenth of it; not put into the record
 ```
 
 ## What was tried

@@ -1,5 +1,7 @@
 """The short tier: each trial briefly, and the page of the long one."""
 
+import re
+
 import pytest
 
 from tests.prove.frame import Plan, Trial, carry_out
@@ -19,3 +21,9 @@ async def test_a_trial_passes(trial: Trial) -> None:
 
 def test_the_page_is_what_the_record_says() -> None:
     assert PAGE.read_text() == page(read()), "write it anew: python -m tests.prove.page"
+
+
+def test_the_page_names_trials_that_there_are() -> None:
+    named = set(re.findall(r"--only ([a-z-]+)", PAGE.read_text()))
+    assert named
+    assert named <= {trial.name for trial in TRIALS}
