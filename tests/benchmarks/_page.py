@@ -9,6 +9,7 @@ import msgspec
 
 from tests.benchmarks import delivery, ingestion
 from tests.benchmarks._figures import Figure, Report, rows
+from tests.benchmarks._goals import goals
 from tests.benchmarks._plots import PLOTS, plotted
 from tests.benchmarks._scaling import readme, scaling
 from tests.benchmarks._sides import peer_python
@@ -96,7 +97,7 @@ def page(report: Report) -> str:
     """Write docs/benchmarks.md."""
     facts = "\n".join([f"- {name}: {value}" for name, value in report.about.items()])
     pictures = "\n".join([f"![{plot.title}](images/bench-{plot.name}.png)" for plot in PLOTS if plotted(report, plot)])
-    return "\n".join([_INTRO, facts, "", pictures, "", table(report.figures, markdown=True), "", _METHOD])
+    return "\n".join([_INTRO, facts, "", pictures, "", goals(report), "", table(report.figures, markdown=True), "", _METHOD])
 
 
 def pages(report: Report) -> dict[Path, str]:
