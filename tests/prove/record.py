@@ -68,13 +68,22 @@ def alone(path: Path = RECORD) -> Iterator[None]:
 
 def about() -> About:
     """Describe this machine and what runs on it."""
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip()
     return About(
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        commit=commit or "unknown",
+        commit=_commit(),
         machine=f"{os.cpu_count()} x {_processor()}; {platform.system()} {platform.release()}",
         versions={"Python": platform.python_version(), **_servers(), **{name: version(name) for name in _PACKAGES}},
     )
+
+
+def _commit() -> str:
+    """Name the commit; with "-dirty" where more was changed since than this record and its page."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)docs/reliability.*")
+    return (_git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=RECORD.parent, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _processor() -> str:
