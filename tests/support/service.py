@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Self
 
@@ -33,7 +34,6 @@ class Service:
         self._environ = {**os.environ, **(environ or {})}
         self._folder = temporary_folder("tailrace-service-")
         self._process: subprocess.Popen[str] | None = None
-        self._ready = threading.Event()
         self.stdout: list[str] = []
         self.url = ""
 
@@ -51,13 +51,13 @@ class Service:
         return self._started().poll()
 
     def start(self) -> None:
-        """Start and wait for the ready line. A killed service can be started again."""
-        self._ready.clear()
+        """Start and wait for the ready line; `returncode` tells whether it has ended since. A service that ended can be started again."""
+        ready: Future[bool] = Future()  # this start's own: a reader of an earlier process may still be at work
         with self._stderr_path.open("ab") as errors:
             self._process = subprocess.Popen(self._command, env=self._environ, stdout=subprocess.PIPE, stderr=errors, text=True)
-        self._reader = threading.Thread(target=self._read_stdout, args=(self._process,), daemon=True)
+        self._reader = threading.Thread(target=self._read_stdout, args=(self._process, ready), daemon=True)
         self._reader.start()
-        if not self._ready.wait(_READY_S) or self._process.poll() is not None:
+        if not _within(ready, _READY_S):
             self.kill()
             raise RuntimeError(f"{' '.join(self._command)} did not get ready:\n{self.stderr}")
 
@@ -80,17 +80,17 @@ class Service:
         self._reader.join(_END_S)
         return status
 
-    def _read_stdout(self, process: subprocess.Popen[str]) -> None:
+    def _read_stdout(self, process: subprocess.Popen[str], ready: Future[bool]) -> None:
         if process.stdout is None:
             return
         with process.stdout:
             for line in process.stdout:
                 self.stdout.append(line.rstrip("\n"))
-                if match := _READY.search(self.stdout[-1]):
+                if not ready.done() and (match := _READY.search(self.stdout[-1])):
                     self.url = match[1] or ""
-                    self._ready.set()
-        process.wait()  # so that `start` sees an end as one
-        self._ready.set()
+                    ready.set_result(True)
+        if not ready.done():  # it ended, or closed its output, without a ready line
+            ready.set_result(False)
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None:
@@ -112,3 +112,10 @@ class Service:
             else:
                 self.kill()
         shutil.rmtree(self._folder)
+
+
+def _within(ready: Future[bool], seconds: float) -> bool:
+    try:
+        return ready.result(seconds)
+    except TimeoutError:
+        return False

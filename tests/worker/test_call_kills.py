@@ -45,6 +45,10 @@ def left(client: Any) -> list[bytes]:
     return [job for job in client.zrange(CALLS, 0, -1) if not job.startswith(b"cron:")]
 
 
+def letters(client: Any, job: bytes) -> list[dict[bytes, bytes]]:
+    return [fields for _, fields in client.xrange("tailrace:dead") if fields[b"job"] == job]
+
+
 def whose(client: Any, job: str, services: list[Service], start: int = 0) -> Service:
     """Wait for the start of a call, and say which worker runs it."""
     pid = wait_until_sync(lambda: client.lindex(f"starts:{job}", start), 20)
@@ -136,12 +140,14 @@ def test_a_call_that_kills_its_workers_is_a_dead_letter(client: Any, redis_url: 
         for _ in range(3):
             service.wait()
             service.start()
-        (letter,) = wait_until_sync(lambda: client.xrange("tailrace:dead"))
-        assert letter[1][b"reason"] == b"3 workers died running this call"
-        assert letter[1][b"payload"] == text
+        (letter,) = wait_until_sync(lambda: letters(client, b"a"))  # what cron had running beside it three times died too
+        assert letter[b"reason"] == b"3 workers died running this call"
+        assert letter[b"payload"] == text
         assert client.get("murders") == b"3"
         put(client, "b", payload("add", 1))
         wait_until_sync(lambda: client.exists("arq:result:b"))
+        assert (len(letters(client, b"a")), client.get("murders")) == (1, b"3")  # a dead letter isn't one again, and doesn't run
+        assert client.zscore(CALLS, "a") is None
 
 
 def test_errors_of_the_network_are_tried_again_until_there_are_no_tries_left(client: Any, redis_url: str) -> None:
