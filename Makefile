@@ -20,7 +20,8 @@ up: $(READY) ## run all of tailrace here; Ctrl-C stops it (UP="--data DIR" for i
 test: $(READY) system ## run the checks and the tests, with coverage (TESTS="tests/wire -k cursor" for some of them)
 	@$(MAKE) --no-print-directory check
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(TESTS); status=$$?; \
+	$(BIN)/coverage run -m pytest $(if $(TESTS),$(TESTS),--ignore tests/prove/test_trials.py); status=$$?; \
+	$(if $(TESTS),,$(BIN)/pytest tests/prove/test_trials.py || status=1;) \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report --format=total | sed 's/^/coverage: /; s/$$/ %/'; exit $$status
 
 check: $(READY) ## lint, formatting, types, rules of architecture, dependencies

@@ -19,7 +19,10 @@ from tests.support.redis import RedisServer, free_port
 from tests.support.service import Service
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # sockets to servers that are gone
+]
 NOTICED_S = 5
 
 
