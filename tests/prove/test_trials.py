@@ -18,7 +18,6 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets of those that were killed
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("trial", TRIALS, ids=[trial.name for trial in TRIALS])
