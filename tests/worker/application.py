@@ -90,3 +90,9 @@ class WorkerSettings:
     after_job_end = after_job_end
     allow_abort_jobs = True
     max_jobs = 20
+
+
+class Timeless(WorkerSettings):
+    """Nothing runs by itself, so what runs was called by a test."""
+
+    cron_jobs: ClassVar[list[Any]] = []

@@ -71,6 +71,10 @@ class Keys(msgspec.Struct, frozen=True):
         """String: the calls that a worker claimed last."""
         return f"{self.prefix}:claimed:{worker}"
 
+    def settled(self, worker: str) -> str:
+        """String: the number of a worker's last settlement of calls, and what it was answered."""
+        return f"{self.prefix}:settled:{worker}"
+
     def functions(self) -> str:
         """Sorted set: functions that workers have, by when one last said so."""
         return f"{self.prefix}:functions"

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 from tailrace.worker._application import Application, Hooks
 from tailrace.worker._bell import Bell
-from tailrace.worker._claims import Back, CallQueue, Claimed, Ended, Settlement
+from tailrace.worker._claims import Back, CallQueue, Claimed
 from tailrace.worker._every import Clock
 from tailrace.worker._outcomes import Call, Unfit, Unknown, bury, missing, read_call
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
-from tailrace.worker._runner import Runner, Why, Work
+from tailrace.worker._runner import Runner, Why
+from tailrace.worker._running import Running
+from tailrace.worker._settling import Settler
 
 _ABORTS_EVERY_S, _ANNOUNCE_EVERY_S = 0.3, 5.0
 _SHORTEST_S = 0.001  # BLPOP waits for ever at 0
@@ -34,19 +36,6 @@ class CallTerms(NamedTuple):
     """How long a call waits for a worker with its function."""
 
 
-class Running:
-    """A call that this worker has claimed."""
-
-    def __init__(self, claimed: Claimed, sure_until: float) -> None:
-        self.claimed, self.sure_until = claimed, sure_until
-        self.work: Work | None = None
-        self.settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-    def cancel(self, why: Why) -> None:
-        if self.work:
-            self.work.cancel(why)
-
-
 class Calls:
     """All calls that one worker runs."""
 
@@ -54,10 +43,9 @@ class Calls:
         self._application, self._functions = application, application.functions
         self._queue, self._runner, self._clock, self._terms, self._patience = queue, runner, clock, terms, terms.patience
         self._running: set[Running] = set()
-        self._settlements: list[tuple[Running, Settlement]] = []
-        self._freed, self._any_settled = asyncio.Event(), asyncio.Event()
+        self._settler = Settler(queue, terms.patience)
+        self._freed = asyncio.Event()
         self._number = 0
-        self._ended, self._dead, self._retried = 0, 0, 0
 
     @property
     def queue_key(self) -> str:
@@ -66,13 +54,14 @@ class Calls:
     @property
     def counts(self) -> str:
         """Say in arq's words how many calls ended how."""
-        return f"j_complete={self._ended} j_failed={self._dead} j_retried={self._retried} j_ongoing={len(self._running)}"
+        settled = self._settler
+        return f"j_complete={settled.ended} j_failed={settled.dead} j_retried={settled.retried} j_ongoing={len(self._running)}"
 
     async def serve(self, stopping: asyncio.Event) -> None:
         """Run calls until it is time to stop; those that run then get a while to end, or run again elsewhere."""
         async with asyncio.TaskGroup() as tasks:
             helpers = [
-                tasks.create_task(each) for each in (self._keep(), self._settle(), self._announce(), self._clock.run(), self._abort())
+                tasks.create_task(each) for each in (self._keep(), self._settler.run(), self._announce(), self._clock.run(), self._abort())
             ]
             feed = tasks.create_task(self._feed(stopping, tasks))
             await stopping.wait()
@@ -133,7 +122,7 @@ class Calls:
         try:
             found = await self._read(running.claimed)
             if isinstance(found, Unfit):
-                await self._end(running, bury(running.claimed, found))
+                await self._settler.end(running, bury(running.claimed, found))
             elif found:
                 await self._run(running, found)
         finally:
@@ -161,7 +150,7 @@ class Calls:
             return
         await self._runner.hook(hooks.on_job_end, work.ctx)
         settlement = self._runner.settlement(work)
-        if settlement is None or not await self._end(running, settlement):
+        if settlement is None or not await self._settler.end(running, settlement):
             _log.warning("call %s of %s took too long to say that it lives: another worker has it", call.id, call.function.name)
         else:
             await self._runner.hook(hooks.after_job_end, work.ctx)
@@ -169,35 +158,8 @@ class Calls:
     async def _holds(self, running: Running) -> bool:
         if asyncio.get_running_loop().time() < running.sure_until:
             return True
-        return not await self._patience.ask(partial(self._queue.keep, [running.claimed]))
-
-    # Settle.
-
-    async def _end(self, running: Running, settlement: Settlement) -> bool:
-        """Settle a call; return False if another worker has it."""
-        match settlement:
-            case Ended(reason=""):
-                self._ended += 1
-            case Ended(reason=reason, path=path):
-                self._dead += 1
-                _log.warning("a call is a dead letter: %s - at `%s`", reason, path)
-            case _:
-                self._retried += 1
-        self._settlements.append((running, settlement))
-        self._any_settled.set()
-        return await running.settled
-
-    async def _settle(self) -> None:
-        """Send settlements; those that come while some are on their way go together."""
-        while True:
-            await self._any_settled.wait()
-            self._any_settled.clear()
-            some, self._settlements = self._settlements, []
-            sent = [(running.claimed, settlement) for running, settlement in some]
-            lost = await self._patience.ask(partial(self._queue.settle, sent))
-            for running, _ in some:
-                if not running.settled.done():
-                    running.settled.set_result(running.claimed.id not in lost)
+        (held,) = await self._patience.ask(partial(self._queue.keep, [running.claimed]))
+        return held
 
     # What goes on beside.
 
@@ -208,12 +170,11 @@ class Calls:
 
     async def _renew(self) -> None:
         running, sure_until = list(self._running), self._sure_until()
-        lost = await self._queue.keep([each.claimed for each in running])
-        for each in running:
-            if each.claimed.id in lost:
-                each.cancel(Why.LOST)
-            else:
+        for each, held in zip(running, await self._queue.keep([each.claimed for each in running]), strict=True):
+            if held:
                 each.sure_until = sure_until
+            else:
+                each.cancel(Why.LOST)
 
     async def _announce(self) -> None:
         while True:
@@ -236,10 +197,9 @@ class Calls:
             each.cancel(Why.STOPPING)
         await self._until_ended(_CANCEL_S)
         left = [each for each in self._running if not each.settled.done()]
-        self._settlements += [(each, Back()) for each in left]  # deaf to their cancellation
-        self._any_settled.set()
+        back = asyncio.gather(*[self._settler.put(each, Back()) for each in left])  # deaf to their cancellation
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*[each.settled for each in left]), _CANCEL_S)
+            await asyncio.wait_for(back, _CANCEL_S)
 
     async def _until_ended(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -85,19 +85,26 @@ class CallQueue:
         found = [_claimed(token, rest[start : start + _FIELDS]) for start in range(0, len(rest), _FIELDS)]
         return found, max(0.0, (float(due) - float(now)) / 1000) if due else None
 
-    async def keep(self, claims: Sequence[Claimed]) -> set[bytes]:
-        """Renew claims, and return the ids of those that are lost. Raises redis.RedisError."""
+    async def keep(self, claims: Sequence[Claimed]) -> list[bool]:
+        """Renew claims, and say of each whether it still holds. Raises redis.RedisError."""
         args: list[str | bytes | int] = [self._limits.lease_ms, in_progress_key_prefix]
         for each in claims:
             args += (each.id, each.token)
-        return set(await self._keep(keys=[self.key], args=args))
+        lost = set(await self._keep(keys=[self.key], args=args))
+        return [place not in lost for place in range(1, len(claims) + 1)]
 
-    async def settle(self, settled: Iterable[tuple[Claimed, Settlement]]) -> set[bytes]:
-        """End calls or give them back, and return the ids of those whose claim was lost. Raises redis.RedisError."""
-        args: list[str | bytes | int] = [*common(self._keys, self._limits), in_progress_key_prefix, retry_key_prefix, result_key_prefix]
+    async def settle(self, number: int, settled: Sequence[tuple[Claimed, Settlement]]) -> list[bool]:
+        """End calls or give them back, and say of each whether its claim held; nothing became of the others. Raises redis.RedisError.
+
+        `number` names the settlement among this worker's: sent again, it does nothing more, and is answered as before.
+        """
+        prefixes = (in_progress_key_prefix, retry_key_prefix, result_key_prefix)
+        args: list[str | bytes | int] = [*common(self._keys, self._limits), *prefixes, number]
         for claimed, settlement in settled:
             args += (claimed.id, claimed.token, *_flat(settlement))
-        return set(await self._settle(keys=[self.key, self._keys.dead(), self._bell, abort_jobs_ss], args=args))
+        keys = [self.key, self._keys.dead(), self._bell, abort_jobs_ss, self._keys.settled(self._worker)]
+        lost = {int(place) for place in (await self._settle(keys=keys, args=args)).split()}
+        return [place not in lost for place in range(1, len(settled) + 1)]
 
     async def shelve(self, claimed: Claimed, function: str, patience_ms: int) -> bool:
         """Leave a call to workers that have its function; return False if none has had it for too long. Raises redis.RedisError."""

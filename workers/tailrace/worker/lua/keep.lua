@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Keep claims, also those that ran out and that nobody took. KEYS: calls. ARGV: lease_ms, start of a claim's key, then id and token of each.
--- Returns the ids whose claim is lost.
+-- Returns the places, from 1, of those whose claim is lost.
 local time, lost = redis.call('TIME'), {}
 local ends = string.format('%.0f', time[1] * 1000 + time[2] / 1000 + ARGV[1])
 for i = 3, #ARGV, 2 do
@@ -10,7 +10,7 @@ for i = 3, #ARGV, 2 do
     write_claim(key, held.token, held.deaths, ends, held.due, ARGV[1])
     redis.call('ZADD', KEYS[1], 'XX', ends, ARGV[i])
   else
-    lost[#lost + 1] = ARGV[i]
+    lost[#lost + 1] = (i - 1) / 2
   end
 end
 return lost

@@ -1,10 +1,13 @@
 #!lua flags=allow-oom
--- End calls, or give them back. KEYS: calls, dead letters, bell, arq's aborts. ARGV: start of a payload's key, of a receipt's, of a listener's, ms
--- that receipts are kept, dead letters at most, their bytes at most, start of a claim's key, of a count of tries, of a result, then for each call:
--- id, token, "end", "again" or "back", ms to wait ("again"), tries so far ("again"), result ('' for none), ms that it is kept ('' for ever),
+-- End calls, or give them back. KEYS: calls, dead letters, bell, arq's aborts, what this worker settled last. ARGV: start of a payload's key, of a
+-- receipt's, of a listener's, ms that receipts are kept, dead letters at most, their bytes at most, start of a claim's key, of a count of tries, of
+-- a result, number, then for each call: id, token, "end", "again" or "back", ms to wait ("again"), tries so far ("again"), result ('' for none), ms that it is kept ('' for ever),
 -- receipt (''), listener (''), reason of a dead letter (''), path, traceback.
--- Who tries again has failed; who comes back was stopped. Returns the ids whose claim was lost; nothing became of them here.
-local calls, bell = KEYS[1], KEYS[3]
+-- Who tries again has failed; who comes back was stopped. Each number of a worker runs once, so it may be repeated until it is answered.
+-- Returns the places (from 1, with spaces between) of those whose claim was lost; nothing became of them here.
+local number, calls, bell = tonumber(ARGV[10]), KEYS[1], KEYS[3]
+local before, answer = (redis.call('GET', KEYS[5]) or '0 '):match('^(%d+) (.*)$')
+if number <= tonumber(before) then return answer end -- it was lost
 local time, lost = redis.call('TIME'), {}
 local now = time[1] * 1000 + time[2] / 1000
 
@@ -29,11 +32,11 @@ local function finish(id, at)
   redis.call('ZREM', KEYS[4], id)
 end
 
-for at = 10, #ARGV, 12 do
+for at = 11, #ARGV, 12 do
   local id, claim, verb = ARGV[at], ARGV[7] .. ARGV[at], ARGV[at + 2]
   local held = read_claim(claim)
   if not held or held.token ~= ARGV[at + 1] then
-    lost[#lost + 1] = id
+    lost[#lost + 1] = (at + 1) / 12
   elseif verb == 'end' then
     finish(id, at)
   elseif verb == 'back' then
@@ -43,4 +46,6 @@ for at = 10, #ARGV, 12 do
     give_back(id, string.format('%.0f', now + ARGV[at + 3]), claim)
   end
 end
-return lost
+answer = table.concat(lost, ' ')
+redis.call('SET', KEYS[5], ARGV[10] .. ' ' .. answer, 'PX', 60000)
+return answer

@@ -1,0 +1,97 @@
+"""Claims on calls: who holds one, who has lost it, and answers that are lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+
+from tailrace.wire import Keys
+from tailrace.worker._claims import CallQueue, Claimed, Ended
+from tailrace.worker._queue import QueueLimits
+from tests.support.service import Service
+from tests.support.trap import Call, Snare, Trap
+from tests.support.wait import wait_until
+from tests.worker.support import Bench, bench, payload
+
+pytestmark = pytest.mark.anyio
+CALLS = "tailrace:calls"
+APPLICATION = ("--functions", "tests.worker.application.Timeless")
+
+
+def queue(seen: Bench, worker: str = "w", lease_ms: int = 10_000) -> CallQueue:
+    return CallQueue(seen.queues, Keys(), QueueLimits(lease_ms=lease_ms), worker)
+
+
+async def claimed(calls: CallQueue, number: int) -> Claimed:
+    async def one() -> list[Claimed]:
+        claims, _ = await calls.claim(number, 10, ["add"], abortable=False)
+        return claims
+
+    (claim,) = await wait_until(one)
+    return claim
+
+
+async def test_a_claim_that_is_lost_is_told_from_the_workers_own_new_one(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen:
+        await seen.put("a", payload("add", 1), queue=CALLS)
+        first = await claimed(queue(seen, lease_ms=1), 1)
+        second = await claimed(queue(seen), 2)
+        assert (first.id, first.deaths, second.deaths) == (b"a", 0, 1)
+        assert await queue(seen).keep([first, second]) == [False, True]
+        assert await queue(seen).settle(1, [(first, Ended()), (second, Ended())]) == [False, True]
+        await seen.idle()
+
+
+async def test_a_settlement_that_is_sent_again_does_nothing_more_and_is_answered_as_before(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen:
+        calls = queue(seen)
+        for number, job in enumerate("ab", 1):
+            await seen.put(job, payload("add", 1), queue=CALLS)
+            await claimed(calls, number)
+        lost = Claimed(b"a", "another.1", 0, 0, 0, aborted=False, payload=None)
+        ended = Claimed(b"b", "w.2", 0, 0, 0, aborted=False, payload=None)
+        sent = [(lost, Ended()), (ended, Ended(reason="why"))]
+        for _ in range(2):
+            assert await calls.settle(7, sent) == [False, True]
+        assert await calls.settle(6, sent) == [False, True]  # one that was long on its way
+        assert len(await seen.dead(1)) == 1
+        assert await calls.settle(8, sent) == [False, False]
+        assert await seen.queues.zrange(CALLS, 0, -1) == [b"a"]
+
+
+@asynccontextmanager
+async def behind(trap: Trap, url: str, *arguments: str) -> AsyncIterator[Service]:
+    """Run a worker behind a trap."""
+    async with trap.door(0, int(url.rpartition(":")[2].partition("/")[0])) as door:
+        service = Service("worker", "--redis", door, *APPLICATION, *arguments)
+        await asyncio.to_thread(service.start)
+        try:
+            yield service
+        finally:
+            await asyncio.to_thread(service.__exit__)
+
+
+async def test_a_call_whose_settlement_isnt_answered_has_ended_all_the_same(redis_url: str) -> None:
+    trap = Trap()
+    async with bench(redis_url) as seen, behind(trap, redis_url) as service:
+        cut: list[Call] = []
+
+        def act(call: Call) -> None:
+            cut.append(call)
+            trap.cut()
+
+        trap.arm(Snare(lambda call: call.script == "settle", act, after=True))
+        await seen.put("a", payload("add", 1), queue=CALLS)
+        await wait_until(lambda: seen.queues.exists("arq:result:a"))
+
+        await wait_until(lambda: _after_end(seen))
+        assert cut
+        assert "another worker has it" not in service.stderr
+        assert service.returncode is None
+
+
+async def _after_end(seen: Bench) -> bool:
+    hooks = await cast("Awaitable[list[bytes]]", seen.queues.lrange("hooks:a", 0, -1))
+    return b"after 1" in hooks
