@@ -3,10 +3,11 @@
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.log import Registry
-from tailrace.wire import ALL, Keys
+from tailrace.log import AWAY, Registry
+from tailrace.wire import ALL, Keys, client_channel
 from tests.edge.conftest import StartEdge
-from tests.edge.tools import gives, sse
+from tests.edge.tools import gives, is_in_state, log_on, sse
+from tests.support.redis import RedisServer
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -30,3 +31,24 @@ async def test_an_edge_whose_part_is_gone_writes_it_anew(start_edge: StartEdge, 
         await client.next("connect")
         await redis.delete(*[key async for key in redis.scan_iter("*edge*")])
         await wait_until(lambda: gives(registry.recipients([ALL, "a"]), [1, 1]))
+
+
+async def test_who_leaves_while_the_edge_s_part_is_gone_is_away(start_edge: StartEdge, redis_url: str, redis: Redis) -> None:
+    edge = start_edge(redis_url, registry_lease_s=60)
+    registry = Registry(redis, Keys())
+    async with sse(edge) as client:
+        own = client_channel((await client.data("connect"))["id"])
+        assert await registry.recipients([own]) == [1]
+        await redis.delete(*[key async for key in redis.scan_iter("*edge*")])
+    await wait_until(lambda: gives(registry.recipients([own]), [AWAY]))
+
+
+async def test_who_leaves_while_redis_is_away_is_away(start_edge: StartEdge, redis_server: RedisServer) -> None:
+    edge = start_edge(redis_server.url)
+    async with sse(edge) as client:
+        own = client_channel((await client.data("connect"))["id"])
+        redis_server.kill()
+        await wait_until(lambda: is_in_state(edge, 200, "degraded"))
+    redis_server.start()
+    async with log_on(redis_server) as log:
+        await wait_until(lambda: gives(Registry(log.redis, Keys()).recipients([own]), [AWAY]), timeout_s=10)

@@ -1,6 +1,6 @@
 from hypothesis import given, strategies as st
 
-from tailrace.edge._roster import Presence, Roster
+from tailrace.edge._roster import MOST_LEFT, Presence, Roster
 from tailrace.wire import ClientEntry
 
 clients = st.sampled_from(["x", "y", "z"])
@@ -17,7 +17,7 @@ def test_what_is_told_adds_up(steps: list[tuple[str, Presence, int]]) -> None:
             left = here.pop(0)
             roster.leave(*left)
         elif action == 1:
-            roster.again()
+            roster.again(roster.changes())
         else:
             here.append((client, presence))
             roster.join(client, presence)
@@ -53,3 +53,35 @@ def test_who_left_unseen_is_told_as_gone() -> None:
     roster.leave("x", presence)
     changes = roster.changes()
     assert (changes.clients, changes.counts, changes.whole) == ({"x": None}, {"a": 0}, True)
+
+
+def test_who_left_is_told_until_redis_has_it() -> None:
+    roster, presence = Roster(), Presence(1, ("a",))
+    roster.join("x", presence)
+    roster.changes()
+    roster.leave("x", presence)
+    for _ in range(2):
+        roster.again(roster.changes())
+    assert roster.changes().clients == {"x": None}
+    assert roster.changes().clients == {}
+
+
+def test_who_comes_back_before_redis_is_told_is_not_away() -> None:
+    roster, presence = Roster(), Presence(1, ("a",))
+    roster.join("x", presence)
+    roster.leave("x", presence)
+    untold = roster.changes()
+    roster.join("x", presence)
+    roster.again(untold)
+    assert roster.changes().clients == {"x": ClientEntry(1, ["a"], 1)}
+
+
+def test_of_those_who_left_no_more_are_remembered_than_is_bounded() -> None:
+    roster, presence = Roster(), Presence(1, ("a",))
+    for number in range(3):
+        for client in range(MOST_LEFT):
+            roster.join(f"{number}:{client}", presence)
+            roster.leave(f"{number}:{client}", presence)
+        roster.again(roster.changes())
+    left = list(roster.changes().clients)
+    assert (len(left), left[-1]) == (MOST_LEFT, f"2:{MOST_LEFT - 1}")

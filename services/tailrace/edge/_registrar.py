@@ -61,7 +61,6 @@ class Registrar:
                 if not self._away:
                     logger.warning("can't write the registry now: %s", error)
                 self._away = True
-                self._roster.again()
             finally:
                 this.set()
             if self._away:
@@ -70,9 +69,9 @@ class Registrar:
 
     async def tell(self) -> None:
         """Write what changed; all of it where the edge's part is gone. Raises redis.RedisError."""
-        if not await self._write(self._roster.changes()):
-            self._roster.again()
-            await self._write(self._roster.changes())
+        for _ in range(2):
+            if await self._write(self._roster.changes()):
+                return
 
     async def leave(self) -> None:
         """Note the last changes, and take this edge out."""
@@ -82,6 +81,15 @@ class Registrar:
                 await self._registry.leave(self._edge)
 
     async def _write(self, changes: Changes) -> bool:
+        told = False
+        try:
+            told = await self._registered(changes)
+        finally:
+            if not told:
+                self._roster.again(changes)
+        return told
+
+    async def _registered(self, changes: Changes) -> bool:
         whole = changes.whole
         for clients, counts in _parts(changes):
             if not await self._registry.register(self._edge, clients, counts, whole=whole):

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from tailrace.wire import ClientEntry
 
+MOST_LEFT = 10_000
+"""Clients that left while Redis couldn't be told, and that are remembered; more are let go, the first ones first."""
+
 
 class Changes(NamedTuple):
     """What the registry is to be told; a client that is None has left."""
@@ -27,7 +30,7 @@ class Roster:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.clients: dict[str, tuple[Presence, ...]] = {}
-        self._clients: set[str] = set()
+        self._clients: dict[str, None] = {}
         self._counts: set[str] = set()
         self._whole = True
 
@@ -53,23 +56,25 @@ class Roster:
                 self.counts[channel] = count
             else:
                 del self.counts[channel]
-        self._clients.add(client)
+        self._clients[client] = None
         self._counts.update(new)
 
-    def again(self) -> None:
-        """Have everything told anew."""
+    def again(self, untold: Changes) -> None:
+        """Have everything told anew, and of what couldn't be told who has left: nothing else says so of them any more."""
         self._whole = True
+        left = [client for client, entry in untold.clients.items() if not entry][-MOST_LEFT:]
+        self._clients = dict.fromkeys([*left, *self._clients])
 
     def changes(self) -> Changes:
         """Return what was not told yet, and take it as told."""
-        clients = {*self.clients, *self._clients} if self._whole else self._clients
+        clients = dict.fromkeys([*self._clients, *self.clients]) if self._whole else self._clients
         counts = {*self.counts, *self._counts} if self._whole else self._counts
         changes = Changes(
             {client: self._entry(client) for client in clients},
             {channel: self.counts.get(channel, 0) for channel in counts},
             self._whole,
         )
-        self._clients, self._counts, self._whole = set(), set(), False
+        self._clients, self._counts, self._whole = {}, set(), False
         return changes
 
     def _entry(self, client: str) -> ClientEntry | None:
