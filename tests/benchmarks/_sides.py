@@ -18,7 +18,8 @@ from redis.asyncio import Redis
 from tailrace.log import LogWriter, NewEvent, connect
 from tailrace.wire import Keys, encode_json_block
 from tests.benchmarks._process import GENERATOR, SERVER, pin, running, until
-from tests.support.redis import RedisServer, free_port
+from tests.support.ports import free_port
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 
 CHANNEL = "bench"

@@ -9,7 +9,7 @@ from tests.benchmarks._figures import Figures
 from tests.benchmarks._load import Counted, floor, load
 from tests.benchmarks._process import cpu_s, kernel_kb, rss_kb
 from tests.benchmarks._sides import SIDES, Missing, Side
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 
 SINGLE, BURST, LATENCY, IDLE = "single events", "burst", "50 events/s to 1,000 clients", "idle connections"
 ACCEPT, GENERATOR = "accepts", "the load generator's own CPU"

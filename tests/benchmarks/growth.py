@@ -18,7 +18,8 @@ from tests.benchmarks._figures import Figures
 from tests.benchmarks._load import load
 from tests.benchmarks._process import GENERATOR, SERVER, cpu_s, pin
 from tests.benchmarks._sides import frames
-from tests.support.redis import RedisServer, free_port
+from tests.support.ports import free_port
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 
 CHANNELS, PASS, READERS = "channels, each event for one client", "entries that nobody here asks for", "edges that read one log"

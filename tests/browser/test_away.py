@@ -10,8 +10,9 @@ from playwright.sync_api import Browser, Page, Response
 
 from tests.edge.tools import crowd
 from tests.support.dns import NameServer
+from tests.support.ports import free_port
 from tests.support.proxy import Proxy, caddy, loopback, nginx
-from tests.support.redis import RedisServer, free_port
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.wait import wait_until_sync
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.cli import main
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 from tests.support.service import Service
 from tests.support.wait import wait_until_sync
 

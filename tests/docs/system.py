@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.docs.pages import Block
+from tests.support.ports import free_port
 from tests.support.wait import wait_until_sync
 
 _UP_S, _BLOCK_S, _END_S = 60, 30, 15
@@ -29,7 +30,7 @@ class System:
             (folder / file).write_text(code)
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("TAILRACE_")}
         self.environ |= {"XDG_RUNTIME_DIR": str(folder), "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"}
-        self._free = {"8900": _free_port(), "8910": _free_port(), "8003": _free_port()}
+        self._free = {"8900": free_port(), "8910": free_port(), "8003": free_port()}
         ports = [word for flag in _PORTS for word in (flag, "0")]
         ports += [word for port in ("8900", "8910") for word in ("--metrics-port", str(self._free[port]))]
         modules = [word for file in functions for word in ("--functions", file.removesuffix(".py"))]
@@ -110,11 +111,3 @@ class Reader:
             said = shown.read_text()
             assert "Traceback" not in said, said
             assert said.count("event: ") != 1, "the stream began, and nothing came"
-
-
-def _free_port() -> int:
-    from tailrace.cli import bind
-
-    with bind("127.0.0.1", 0) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -13,7 +13,7 @@ from litestar import Litestar, get
 
 from tailrace.cli import announce, read_settings
 from tailrace.edge import EdgeConfig, EdgePlugin
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 from tests.support.service import Service
 from tests.support.wait import wait_until_sync
 

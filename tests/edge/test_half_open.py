@@ -8,8 +8,9 @@ import pytest
 from tailrace.cli import bind
 from tailrace.edge._server import _tuned
 from tests.edge.conftest import StartEdge
-from tests.edge.tools import free_port, metric
+from tests.edge.tools import metric
 from tests.support.network import Elsewhere
+from tests.support.ports import free_port
 from tests.support.service import Service
 from tests.support.wait import wait_until
 

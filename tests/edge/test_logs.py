@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 
 from tailrace.log import HistoryPolicy, LogLimits
 from tests.edge.conftest import Log, StartEdge
-from tests.edge.tools import free_port, metric, numbers, sse
+from tests.edge.tools import metric, numbers, sse
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

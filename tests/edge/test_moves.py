@@ -15,7 +15,8 @@ from tailrace.wire import bucket
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import is_in_state, log_on, numbers, readiness, sse
 from tests.support.cluster import Cluster, ask
-from tests.support.redis import RedisServer, free_port
+from tests.support.ports import free_port
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.wait import wait_until
 

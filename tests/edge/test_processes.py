@@ -13,7 +13,8 @@ import pytest
 from tailrace.log import Registry
 from tailrace.wire import Keys
 from tests.edge.conftest import Log, StartEdge
-from tests.edge.tools import crowd, free_port, gives, metric
+from tests.edge.tools import crowd, gives, metric
+from tests.support.ports import free_ports
 from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.steady import SteadyClient
@@ -34,12 +35,6 @@ def processes(edge: Service) -> list[int]:
 
 def all_gone(pids: list[int]) -> bool:
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)
-
-
-def free_ports(count: int) -> int:
-    """Give the first of some ports in a row that are free, in all likelihood."""
-    port = free_port()
-    return port if port + count < 65_536 else free_ports(count)
 
 
 async def test_one_process_killed_loses_nothing_and_comes_back(start_edge: StartEdge, redis_url: str, log: Log) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tailrace.edge._limits import most_connections
 from tests.edge.conftest import Log, StartEdge
-from tests.edge.tools import free_port
+from tests.support.ports import free_port
 from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.sse import SSEClient

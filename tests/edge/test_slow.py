@@ -7,7 +7,8 @@ import pytest
 from tailrace.log import Registry
 from tailrace.wire import Keys
 from tests.edge.conftest import Log, StartEdge
-from tests.edge.tools import SlowClient, free_port, gives, metric, numbers, sse
+from tests.edge.tools import SlowClient, gives, metric, numbers, sse
+from tests.support.ports import free_port
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio

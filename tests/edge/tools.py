@@ -54,13 +54,6 @@ async def gives(found: Awaitable[object], wanted: object) -> bool:
     return bool(await found == wanted)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class SlowClient:
     """A socket that reads nothing until it is told to."""
 

@@ -15,7 +15,8 @@ import pytest
 import redis
 
 from tailrace.wire import Keys
-from tests.support.redis import RedisServer, free_port
+from tests.support.ports import free_port
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.wait import wait_until, wait_until_sync
 

@@ -7,8 +7,9 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from tests.support.dns import NameServer
+from tests.support.ports import free_port
 from tests.support.proxy import Proxy, caddy, loopback
-from tests.support.redis import RedisServer, free_port
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec")

@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 
 from tailrace.push import Push, Pusher, QueueBrokenError, QueueFullError, RedisAwayError
 from tailrace.wire import JOB_PREFIX, Keys, decode_job, decode_pushes
-from tests.support.redis import RedisServer, free_port
+from tests.support.ports import free_port
+from tests.support.redis import RedisServer
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import redis
 
-from tests.support.redis import Kind, RedisServer, executable, free_port
+from tests.support.ports import free_port
+from tests.support.redis import Kind, RedisServer, executable
 from tests.support.wait import wait_until_sync
 
 SLOTS = 16_384

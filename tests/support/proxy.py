@@ -13,7 +13,7 @@ from typing import Self
 import pytest
 
 from tests.support.folder import temporary_folder
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 from tests.support.wait import wait_until_sync
 
 PROXIES = Path(__file__).parents[2] / "docs" / "proxies"

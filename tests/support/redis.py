@@ -12,16 +12,10 @@ from typing import Literal, Self
 import pytest
 
 from tests.support.folder import temporary_folder
+from tests.support.ports import free_port
 
 Kind = Literal["valkey", "redis"]
 _START_S = 10
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def executable(kind: Kind) -> str | None:

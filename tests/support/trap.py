@@ -11,7 +11,7 @@ import hiredis
 
 from tailrace.log import _scripts as log_scripts
 from tailrace.worker import _scripts as worker_scripts
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 
 _SHA, _KEYS = 1, 3
 

@@ -17,8 +17,9 @@ from typing import Any, Self
 import yaml
 
 from tests.support.dns import NameServer
+from tests.support.ports import free_port
 from tests.support.proxy import Proxy, caddy, loopback, need
-from tests.support.redis import executable, free_port
+from tests.support.redis import executable
 from tests.support.service import Service
 from tests.support.wait import wait_until_sync
 

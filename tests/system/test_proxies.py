@@ -16,8 +16,9 @@ import pytest
 from tailrace.log import LogWriter, NewEvent, connect
 from tailrace.wire import Keys, encode_json_block
 from tests.support.dns import NameServer
+from tests.support.ports import free_port
 from tests.support.proxy import Proxy, caddy, loopback, nginx
-from tests.support.redis import RedisServer, free_port
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.steady import SteadyClient, at
 from tests.support.wait import wait_until

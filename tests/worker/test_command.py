@@ -7,7 +7,8 @@ import time
 import pytest
 import redis
 
-from tests.support.redis import RedisServer, free_port
+from tests.support.ports import free_port
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.wait import wait_until_sync
 from tests.worker.support import payload
