@@ -68,6 +68,19 @@ def test_stock_arq_worker_on_the_queue(redis_url: str, capsys: pytest.CaptureFix
     assert "dead letters: 1" in shown
 
 
+def test_keys_that_another_program_has_overwritten_are_named(any_redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = Keys()
+    with redis.Redis.from_url(any_redis_url) as client:
+        for key in (keys.queue(2), keys.calls(), keys.dead()):
+            client.set(key, "overwritten")
+        client.zadd(keys.queue(), {"job": 0})
+    assert main(["doctor", "--redis", any_redis_url]) == 1
+    shown = capsys.readouterr().out
+    for key in ("tailrace:queue:2", "tailrace:calls", "tailrace:dead"):
+        assert f"another program has overwritten {key}: " in shown
+    assert "no worker runs (1 jobs wait)" in shown
+
+
 def test_every_partition_is_looked_at(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     keys = Keys()
     with redis.Redis.from_url(redis_url) as client:

@@ -66,6 +66,8 @@ def test_queue() -> None:
     found = list(judge_queue(foreign=1, workers=0, waiting=3, unserved=[], dead=2))
     assert [each.verdict for each in found] == ["wrong", "warning", "warning"]
     assert "queue_name" in found[0].cure
+    (wrong, _) = judge_queue(foreign=0, workers=1, waiting=3, unserved=[], dead=0, overwritten=["tailrace:calls"])
+    assert (wrong.verdict, "tailrace:calls" in wrong.what) == ("wrong", True)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from tests.support.service import Service
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +48,14 @@ async def test_cancelled_in_time(client: httpx.AsyncClient) -> None:
     body = (await client.get(url)).json()
     assert set(body) == {"job", "state"}
     assert body["state"] == "cancelled"
+
+
+async def test_a_cancelled_jobs_receipt_is_kept_as_long_as_the_setting_says(system_url: str, redis: Redis) -> None:
+    with Service("ingest", "--redis", system_url, "--receipt-s", "7") as service:
+        async with httpx.AsyncClient(base_url=service.url) as client:
+            url = await _enqueue(client, {"to": "job:3", "data": 1, "delay_s": 60})
+            assert (await client.delete(url)).status_code == 200
+    assert 0 < await redis.ttl(f"tailrace:receipt:{url.rpartition('/')[2]}") <= 7
 
 
 async def test_too_late_to_cancel(client: httpx.AsyncClient, redis: Redis) -> None:

@@ -8,12 +8,13 @@ from typing import cast
 import pytest
 
 from tailrace.wire import Keys
+from tailrace.worker._application import load
 from tailrace.worker._claims import CallQueue, Claimed, Ended
 from tailrace.worker._queue import QueueLimits
 from tests.support.service import Service
 from tests.support.trap import Call, Snare, Trap
 from tests.support.wait import wait_until
-from tests.worker.support import Bench, bench, payload
+from tests.worker.support import Bench, bench, data_of, payload, working
 
 pytestmark = pytest.mark.anyio
 CALLS = "tailrace:calls"
@@ -59,6 +60,30 @@ async def test_a_settlement_that_is_sent_again_does_nothing_more_and_is_answered
         assert len(await seen.dead(1)) == 1
         assert await calls.settle(8, sent) == [False, False]
         assert await seen.queues.zrange(CALLS, 0, -1) == [b"a"]
+
+
+async def test_calls_whose_queue_was_overwritten_run_later_and_hold_up_nothing(
+    any_redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = "tailrace:calls is no sorted set"
+    async with bench(any_redis_url) as seen:
+        await seen.queues.set(CALLS, "overwritten")
+        for job in "ab":
+            await seen.put(job, payload("say", {"sender": "x", "text": job}))
+            await seen.put(f"bad {job}", payload("push"))
+            await seen.push(f"push {job}", "room:1")
+        async with working(any_redis_url, load(["tests.worker.handlers"]).functions):
+            assert await wait_until(lambda: len(set(_messages(caplog, named))) == 2)  # of the line, and of the calls
+            await seen.appended(2)
+            assert sorted([letter.job for letter in await seen.dead(2)]) == ["bad a", "bad b"]
+            await seen.queues.rename(CALLS, "foreign")
+            await seen.appended(4)
+            assert sorted([data_of(entry)["text"] for entry in await seen.log() if entry.channel == "room:x"]) == ["a", "b"]
+            assert len(await seen.dead(2)) == 2
+
+
+def _messages(caplog: pytest.LogCaptureFixture, text: str) -> list[str]:
+    return [record.name for record in caplog.records if text in record.getMessage()]
 
 
 @asynccontextmanager

@@ -65,6 +65,7 @@ def create_app(config: IngestConfig) -> Litestar:
             partitions=config.partitions,
             max_queue=config.max_queue,
             timeout_s=config.enqueue_s,
+            receipt_s=config.receipt_s,
         ) as pusher:
             app.state.engine = Engine(pusher, max_waiting=config.max_waiting, max_bytes=config.max_bytes)
             yield

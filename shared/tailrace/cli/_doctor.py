@@ -102,7 +102,10 @@ async def _queue(redis: Redis, keys: Keys) -> Iterator[Finding]:
     async with redis.pipeline(transaction=False) as pipe:
         for queue in (*queues, keys.calls()):
             pipe.zcard(queue)
-        waiting = await pipe.execute()
+        pipe.xlen(keys.dead())
+        counted = dict(zip((*queues, keys.calls(), keys.dead()), await pipe.execute(raise_on_error=False), strict=True))
+        overwritten = [key for key, count in counted.items() if isinstance(count, ResponseError)]
+        *waiting, dead = [0 if key in overwritten else count for key, count in counted.items()]
         for partition in range(_MOST_PARTITIONS):
             pipe.exists(keys.lease(partition))
         held = await pipe.execute()
@@ -111,7 +114,8 @@ async def _queue(redis: Redis, keys: Keys) -> Iterator[Finding]:
         workers=await redis.zcount(keys.workers(), (await redis.time())[0] - _ALIVE_S, "+inf"),
         waiting=sum(waiting),
         unserved=[queue for queue, jobs, worker in zip(queues, waiting, held, strict=False) if jobs and not worker],
-        dead=await redis.xlen(keys.dead()),
+        dead=dead,
+        overwritten=overwritten,
     )
 
 

@@ -122,8 +122,15 @@ def judge_files(hard: int) -> Finding:
     return Finding(Verdict.OK, f"a process may open {hard if hard >= 0 else 'any number of'} files")
 
 
-def judge_queue(*, foreign: int, workers: int, waiting: int, unserved: Sequence[str], dead: int) -> Iterator[Finding]:
-    """Judge who serves the queues, and what waits in them; `unserved` have jobs, but no worker holds them."""
+def judge_queue(  # noqa: PLR0913 - what is seen of the queues, one name each
+    *, foreign: int, workers: int, waiting: int, unserved: Sequence[str], dead: int, overwritten: Sequence[str] = ()
+) -> Iterator[Finding]:
+    """Judge who serves the queues, and what waits in them.
+
+    `unserved` have jobs, but no worker holds them; `overwritten` are keys of another type than tailrace's.
+    """
+    for key in overwritten:
+        yield Finding(Verdict.WRONG, f"another program has overwritten {key}: what belongs there waits", f"RENAME {key} {key}:foreign")
     if foreign:
         yield Finding(
             Verdict.WRONG,

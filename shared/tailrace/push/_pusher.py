@@ -86,8 +86,19 @@ class Pusher:
     Redis didn't answer within `timeout_s`.
     """
 
-    def __init__(self, url: str, *, prefix: str = "tailrace", partitions: int = 1, max_queue: int = 0, timeout_s: float = 10) -> None:
-        """Connect at the first use. `partitions` is the workers'; `max_queue` bounds the jobs in one queue, 0 is no bound.
+    def __init__(  # noqa: PLR0913 - one name for each setting
+        self,
+        url: str,
+        *,
+        prefix: str = "tailrace",
+        partitions: int = 1,
+        max_queue: int = 0,
+        timeout_s: float = 10,
+        receipt_s: float = 3600,
+    ) -> None:
+        """Connect at the first use. `max_queue` bounds the jobs in one queue, 0 is no bound.
+
+        `partitions` is the workers', and so is `receipt_s`: how long the receipt of a job is kept that is cancelled here.
 
         Raises SetupError: the URL can't be read, or names a Cluster.
         """
@@ -96,7 +107,7 @@ class Pusher:
         self._planner = Planner(partitions, self._listener, self._ids.next)
         self._lane = Lane(self._redis, keys, max_queue=max_queue, timeout_s=timeout_s)
         self._receipts = Receipts(self._redis, self._subscriber, keys, self._listener)
-        self._jobs = Jobs(self._redis, keys, partitions)
+        self._jobs = Jobs(self._redis, keys, partitions, receipt_s)
 
     async def push(  # noqa: PLR0913 - one name for each option of a push
         self,

@@ -16,16 +16,15 @@ from tailrace.wire import (
     encode_receipt,
 )
 
-RECEIPT_S = 3600
-"""How long a cancelled job's receipt is kept."""
 _options = msgspec.json.Decoder(Options)
 
 
 class Jobs:
     """Looks after jobs in all of a system's queues."""
 
-    def __init__(self, redis: Redis, keys: Keys, partitions: int) -> None:
-        self._redis, self._keys, self._partitions = redis, keys, range(partitions)
+    def __init__(self, redis: Redis, keys: Keys, partitions: int, receipt_s: float) -> None:
+        """`receipt_s` is how long a cancelled job's receipt is kept."""
+        self._redis, self._keys, self._partitions, self._receipt_ms = redis, keys, range(partitions), round(receipt_s * 1000)
         self._status, self._cancel = redis.register_script(STATUS), redis.register_script(CANCEL)
 
     async def status(self, job: str) -> JobReceipt | None:
@@ -48,7 +47,7 @@ class Jobs:
         cancelled = JobReceipt(job, JobState.CANCELLED)
         queues = [*map(self._keys.queue, self._partitions), self._keys.calls()]
         names = [self._keys.receipt(job), JOB_PREFIX + job, f"arq:in-progress:{job}", *queues]
-        verdict, *rest = await self._cancel(keys=names, args=[job, encode_receipt(cancelled), RECEIPT_S * 1000])
+        verdict, *rest = await self._cancel(keys=names, args=[job, encode_receipt(cancelled), self._receipt_ms])
         match verdict:
             case b"cancelled":
                 await self._announce(cancelled, rest[0])

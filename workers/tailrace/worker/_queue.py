@@ -1,5 +1,6 @@
 """A queue's scripts: its lease, what it gives out, and how that ends."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from tailrace.worker._scripts import script
 
 NEVER_MS = 10 * 365 * 86_400_000
 """A job that is due later than this from now has a score in another unit than ms."""
+_log = logging.getLogger(__name__)
 _HEAD = 3  # fields of an answer before its batch
 
 
@@ -136,8 +138,11 @@ class Queue:
             args += [field, int(whole), len(endings)]
             for position, receipt, listener, reason, path, moved in endings:
                 args += [position, receipt, listener, printable(reason), printable(path), int(moved)]
-        if not await self._finish(keys=names, args=args):
+        put_off = await self._finish(keys=names, args=args)
+        if put_off < 0:
             raise DeposedError
+        if put_off:
+            _log.error("%d calls wait: %s is no sorted set: rename or delete it", put_off, self._keys.calls())
 
     async def depth(self) -> int:
         """Count the jobs that wait, and the batches in hand. Raises redis.RedisError."""

@@ -10,6 +10,7 @@ _PARTS = {
     "keep": ("payload", "claims"),
     "settle": ("payload", "bell", "claims", "ending"),
     "shelve": ("payload", "bell", "claims"),
+    "tick": ("payload", "claims"),
 }
 _FILES = {file.name.removesuffix(".lua"): file.read_text() for file in files(__package__).joinpath("lua").iterdir()}
 

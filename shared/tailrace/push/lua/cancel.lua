@@ -4,7 +4,7 @@
 -- Returns {"cancelled", payload}, {"late"} (a worker has it), {"receipt", text} (it has ended) or {"unknown"}.
 if redis.call('EXISTS', KEYS[3]) == 1 then return {'late'} end
 for i = 4, #KEYS do
-  if redis.call('ZREM', KEYS[i], ARGV[1]) == 1 then
+  if redis.pcall('ZREM', KEYS[i], ARGV[1]) == 1 then -- it may be of another type
     local payload = redis.pcall('GET', KEYS[2])
     if type(payload) ~= 'string' then payload = '' end -- it is gone, or of another type
     redis.call('DEL', KEYS[2])

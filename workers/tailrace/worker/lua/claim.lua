@@ -5,6 +5,7 @@
 -- Returns {Redis' time in ms, when the next call is due ('' if there is none), then id, due, deaths, tries, "1" if it is to be aborted, payload of each}.
 local calls, memory, bell, token = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 local most, most_bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
+check_calls(calls)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local ends = string.format('%.0f', now + ARGV[4])

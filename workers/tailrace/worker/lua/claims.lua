@@ -5,6 +5,13 @@ local function read_claim(key)
   return token and {token = token, deaths = tonumber(deaths), ends = tonumber(ends), due = due}
 end
 
+-- Refuse a queue of calls that another program has overwritten, before anything is done.
+local function check_calls(key)
+  if type(redis.pcall('ZCARD', key)) == 'table' then
+    error(redis.error_reply('WRONGTYPE ' .. key .. ' is no sorted set: rename or delete it'))
+  end
+end
+
 local function write_claim(key, token, deaths, ends, due, lease_ms)
   local value = token .. ' ' .. string.format('%.0f', deaths) .. ' ' .. ends .. ' ' .. due
   redis.call('SET', key, value, 'PX', string.format('%.0f', lease_ms + 86400000))

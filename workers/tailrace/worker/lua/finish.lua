@@ -3,9 +3,19 @@
 -- receipts are kept, dead letters at most, their bytes at most; then for each batch: field, "1" if all of it ends, how many notes, and for each
 -- note: position, receipt ('' for none), listener (''), reason of a dead letter (''), path, "1" if the job goes to the calls.
 -- Where not all of a batch ends, what ends has a note each. What isn't in hand under its ticket any more has ended before, and is passed over.
--- Returns 1, or 0 if the epoch is another.
-if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
-local payload_prefix = ARGV[2]
+-- Returns how many calls couldn't go to the calls, because another program has overwritten that key; they are put off. -1 if the epoch is another.
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return -1 end
+local payload_prefix, put_off = ARGV[2], 0
+
+local function move(id, score)
+  if type(redis.pcall('ZCARD', KEYS[5])) == 'table' then
+    redis.call('ZADD', KEYS[2], 'NX', string.format('%.0f', redis.call('TIME')[1] * 1000 + 2000), id)
+    put_off = put_off + 1
+  else
+    redis.call('ZADD', KEYS[5], 'NX', score, id)
+    ring(KEYS[6])
+  end
+end
 
 local function end_noted(batch, at)
   local position = tonumber(ARGV[at])
@@ -17,8 +27,7 @@ local function end_noted(batch, at)
     bury(KEYS[4], ARGV[6], tonumber(ARGV[7]), KEYS[2], id, payload, ARGV[at + 3], ARGV[at + 4], '')
   end
   if ARGV[at + 5] == '1' then
-    redis.call('ZADD', KEYS[5], 'NX', batch.scores[position], id)
-    ring(KEYS[6])
+    move(id, batch.scores[position])
     batch.ids[position] = false -- its payload stays
     return
   end
@@ -60,4 +69,4 @@ while at <= #ARGV do
   end
   at = at + 3 + notes * 6
 end
-return 1
+return put_off

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Keep claims, also those that ran out and that nobody took. KEYS: calls. ARGV: lease_ms, start of a claim's key, then id and token of each.
 -- Returns the places, from 1, of those whose claim is lost.
+check_calls(KEYS[1])
 local time, lost = redis.call('TIME'), {}
 local ends = string.format('%.0f', time[1] * 1000 + time[2] / 1000 + ARGV[1])
 for i = 3, #ARGV, 2 do

@@ -8,6 +8,7 @@
 local number, calls, bell = tonumber(ARGV[10]), KEYS[1], KEYS[3]
 local before, answer = (redis.call('GET', KEYS[5]) or '0 '):match('^(%d+) (.*)$')
 if number <= tonumber(before) then return answer end -- it was lost
+check_calls(calls)
 local time, lost = redis.call('TIME'), {}
 local now = time[1] * 1000 + time[2] / 1000
 

@@ -3,6 +3,7 @@
 -- bell. ARGV: id, token, function, start of a claim's key, ms that an announcement holds, ms that a call waits for a worker with its function, ms
 -- until the call comes up again whatever becomes of the shelf.
 -- Returns 1, or 0 if no worker has had the function for too long.
+check_calls(KEYS[1])
 local claim = ARGV[4] .. ARGV[1]
 local held = read_claim(claim)
 if not held or held.token ~= ARGV[2] then return 1 end

@@ -1,0 +1,29 @@
+"""Where jobs are, and taking them back, where something is unusual."""
+
+import pytest
+from redis.asyncio import Redis
+
+from tailrace.push import Pusher
+from tailrace.wire import JobState, Keys
+
+KEYS = Keys()
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_cancelled_jobs_receipt_is_kept_as_long_as_was_said(redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis, Pusher(redis_url, receipt_s=7) as pusher:
+        job = await pusher.push("room:1", 1, delay_s=30)
+        assert await job.cancel() == JobState.CANCELLED
+        assert 6000 < await redis.pttl(KEYS.receipt(job.id)) <= 7000
+
+
+async def test_a_queue_that_was_overwritten_hides_no_other_jobs(any_redis_url: str) -> None:
+    async with Redis.from_url(any_redis_url) as redis, Pusher(any_redis_url) as pusher:
+        await redis.set(KEYS.calls(), "overwritten")
+        job = await pusher.push("room:1", 1, delay_s=30)
+        status = await job.status()
+        assert status is not None
+        assert status.state == JobState.SCHEDULED
+        assert await pusher.status("nobody-knows") is None
+        assert await pusher.cancel("nobody-knows") is None
+        assert await job.cancel() == JobState.CANCELLED
