@@ -12,7 +12,10 @@ from tailrace.edge._frames import LAST_CHUNK, PIECE_BYTES
 from tailrace.edge._subscriber import Subscriber
 
 EXTENSION = "tailrace.handover"
-"""The ASGI extension by which a server offers the socket of a response: `{"take": take(protocol) -> (transport, framed)}`."""
+"""The ASGI extension by which a server offers the socket of a response: `{"take": take(protocol) -> (transport, framed, head)}`.
+
+The head has to be sent before all else.
+"""
 
 
 class SocketConnection(asyncio.Protocol):
@@ -28,9 +31,10 @@ class SocketConnection(asyncio.Protocol):
         self.framed = self.paused = False
         self.write: Callable[[bytes | memoryview], None] = _discard
 
-    def begin(self, transport: asyncio.Transport, *, framed: bool) -> None:
-        """Take a socket over; what is written in this turn of the loop goes out at its end, so that a stream begins with one packet."""
+    def begin(self, transport: asyncio.Transport, head: bytes, *, framed: bool) -> None:
+        """Take a socket over; the head and what is written in this turn of the loop go out at its end, in one packet."""
         self._transport, self.framed, self.write = transport, framed, self._gather
+        self._gathered = head
         asyncio.get_running_loop().call_soon(self._go_direct)
 
     def _gather(self, data: bytes | memoryview) -> None:
@@ -94,8 +98,8 @@ def hand_over(scope: Scope, engine: Engine, subscriber: Subscriber) -> SocketCon
     taken = offer["take"](connection) if offer else None
     if taken is None:
         return None
-    transport, framed = taken
-    connection.begin(transport, framed=framed)
+    transport, framed, head = taken
+    connection.begin(transport, head, framed=framed)
     return connection
 
 
