@@ -70,6 +70,11 @@ async def test_who_is_put_off_over_http_1_0_gets_no_chunks_either(start_edge: St
         assert b"\r\n\r\n:busy\n\nretry: " in answer(edge, b"GET /sse HTTP/1.0\r\n\r\n")
 
 
+async def test_a_stream_begins_with_one_write(edge: Service) -> None:
+    with connection(edge, REQUEST) as stream:
+        assert b"heartbeat_s" in stream.recv(1 << 16)
+
+
 async def test_what_a_client_sends_after_its_request_is_not_minded(edge: Service, log: Log) -> None:
     with connection(edge, REQUEST) as stream:
         read_until(stream, b"heartbeat_s")

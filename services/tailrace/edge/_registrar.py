@@ -17,6 +17,8 @@ PATIENCE_S = 0.25
 """How long a client waits for its registration before its stream begins all the same."""
 _AT_ONCE = 500
 _PAUSE_S = 0.5
+_GATHER_S = 0.005
+"""The least time from one round to the next: where many come, more of them share a command; one that comes alone never waits."""
 _LEAVE_S = 2
 """How long an edge that ends tries; its lease ends all the same."""
 
@@ -63,8 +65,8 @@ class Registrar:
                 self._away = True
             finally:
                 this.set()
+            await asyncio.sleep(_PAUSE_S if self._away else _GATHER_S)
             if self._away:
-                await asyncio.sleep(_PAUSE_S)
                 self._wake.set()
 
     async def tell(self) -> None:
