@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +14,7 @@ from tailrace.log import Registry
 from tailrace.wire import ALL, Keys
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import gives
-from tests.support.service import Service
+from tests.support.service import Service, hurried
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -139,6 +139,7 @@ async def test_a_head_of_64_kib_is_fine(edge: Service) -> None:
     ("request_", "status"),
     [
         (b"BREW /sse HTTP/1.1\r\nHost: edge\r\n\r\n", b"501"),
+        (b"BREW /sse HTTP/1.1\r\nHost: edge\r\nx: %s\r\n\r\n" % (b"y" * 100_000), b"501"),
         (b"PURGE /sse HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n", b"405"),
         (b"PURGE / HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n", b"405"),
         (b"GET /sse HTTP/1.1\r\nno colon\r\n\r\n", b"400"),
@@ -151,13 +152,19 @@ async def test_odd_requests_get_an_answer(edge: Service, request_: bytes, status
 
 
 async def test_connections_that_say_nothing_whole_are_ended(redis_url: str) -> None:
-    program = "import tailrace.edge._server as s\ns._HEAD_S = 0.5\nfrom tailrace.cli import main\nraise SystemExit(main())"
-    edge = Service("edge", "--redis", redis_url)
-    edge._command = (sys.executable, "-c", program, *edge._command[3:])
-    with edge, connection(edge, REQUEST) as stream, connection(edge, b"") as silent, connection(edge, REQUEST[:-2]) as slow:
-        for ended in (silent, slow):
+    health = b"GET /healthz HTTP/1.1\r\nHost: edge\r\n"
+    with hurried("edge", "--redis", redis_url) as edge, ExitStack() as stack:
+        stream, silent, slow, after, body = [
+            stack.enter_context(connection(edge, request))
+            for request in (REQUEST, b"", REQUEST[:-2], health + b"\r\n", health + b"Content-Length: 10\r\n\r\n")
+        ]
+        for answered in (after, body):
+            assert read_until(answered, b"alive")
+            answered.sendall(b"\r\n")  # a line before a request is passed over (RFC 9112, 2.2)
+        for ended in (silent, after, body):
             with suppress(ConnectionResetError):
                 assert ended.recv(1) == b""
+        assert read_until(slow, b"not there").startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         assert read_until(stream, b"heartbeat_s")
         stream.settimeout(1)
         with pytest.raises(TimeoutError):

@@ -14,7 +14,7 @@ PACKAGES = sorted(
 )
 API = {
     "tailrace.cli": """
-        Command SettingsError add_settings announce bind configure_logging main read_settings
+        BoundedRequests Command SettingsError add_settings announce bind configure_logging end_slow main read_settings
     """,
     "tailrace.console": """
         ConsoleConfig create_app

@@ -107,7 +107,8 @@ def test_command_explains_itself_or_names_its_extra(environment: Environment, co
 
 
 def test_up_without_the_embedded_server_names_its_extra(environments: Mapping[str, Environment]) -> None:
-    done = environments["edge"].tailrace("up")
+    ports = [word for flag in ("edge", "metrics", "ingest", "console") for word in (f"--{flag}-port", "0")]
+    done = environments["edge"].tailrace("up", *ports)
     assert done.returncode == 2
     assert "pip install 'tailrace[all]'" in done.stderr
 

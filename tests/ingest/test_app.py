@@ -50,7 +50,7 @@ def test_openapi_describes_what_is_used(ingest: Service) -> None:
     document = httpx.get(f"{ingest.url}/schema/openapi.json").json()
     assert set(document["paths"]) == {"/push", "/jobs/{job}"}
     push = document["paths"]["/push"]["post"]
-    assert set(push["responses"]) == {"200", "202", "400", "401", "404", "409", "410", "413", "422", "429", "503"}
+    assert set(push["responses"]) == {"200", "202", "400", "401", "404", "408", "409", "410", "413", "422", "429", "503"}
     array, one = push["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
     assert array["items"] == one
     assert set(one["properties"]) >= {"to", "event", "data", "text", "key", "delay_s", "at", "expires_s", "stamp"}

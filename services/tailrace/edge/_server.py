@@ -10,9 +10,8 @@ from contextlib import contextmanager, suppress
 import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp, Receive, Scope, Send
-from uvicorn.server import ServerState
 
-from tailrace.cli import announce, bind
+from tailrace.cli import announce, bind, end_slow
 from tailrace.edge._app import make_app, make_metrics_app
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._engine import Engine
@@ -24,8 +23,6 @@ from tailrace.edge._stream import StreamHandler
 _BACKLOG = 4096
 _GC = 10_000, 20, 20
 """What a client brings stays as long as it does, and no cycle of ours is left by who goes: looking for garbage often finds none."""
-_HEAD_S = 10
-"""Seconds that a client may take to send the head of a request."""
 _TICKS_PER_S = 10
 _SEND_BUFFER = 32 << 10
 """The kernel doubles it; with its own choice it takes megabytes for a stalled client."""
@@ -64,15 +61,15 @@ class EdgeServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_PER_S == 0:
-            self._end_idle()
+            end_slow(self.server_state.connections)
         return await super().on_tick(counter)
 
-    def _end_idle(self) -> None:
-        """End connections that don't say what they want."""
-        began = asyncio.get_running_loop().time() - _HEAD_S
-        for connection in list(self.server_state.connections):
-            if isinstance(connection, HandoverProtocol) and connection.waits_since < began:
-                connection.transport.abort()
+    async def serve_metrics(self, listener: socket.socket) -> None:
+        """Answer for health and figures on another port, too, as long as the loop runs."""
+        settings = _settings(make_metrics_app(self._engine))
+        settings.load()
+        loop, state = asyncio.get_running_loop(), self.server_state
+        await loop.create_server(lambda: HandoverProtocol(settings, state, {}, _loop=loop), sock=listener, backlog=settings.backlog)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         drain, hurry = asyncio.create_task(self._engine.drain()), asyncio.create_task(self._hurry.wait())
@@ -109,7 +106,7 @@ async def serve(config: EdgeConfig, host: str, port: int, member: Member | None 
             servers.append(EdgeServer(engine, member.ready if member else None))
             engine.on_failure = servers[0].stop
             if config.metrics_port:
-                await _serve_metrics(engine, bind(host, config.metrics_port, "--metrics-port", "0 is none"))
+                await servers[0].serve_metrics(bind(host, config.metrics_port, "--metrics-port", "0 is none"))
             await servers[0].serve([listener])
     return int(engine.failed)
 
@@ -150,11 +147,3 @@ def _tuned(listener: socket.socket, stall_s: float) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(stall_s * 1000))
     return listener
-
-
-async def _serve_metrics(engine: Engine, listener: socket.socket) -> None:
-    settings = _settings(make_metrics_app(engine))
-    settings.load()
-    state = ServerState()
-    loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: HandoverProtocol(settings, state, {}, _loop=loop), sock=listener, backlog=settings.backlog)

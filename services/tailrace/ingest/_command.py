@@ -31,7 +31,7 @@ def _run(namespace: argparse.Namespace) -> int:
     configure_logging(config.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_check(config))
-        runner.run(Server(create_app(config)).run_until_told(bind(config.host, config.port)))
+        runner.run(Server(create_app(config), config.body_s).run_until_told(bind(config.host, config.port)))
     return 0
 
 

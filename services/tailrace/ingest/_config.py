@@ -23,6 +23,7 @@ class IngestConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: Annotated[int, Meta(ge=1 << 24, description="Bytes of request bodies held at once; more is answered 429.")] = 256 << 20
     max_queue: Annotated[int, Meta(ge=0, description="Jobs that may stand in one queue; more are answered 503; 0 is no limit.")] = 1_000_000
     receipt_s: Annotated[float, Meta(ge=1, description="Seconds that a cancelled job's receipt is kept; the same as the workers'.")] = 3600
+    body_s: Annotated[float, Meta(gt=0, le=3600, description="Seconds that a request's body may take to come, before 408.")] = 60
     enqueue_s: Annotated[float, Meta(gt=0, le=60, description="Seconds to try while Redis is away, before 503.")] = 5
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged: this level and above.")] = "info"
 

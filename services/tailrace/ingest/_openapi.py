@@ -95,6 +95,7 @@ class PushOperation(Operation):
             {
                 "400": "The body isn't JSON.",
                 "404": "The client is neither connected nor away; nothing was appended.",
+                "408": "The body didn't come in time.",
                 "409": "The job was cancelled while this waited.",
                 "410": "It expired before it could be appended.",
                 "413": "`data` or `text` has more than 1 MiB, the body more than 16 MiB, or an array more than 10,000 pushes.",

@@ -5,35 +5,47 @@ import socket
 
 import uvicorn
 from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tailrace.cli import announce
-from tailrace.ingest._protocol import BoundedProtocol
+from tailrace.cli import BoundedRequests, announce, end_slow
 
 _GRACE_S = 10
+_TICKS_PER_S = 10
+
+
+class Protocol(BoundedRequests, HttpToolsProtocol):
+    """uvicorn's protocol, with bounds for what a client may send."""
 
 
 class Server(uvicorn.Server):
     """uvicorn with our first line and our last."""
 
-    def __init__(self, app: Litestar) -> None:
+    def __init__(self, app: Litestar, body_s: float) -> None:
         """Log through the process's own logging; one access line a request would drown it."""
         super().__init__(
             uvicorn.Config(
                 app,
-                http=BoundedProtocol,
+                http=Protocol,
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_S,
             )
         )
-        self._app = app
+        self._app, self._body_s = app, body_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Say that it is ready, once it is."""
         await super().startup(sockets)
         for listener in sockets or ():
             announce("ingest", *listener.getsockname()[:2])
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look once a second for requests that don't come."""
+        if counter % _TICKS_PER_S == 0:
+            end_slow(self.server_state.connections, self._body_s)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer those who wait for receipts with 202, and finish the rest."""

@@ -1,18 +1,21 @@
 """The `tailrace` command: a frame that commands join by entry point, and the commands that need no service."""
 
 from tailrace.cli._bind import bind
+from tailrace.cli._bounds import BoundedRequests, end_slow
 from tailrace.cli._command import Command
 from tailrace.cli._logging import announce, configure_logging
 from tailrace.cli._main import main
 from tailrace.cli._settings import SettingsError, add_settings, read_settings
 
 __all__ = [
+    "BoundedRequests",
     "Command",
     "SettingsError",
     "add_settings",
     "announce",
     "bind",
     "configure_logging",
+    "end_slow",
     "main",
     "read_settings",
 ]
