@@ -47,6 +47,15 @@ async def murderous(ctx: Ctx) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+async def beside(ctx: Ctx, seconds: float, fatal: bool = False) -> None:
+    """Note how many of these run now, this one included."""
+    await ctx["redis"].rpush(f"beside:{ctx['job_id']}", await ctx["redis"].incr("running"))
+    await asyncio.sleep(seconds)
+    if fatal:
+        os.kill(os.getpid(), signal.SIGKILL)
+    await ctx["redis"].decr("running")
+
+
 async def beat(ctx: Ctx) -> None:
     seconds, micros = await ctx["redis"].time()
     await ctx["redis"].rpush("beats", seconds * 1000 + micros // 1000)
@@ -77,7 +86,7 @@ async def after_job_end(ctx: Ctx) -> None:
 
 class WorkerSettings:
     functions: ClassVar[list[Any]] = [
-        *(add, context, stubborn, sleepy, parent, raises, murderous),
+        *(add, context, stubborn, sleepy, parent, raises, murderous, beside),
         func(add, name="forgetful", keep_result=0),
         func(sleepy, name="hasty", timeout=0.2),
         func(stubborn, name="once", max_tries=1),

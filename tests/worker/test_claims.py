@@ -9,7 +9,7 @@ import pytest
 
 from tailrace.wire import Keys
 from tailrace.worker._application import load
-from tailrace.worker._claims import CallQueue, Claimed, Ended
+from tailrace.worker._claims import CallQueue, Claimed, Ended, Room
 from tailrace.worker._queue import QueueLimits
 from tests.support.service import Service
 from tests.support.trap import Call, Snare, Trap
@@ -27,8 +27,7 @@ def queue(seen: Bench, worker: str = "w", lease_ms: int = 10_000) -> CallQueue:
 
 async def claimed(calls: CallQueue, number: int) -> Claimed:
     async def one() -> list[Claimed]:
-        claims, _ = await calls.claim(number, 10, ["add"], abortable=False)
-        return claims
+        return (await calls.claim(number, Room(10), ["add"])).claims
 
     (claim,) = await wait_until(one)
     return claim

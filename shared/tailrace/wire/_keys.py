@@ -87,6 +87,14 @@ class Keys(msgspec.Struct, frozen=True):
         """Sorted set: calls that workers without their function left to others."""
         return f"{self.prefix}:shelf:{function}"
 
+    def alone(self, function: str) -> str:
+        """Sorted set: calls that may kill their worker, and so run with no other beside them."""
+        return f"{self.prefix}:alone:{function}"
+
+    def room(self) -> str:
+        """String: the worker that takes no more calls until it can run one alone."""
+        return f"{self.prefix}:room"
+
     def tick(self, job: str) -> str:
         """String: a function that runs by itself was enqueued for this time."""
         return f"{self.prefix}:tick:{job}"

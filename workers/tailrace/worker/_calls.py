@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tailrace.worker._application import Application, Hooks
 from tailrace.worker._bell import Bell
-from tailrace.worker._claims import Back, CallQueue, Claimed
+from tailrace.worker._claims import Back, CallQueue, Claimed, Found, Room
 from tailrace.worker._every import Clock
 from tailrace.worker._outcomes import Call, Unfit, Unknown, bury, missing, read_call
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
@@ -19,7 +19,7 @@ from tailrace.worker._settling import Settler
 _ABORTS_EVERY_S, _ANNOUNCE_EVERY_S = 0.3, 5.0
 _SHORTEST_S = 0.001  # BLPOP waits for ever at 0
 _CLAIM_S, _CANCEL_S = 1.0, 2.0
-_IDLE_S = 1.0
+_IDLE_S, _ROOM_S = 1.0, 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +46,7 @@ class Calls:
         self._settler = Settler(queue, terms.patience)
         self._freed = asyncio.Event()
         self._number = 0
+        self._alone_first = True
 
     @property
     def queue_key(self) -> str:
@@ -77,25 +78,39 @@ class Calls:
 
     async def _feed(self, stopping: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
         while not stopping.is_set():
-            room = self._terms.at_once - len(self._running)
-            if room <= 0:
+            room = self._room()
+            if room.calls <= 0:
                 self._freed.clear()
                 await self._freed.wait()
                 continue
-            claims, idle_s = await self._claim(room)
-            for each in claims:
+            found = await self._claim(room)
+            for each in found.claims:
                 self._running.add(running := Running(each, self._sure_until()))
                 tasks.create_task(self._handle(running))
-            if not claims:
-                await self._listen(idle_s)
+                self._alone_first = not each.alone  # by turns
+            if found.make_room:
+                await self._make_room()
+            elif not found.claims:
+                await self._listen(found.idle_s)
+
+    def _room(self) -> Room:
+        alone = any(each.claimed.alone for each in self._running)
+        calls = 0 if alone else self._terms.at_once - len(self._running)
+        return Room(calls, not self._running, self._alone_first, self._application.terms.allow_abort_jobs)
+
+    async def _make_room(self) -> None:
+        """Wait until one call less runs here; another worker may have taken meanwhile what has to run alone."""
+        self._freed.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._freed.wait(), _ROOM_S)
 
     def _sure_until(self) -> float:
         """Say until when what is claimed or renewed now surely is ours; the answer may be on its way for a while."""
         return asyncio.get_running_loop().time() + self._terms.lease_s / 2
 
-    async def _claim(self, room: int) -> tuple[list[Claimed], float | None]:
+    async def _claim(self, room: Room) -> Found:
         self._number += 1
-        ask = partial(self._queue.claim, self._number, room, self._functions, abortable=self._application.terms.allow_abort_jobs)
+        ask = partial(self._queue.claim, self._number, room, self._functions)
         try:
             return await ask()
         except TROUBLES:

@@ -7,6 +7,7 @@ from arq.constants import abort_jobs_ss, in_progress_key_prefix, result_key_pref
 from redis.asyncio import Redis
 
 from tailrace.wire import JOB_PREFIX, Keys
+from tailrace.worker._judge import MAX_DEATHS
 from tailrace.worker._queue import QueueLimits, common, printable
 from tailrace.worker._scripts import script
 
@@ -14,7 +15,9 @@ ALIVE_MS = 15_000
 """How long an announcement of a function holds."""
 _AGAIN_MS = 1000, 15_000  # when a call on a shelf comes up again, should nobody serve it
 _MARK_MS = 600_000
-_FIELDS = 6
+_HEAD, _FIELDS = 3, 6
+LONE_DEATHS = MAX_DEATHS - 1
+"""After so many deaths a call runs alone, so that one more is surely its own."""
 
 
 class Claimed(NamedTuple):
@@ -31,6 +34,32 @@ class Claimed(NamedTuple):
     aborted: bool
     payload: bytes | None
     """None where it is gone, or of another type."""
+
+    @property
+    def alone(self) -> bool:
+        """Say whether no other call may run beside it in its worker."""
+        return self.deaths == LONE_DEATHS
+
+
+class Room(NamedTuple):
+    """What a worker can take."""
+
+    calls: int
+    idle: bool = True
+    """No calls run here."""
+    alone_first: bool = True
+    """One that runs alone comes before others."""
+    abortable: bool = False
+
+
+class Found(NamedTuple):
+    """What came of a claim."""
+
+    claims: list[Claimed]
+    idle_s: float | None
+    """Seconds until the next call is due, if there is one."""
+    make_room: bool
+    """One has to run alone, and waits until nothing runs here."""
 
 
 class Ended(NamedTuple):
@@ -72,18 +101,22 @@ class CallQueue:
             redis.register_script(script(name)) for name in ("claim", "keep", "settle", "shelve", "announce", "tick")
         )
 
-    async def claim(self, number: int, most: int, functions: Iterable[str], *, abortable: bool) -> tuple[list[Claimed], float | None]:
-        """Claim calls that are due; also return in how many seconds the next one is. Raises redis.RedisError.
+    async def claim(self, number: int, room: Room, functions: Iterable[str]) -> Found:
+        """Claim calls that are due. Raises redis.RedisError.
 
         `number` names the claim among this worker's: sent again, it gives the same calls.
         """
         token = f"{self._worker}.{number}"
-        keys = [self.key, self._keys.claimed(self._worker), self._bell, *map(self._keys.shelf, functions)]
-        prefixes = (JOB_PREFIX, in_progress_key_prefix, retry_key_prefix)
-        args: list[str | int] = [token, most, self._limits.bytes, self._limits.lease_ms, *prefixes, abort_jobs_ss if abortable else ""]
-        now, due, *rest = await self._claim(keys=keys, args=args)
-        found = [_claimed(token, rest[start : start + _FIELDS]) for start in range(0, len(rest), _FIELDS)]
-        return found, max(0.0, (float(due) - float(now)) / 1000) if due else None
+        keys = [self.key, self._keys.claimed(self._worker), self._bell, self._functions, self._keys.room()]
+        for each in functions:
+            keys += (self._keys.shelf(each), self._keys.alone(each))
+        prefixes = (JOB_PREFIX, in_progress_key_prefix, retry_key_prefix, self._keys.alone(""))
+        args: list[str | int] = [token, room.calls, self._limits.bytes, self._limits.lease_ms, *prefixes]
+        args += (abort_jobs_ss if room.abortable else "", LONE_DEATHS, ALIVE_MS, int(not room.idle), int(room.alone_first))
+        reply = await self._claim(keys=keys, args=args)
+        now, due, make_room = reply[:_HEAD]
+        claims = [_claimed(token, reply[start : start + _FIELDS]) for start in range(_HEAD, len(reply), _FIELDS)]
+        return Found(claims, max(0.0, (float(due) - float(now)) / 1000) if due else None, make_room == b"1")
 
     async def keep(self, claims: Sequence[Claimed]) -> list[bool]:
         """Renew claims, and say of each whether it still holds. Raises redis.RedisError."""

@@ -12,8 +12,8 @@ check_calls(calls)
 local time, lost = redis.call('TIME'), {}
 local now = time[1] * 1000 + time[2] / 1000
 
-local function give_back(id, score, claim)
-  redis.call('DEL', claim)
+local function give_back(id, score, claim, held)
+  unclaim(claim, held, score)
   redis.call('ZADD', calls, 'XX', score, id)
   if tonumber(score) <= now then ring(bell) end
 end
@@ -41,10 +41,10 @@ for at = 11, #ARGV, 12 do
   elseif verb == 'end' then
     finish(id, at)
   elseif verb == 'back' then
-    give_back(id, held.due, claim)
+    give_back(id, held.due, claim, held)
   else
     redis.call('SET', ARGV[8] .. id, ARGV[at + 4], 'PX', 88400000)
-    give_back(id, string.format('%.0f', now + ARGV[at + 3]), claim)
+    give_back(id, string.format('%.0f', now + ARGV[at + 3]), claim, held)
   end
 end
 answer = table.concat(lost, ' ')

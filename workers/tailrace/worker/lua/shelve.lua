@@ -17,7 +17,7 @@ if now - last > tonumber(ARGV[5]) then
   redis.call('PEXPIRE', KEYS[3], 86400000)
   if now - missed >= tonumber(ARGV[6]) then return 0 end
 end
-redis.call('DEL', claim)
+unclaim(claim, held, held.due)
 redis.call('ZADD', KEYS[1], 'XX', now + ARGV[7], ARGV[1])
 redis.call('ZADD', KEYS[4], held.due, ARGV[1])
 redis.call('PEXPIRE', KEYS[4], 60000)
