@@ -117,6 +117,13 @@ async def grows_less(ctx: dict[str, Any], message: Message) -> list[Event]:
 
 
 @function
+async def blocks(ctx: dict[str, Any], message: Message) -> Event:
+    await ctx["redis"].incr("blocked")
+    time.sleep(message.at / 1000)  # noqa: ASYNC251 - as an application's mistake
+    return Event("room:blocks", {"job": message.text})
+
+
+@function
 async def flaky(ctx: dict[str, Any], message: Message) -> Event:
     if ctx["job_try"] <= message.at:
         raise ConnectionResetError(message.text)

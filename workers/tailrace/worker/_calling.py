@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ from tailrace.wire import Keys
 from tailrace.worker._application import Application
 from tailrace.worker._bell import LONGEST_S, Bell
 from tailrace.worker._calls import Calls, CallTerms
-from tailrace.worker._claims import CallQueue
+from tailrace.worker._claims import CallQueue, Claimed
 from tailrace.worker._config import WorkerConfig
 from tailrace.worker._emitter import Emitter
 from tailrace.worker._every import Clock, cron_jobs
@@ -26,6 +27,7 @@ from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
 from tailrace.worker._queue import QueueLimits
 from tailrace.worker._runner import Limits, Runner
 from tailrace.worker._stopping import before
+from tailrace.worker._watch import Keep
 
 _PAUSE_S = 1.0
 _CONNECTIONS = 1000  # a function may ask for as many as it likes
@@ -49,7 +51,8 @@ async def serve_calls(config: WorkerConfig, application: Application, means: Mea
         runner = Runner(application, means.emitter, how, queue.key)
         runner.ctx["redis"] = redis
         clock = Clock([*cron_jobs(application.functions), *application.cron_jobs], queue, terms.timezone)
-        calls = Calls(application, queue, runner, clock, _terms(config, application, means.patience, bell))
+        how_taken = _terms(config, application, means.patience, bell, partial(_keep, config, limits))
+        calls = Calls(application, queue, runner, clock, how_taken)
         if not await before(stopping, _started(application, runner.ctx)):
             return
         health = asyncio.create_task(_tell(redis, calls, application))
@@ -76,11 +79,20 @@ async def _connected(config: WorkerConfig) -> AsyncIterator[tuple[ArqRedis, Bell
         await redis.aclose(close_connection_pool=True)
 
 
-def _terms(config: WorkerConfig, application: Application, patience: Patience, bell: Bell) -> CallTerms:
+async def _keep(config: WorkerConfig, limits: QueueLimits, claims: Sequence[Claimed]) -> None:
+    """Renew claims from another loop, which needs a connection of its own."""
+    redis = connect_queue(config.queue_redis or config.redis, connections=1)
+    try:
+        await CallQueue(redis, Keys(config.prefix), limits, "").keep(claims)
+    finally:
+        await redis.aclose()
+
+
+def _terms(config: WorkerConfig, application: Application, patience: Patience, bell: Bell, keep: Keep) -> CallTerms:
     terms = application.terms
     drain_s = config.drain_s if terms.job_completion_wait is None else terms.job_completion_wait
     at_once = terms.max_jobs or config.max_calls
-    return CallTerms(patience, bell, at_once, config.calls_poll_s, config.call_lease_s, drain_s, config.function_wait_s)
+    return CallTerms(patience, bell, keep, at_once, config.calls_poll_s, config.call_lease_s, drain_s, config.function_wait_s)
 
 
 async def _started(application: Application, ctx: dict[Any, Any]) -> bool:

@@ -15,6 +15,7 @@ from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
 from tailrace.worker._runner import Runner, Why
 from tailrace.worker._running import Running
 from tailrace.worker._settling import Settler
+from tailrace.worker._watch import Keep, Watch
 
 _ABORTS_EVERY_S, _ANNOUNCE_EVERY_S = 0.3, 5.0
 _SHORTEST_S = 0.001  # BLPOP waits for ever at 0
@@ -28,6 +29,7 @@ class CallTerms(NamedTuple):
 
     patience: Patience
     bell: Bell
+    keep: Keep
     at_once: int = 10
     poll_s: float = 0.02
     lease_s: float = 10.0
@@ -44,6 +46,7 @@ class Calls:
         self._queue, self._runner, self._clock, self._terms, self._patience = queue, runner, clock, terms, terms.patience
         self._running: set[Running] = set()
         self._settler = Settler(queue, terms.patience)
+        self._watch = Watch(self._running, terms.keep, terms.lease_s / 4)
         self._freed = asyncio.Event()
         self._number = 0
         self._alone_first = True
@@ -60,6 +63,10 @@ class Calls:
 
     async def serve(self, stopping: asyncio.Event) -> None:
         """Run calls until it is time to stop; those that run then get a while to end, or run again elsewhere."""
+        with self._watch.on():
+            await self._serve(stopping)
+
+    async def _serve(self, stopping: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             helpers = [
                 tasks.create_task(each) for each in (self._keep(), self._settler.run(), self._announce(), self._clock.run(), self._abort())

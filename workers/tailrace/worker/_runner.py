@@ -41,10 +41,16 @@ class LostError(TailraceError):
 class Work:
     """A call that runs."""
 
-    def __init__(self, call: Call, claimed: Claimed, ctx: dict[Any, Any], task: "asyncio.Task[tuple[Any, bytes]]") -> None:
-        self.call, self.claimed, self.ctx, self.task = call, claimed, ctx, task
+    def __init__(self, call: Call, claimed: Claimed, ctx: dict[Any, Any], task: "asyncio.Task[tuple[Any, bytes]]", limit_s: float) -> None:
+        """`limit_s` is how long the call may take."""
+        self.call, self.claimed, self.ctx, self.task, self._limit_s = call, claimed, ctx, task, limit_s
         self.why = Why.NOT
         self.started_ms = round(time.time() * 1000)
+
+    @property
+    def overdue(self) -> bool:
+        """Say whether it has taken longer than it may."""
+        return time.time() * 1000 > self.started_ms + self._limit_s * 1000
 
     def cancel(self, why: Why) -> None:
         if not self.task.done():
@@ -71,7 +77,7 @@ class Runner:
         """Start a call; `holds` says whether this worker still has it."""
         own = {"job_id": call.id, "job_try": call.attempt, "enqueue_time": ms_to_datetime(call.enqueued_ms), "score": int(claimed.due_ms)}
         ctx = {**self.ctx, **own}
-        return Work(call, claimed, ctx, asyncio.create_task(self._run(call, ctx, holds)))
+        return Work(call, claimed, ctx, asyncio.create_task(self._run(call, ctx, holds)), self._limit_s(call.function))
 
     async def _run(self, call: Call, ctx: dict[Any, Any], holds: Holds) -> tuple[Any, bytes]:
         """Return arq's result and, if somebody asked for one, the receipt."""
@@ -94,14 +100,17 @@ class Runner:
         return None, await self._timed(function, call_function(function, ctx, argument))
 
     async def _timed(self, function: Function, running: Awaitable[Any]) -> Any:
-        limit = asyncio.timeout(function.timeout_s or self._limits.timeout_s)
+        limit = asyncio.timeout(self._limit_s(function))
         try:
             async with limit:
                 return await running
         except TimeoutError:
             if limit.expired():
-                raise TooLongError(f"it took longer than {function.timeout_s or self._limits.timeout_s:g} s") from None
+                raise TooLongError(f"it took longer than {self._limit_s(function):g} s") from None
             raise
+
+    def _limit_s(self, function: Function) -> float:
+        return function.timeout_s or self._limits.timeout_s
 
     def settlement(self, work: Work) -> Settlement | None:
         """Say what becomes of a call that ran; None if it is another worker's."""

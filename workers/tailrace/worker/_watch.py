@@ -1,0 +1,102 @@
+"""Watches the loop from a thread: says which function blocks it, and keeps the claims of calls meanwhile."""
+
+import asyncio
+import inspect
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import CodeType
+from typing import Any, NamedTuple
+
+from tailrace.worker._claims import Claimed
+from tailrace.worker._functions import Function
+from tailrace.worker._patience import TROUBLES
+from tailrace.worker._running import Running
+
+_LOOK_S = 0.25
+_BLOCKED_S = 1.0
+_AGAIN = 4
+"""It is said again after so many times as long."""
+_log = logging.getLogger(__name__)
+
+Keep = Callable[[Sequence[Claimed]], Coroutine[Any, Any, None]]
+"""Renews claims, over a connection of its own."""
+
+
+class Place(NamedTuple):
+    """What a thread is doing."""
+
+    function: str
+    """The application's function; empty where it is none."""
+    where: str
+
+
+class Watch:
+    """The watch over one loop.
+
+    Time counts only in steps that this thread makes: what stops it as well, a paused process, isn't a function's fault.
+    """
+
+    def __init__(self, running: Collection[Running], keep: Keep, keep_every_s: float) -> None:
+        """`running` is read from the thread: it may change at any time."""
+        self._running, self._keep, self._keep_every_s = running, keep, keep_every_s
+        self._answered, self._over = threading.Event(), threading.Event()
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """Watch the loop of this thread."""
+        words = asyncio.get_running_loop(), threading.get_ident()
+        thread = threading.Thread(target=self._run, args=words, name="tailrace-watch", daemon=True)
+        self._over.clear()
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+
+    def _run(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
+        blocked_s, say_s, keep_s = 0.0, _BLOCKED_S, self._keep_every_s
+        while True:
+            if blocked_s == 0:
+                self._answered.clear()
+                with suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(self._answered.set)
+            if self._over.wait(_LOOK_S):
+                return
+            if self._answered.is_set():
+                blocked_s, say_s, keep_s = 0.0, _BLOCKED_S, self._keep_every_s
+                continue
+            blocked_s += _LOOK_S
+            if blocked_s >= say_s:
+                _say(blocked_s, place(thread, [each.work.call.function for each in list(self._running) if each.work]))
+                say_s *= _AGAIN
+            if blocked_s >= keep_s:
+                self._renew()
+                keep_s += self._keep_every_s
+
+    def _renew(self) -> None:
+        """Keep claims, but for those of calls whose time is up: what blocks for ever mustn't keep them for ever."""
+        kept = [each.claimed for each in list(self._running) if each.work is None or not each.work.overdue]
+        with suppress(*TROUBLES):
+            asyncio.run(self._keep(kept))
+
+
+def place(thread: int, functions: Collection[Function]) -> Place:
+    """Find out what a thread is doing: which of some functions it is in and at which line, or else where it is."""
+    names: dict[CodeType | None, str] = {getattr(inspect.unwrap(each.call), "__code__", None): each.name for each in functions}
+    innermost = sys._current_frames().get(thread)  # noqa: SLF001 - documented, and the only way to see another thread
+    if innermost is None:
+        return Place("", "nowhere")
+    for frame, line in traceback.walk_stack(innermost):
+        if frame.f_code in names:
+            return Place(names[frame.f_code], f"{frame.f_code.co_filename}:{line}")
+    return Place("", f"{innermost.f_code.co_filename}:{innermost.f_lineno}")
+
+
+def _say(blocked_s: float, at: Place) -> None:
+    who = f"function {at.function!r}" if at.function else "something"
+    cure = "a plain @function runs in a thread, and asyncio.to_thread does the same for a part"
+    _log.error("%s blocks the loop, for %g s by now, at %s: all else in this worker stands still; %s", who, blocked_s, at.where, cure)
