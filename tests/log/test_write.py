@@ -67,15 +67,26 @@ async def test_a_history_holds_the_same_entries_under_the_same_ids(redis: Redis)
 
 
 async def test_a_history_is_kept_by_its_channel_s_rule(redis: Redis) -> None:
-    limits = LogLimits(history=HistoryPolicy("short:*=2/100000/60 big:*=1000/1000/60 none:*=0/0/0 *=50/100000/3600"))
+    limits = LogLimits(history=HistoryPolicy("short:*=2/100000/60 big:*=1000/1000/60 none:*=0/0/0 long:*=100/100000/60 *=50/100000/3600"))
     writer = LogWriter(redis, KEYS, 0, limits)
     for _ in range(5):
-        await writer.append(events(*["short:1"] * 100, *["none:1"] * 2, *["big:1"] * 300, "other"))
+        await writer.append(events(*["short:1"] * 100, *["none:1"] * 2, *["big:1"] * 300, "other", *["long:1"] * 200))
     assert await redis.xlen(KEYS.history(0, "short:1")) <= 200  # `~`: one node of the stream at most beyond
     assert await redis.xlen(KEYS.history(0, "big:1")) <= 300
+    assert await redis.xlen(KEYS.history(0, "long:1")) <= 100 + 100 + 8  # one event in eight trims a long one
     assert await redis.exists(KEYS.history(0, "none:1")) == 0
     assert await redis.exists(KEYS.last(0, "none:1")) == 1
     assert 0 < await redis.ttl(KEYS.history(0, "short:1")) <= 60 < await redis.ttl(KEYS.history(0, "other"))
+
+
+@pytest.mark.parametrize("count", [2, 1200], ids=["in one command", "one by one"])
+async def test_last_ids_are_kept_and_their_ttl_with_them(redis: Redis, count: int) -> None:
+    writer, channels = LogWriter(redis, KEYS, 0), [f"room:{index}" for index in range(count)]
+    await writer.append(events(*channels))
+    again = await writer.append(events(*channels))
+    answer = await LogReader(redis, KEYS, 0).read(0, channels, 1)
+    assert [answer.histories[channel].last for channel in channels] == [entry.id for entry in again]
+    assert min([await redis.ttl(KEYS.last(0, channel)) for channel in channels]) > 86_400
 
 
 async def test_a_key_is_appended_once_per_channel(redis: Redis) -> None:

@@ -1,63 +1,134 @@
 -- Append events to the log and to their channels' histories. Needs generation.lua.
 
 -- KEYS: log, generations. ARGV: prefix, fresh label, state_ms, ms that keys are remembered, the events' names with spaces between, their blocks
--- one after another, and in MessagePack of each: channel, bytes of its block, what the history keeps as "<entries> <seconds>" ('' for none), and
--- key ('' for none). Packed like this, Redis reads them and a client writes them several times faster than as arguments of their own.
+-- one after another, and in MessagePack: what histories keep as "<entries> <seconds>" ('' for none), channel and bytes of its block of each event,
+-- and by the event's number from 1 what another history keeps, and the keys that events have. Packed like this, Redis reads them and a client
+-- writes them several times faster than as arguments of their own.
 -- Returns the names, a line feed, and an id for each, with "d" behind it where the key was known and nothing was appended.
+-- What an event costs is its calls and their arguments, so channels' last ids are read and written together, and histories trimmed now and then.
 -- TTLs are renewed with a channel's first event of each minute, so a history lives up to a minute longer than asked; a short one is
 -- renewed with every commit.
 -- What a script has written stays when it fails half way, and would be written again when it is sent again. So once an event is in the log nothing
 -- fails any more: a last id or key that another program has overwritten counts as missing, and a history that takes no entry is begun anew.
 local LAZY_S = 600
+local TRIM_EACH, LAZY_ENTRIES = 8, 64 -- one event in so many trims its history, by chance, where that may have so many entries
+local AT_ONCE = 1000 -- values that Lua hands over in one call
 
-local function keep(history, ...)
-  if redis.pcall('XADD', history, ...).err then
+-- Return the channels that events have, each once, and which one of them each event has.
+local function channels_of(events)
+  local channels, places, place_of = {}, {}, {}
+  for i = 1, #events, 2 do
+    local channel = events[i]
+    local place = places[channel]
+    if not place then
+      place = #channels + 1
+      channels[place], places[channel] = channel, place
+    end
+    place_of[(i + 1) / 2] = place
+  end
+  return channels, place_of
+end
+
+-- Return what strings hold: false where one is missing or of another type.
+local function get_all(names)
+  if #names <= AT_ONCE then return redis.call('MGET', unpack(names)) end
+  local values = {}
+  for i, name in ipairs(names) do values[i] = ask('GET', name) end
+  return values
+end
+
+-- Set strings (name, value, name, value ...) and their TTL as SET does; with one command where Redis has it (Valkey 9.1, Redis 8.4).
+local function set_all(strings, ...)
+  local count, ttl = #strings, {...}
+  if count == 0 then return end
+  local known, allowed = pcall(redis.acl_check_cmd, 'MSETEX', '1', strings[1], strings[2])
+  if known and allowed and count <= AT_ONCE then
+    for i, word in ipairs(ttl) do strings[count + i] = word end
+    if type(redis.pcall('MSETEX', count / 2, unpack(strings))) ~= 'table' then return end
+  end
+  for i = 1, count, 2 do redis.call('SET', strings[i], strings[i + 1], ...) end
+end
+
+local function begin(history, most, ...)
+  if redis.pcall('XADD', history, 'MAXLEN', '~', most, ...).err then
     redis.call('DEL', history)
-    redis.call('XADD', history, ...)
+    redis.call('XADD', history, 'MAXLEN', '~', most, ...)
   end
 end
 
-local function append(log, gen)
-  local call, pcall, prefix, state_ms, key_ms = redis.call, redis.pcall, ARGV[1], tonumber(ARGV[3]), ARGV[4]
-  local label, top = current_generation(gen, log, ARGV[2])
-  local now = now_ms()
-  local minute = string.format('%.0f', now - now % 60000)
-  local horizon = string.format('%.0f-0', now - state_ms)
-  local state_px = string.format('%.0f', state_ms + 3600000)
-  local last_prefix, history_prefix, link = prefix .. 'last:', prefix .. 'history:', ' ' .. label .. ' '
-  local ids, lasts, entries, seconds = {}, {}, {}, {}
+local function read_rule(text)
+  local entries, seconds = text:match('^(%d+) (%d+)$')
+  seconds = tonumber(seconds)
+  return {entries = entries, lazy = tonumber(entries) >= LAZY_ENTRIES, short = seconds < LAZY_S, ttl = seconds < LAZY_S and seconds or seconds + 60}
+end
 
-  local blocks, events, at = ARGV[6], cmsgpack.unpack(ARGV[7]), 1
-  for i = 1, #events, 4 do
-    local channel, size, rule, key = events[i], events[i + 1], events[i + 2], events[i + 3]
+local function append(log, gen)
+  local call, try, prefix, key_ms = redis.call, redis.pcall, ARGV[1], ARGV[4]
+  local label, top = current_generation(gen, log, ARGV[2])
+  local now, turn = now_ms()
+  local minute = string.format('%.0f', now - now % 60000)
+  local horizon = string.format('%.0f-0', now - ARGV[3])
+  local history_prefix, link, rules = prefix .. 'history:', ' ' .. label .. ' ', {}
+  local common, events, others, keys = unpack(cmsgpack.unpack(ARGV[7]))
+  local blocks, at, ids = ARGV[6], 1, {}
+
+  local channels, places = channels_of(events)
+  local names, lasts, renewed = {}, {}, {}
+  for place, channel in ipairs(channels) do names[place] = prefix .. 'last:' .. channel end
+  local befores = get_all(names)
+
+  for number, place in ipairs(places) do
+    local channel, size, key = channels[place], events[number * 2], keys[number]
     local block = blocks:sub(at, at + size - 1)
     at = at + size
-    local key_name = key ~= '' and prefix .. 'key:' .. channel .. ' ' .. key
+    local key_name = key and prefix .. 'key:' .. channel .. ' ' .. key
     local known = key_name and ask('GET', key_name)
     if known then
-      ids[#ids + 1] = known .. 'd'
+      ids[number] = known .. 'd'
     else
-      local last, before = last_prefix .. channel, lasts[channel]
-      local first = not before
-      if first then before = ask('GET', last) or horizon end
-      local renew = first and before < minute -- as text: milliseconds have 13 digits until the year 2286
+      local before, first, renew = lasts[place], false, false
+      if not before then
+        before, first = befores[place] or horizon, true
+        renew = before < minute -- as text: milliseconds have 13 digits until the year 2286
+        renewed[place] = renew
+      end
       local head = channel .. ' ' .. before .. link .. top
       top = call('XADD', log, '*', 'h', head, 'b', block)
-      if renew then call('SET', last, top, 'PX', state_px) else call('SET', last, top, 'KEEPTTL') end
-      if rule ~= '' then
-        if not entries[rule] then entries[rule], seconds[rule] = rule:match('^(%d+) (%d+)$') end
-        local history, most, kept_s = history_prefix .. channel, entries[rule], seconds[rule] + 0
-        -- A history that is there has a TTL.
-        local added = not renew and pcall('XADD', history, 'NOMKSTREAM', 'MAXLEN', '~', most, top, 'h', head, 'b', block)
-        added = added and not added.err
-        if not added then keep(history, 'MAXLEN', '~', most, top, 'h', head, 'b', block) end
-        if not added or (first and kept_s < LAZY_S) then call('EXPIRE', history, kept_s < LAZY_S and kept_s or kept_s + 60) end
+      local text = others[number] or common
+      if text ~= '' then
+        local rule = rules[text]
+        if not rule then
+          rule = read_rule(text)
+          rules[text] = rule
+        end
+        turn = turn + 1
+        local history = history_prefix .. channel
+        local goes_on -- a history that is there has a TTL
+        if not renew and rule.lazy and turn % TRIM_EACH ~= 0 then
+          goes_on = try('XADD', history, 'NOMKSTREAM', top, 'h', head, 'b', block)
+        elseif not renew then
+          goes_on = try('XADD', history, 'NOMKSTREAM', 'MAXLEN', '~', rule.entries, top, 'h', head, 'b', block)
+        end
+        goes_on = goes_on and not goes_on.err
+        if not goes_on then begin(history, rule.entries, top, 'h', head, 'b', block) end
+        if not goes_on or (first and rule.short) then call('EXPIRE', history, rule.ttl) end
       end
       if key_name then call('SET', key_name, top, 'PX', key_ms) end
-      lasts[channel] = top
-      ids[#ids + 1] = top
+      lasts[place] = top
+      ids[number] = top
     end
   end
+
+  local kept, anew = {}, {}
+  for place, name in ipairs(names) do
+    local list = renewed[place] and anew or kept
+    if lasts[place] then
+      list[#list + 1] = name
+      list[#list + 1] = lasts[place]
+    end
+  end
+  set_all(kept, 'KEEPTTL')
+  set_all(anew, 'PX', string.format('%.0f', ARGV[3] + 3600000))
   call('HSET', gen, 'top', top)
   return ARGV[5] .. '\n' .. table.concat(ids, ' ')
 end

@@ -46,7 +46,8 @@ local function ask(...)
   return false
 end
 
+-- Return Redis' time in milliseconds, and the microseconds of its second.
 local function now_ms()
   local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  return time[1] * 1000 + math.floor(time[2] / 1000), tonumber(time[2])
 end
