@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from tailrace.log import _scripts as log_scripts
-from tailrace.worker import _scripts as worker_scripts
+from tailrace.log._scripts import script as log_script
+from tailrace.worker._scripts import script as worker_script
 from tests.support.service import Service
 
 
@@ -36,9 +36,9 @@ PROTECTIONS: dict[str, tuple[Cut, ...]] = {
 @contextmanager
 def without(protection: str) -> Iterator[None]:
     """Cut a protection out of this process's scripts."""
-    kept = [(files, dict(files)) for files in (log_scripts._FILES, worker_scripts._FILES)]
+    kept = [(files, dict(files)) for files in (log_script.files, worker_script.files)]
     for script, text, instead in PROTECTIONS[protection] if protection else ():
-        files = log_scripts._FILES if script in log_scripts._FILES else worker_scripts._FILES
+        files = log_script.files if script in log_script.files else worker_script.files
         if files[script].count(text) != 1:
             raise LookupError(f"{script}.lua has another form: it has to have {text!r} once")
         files[script] = files[script].replace(text, instead)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.push._scripts import ENQUEUE
+from tailrace.push._scripts import script
 
 pytestmark = pytest.mark.anyio
 WEEK_MS = 7 * 86_400_000
@@ -16,7 +16,7 @@ class Enqueue:
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
-        self._script = redis.register_script(ENQUEUE)
+        self._script = redis.register_script(script("enqueue"))
 
     async def __call__(
         self, number: int, *jobs: tuple[str, str], most: int = 0, which: int = 1, queues: tuple[str, ...] = ("q",)

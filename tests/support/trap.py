@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import hiredis
 
-from tailrace.log import _scripts as log_scripts
-from tailrace.worker import _scripts as worker_scripts
+from tailrace.log._scripts import script as log_script
+from tailrace.worker._scripts import script as worker_script
 from tests.support.ports import free_port
 
 _SHA, _KEYS = 1, 3
@@ -185,8 +185,8 @@ def _pack(words: list[bytes]) -> bytes:
 def _script_names() -> dict[bytes, str]:
     """Name all scripts by what Redis is asked for."""
     names = {}
-    for scripts in (log_scripts, worker_scripts):
-        for name in scripts._FILES:
-            digest = hashlib.sha1(scripts.script(name).encode(), usedforsecurity=False)
+    for scripts in (log_script, worker_script):
+        for name in scripts.files:
+            digest = hashlib.sha1(scripts(name).encode(), usedforsecurity=False)
             names[digest.hexdigest().encode()] = name
     return names

@@ -5,6 +5,7 @@ from tailrace.log._connect import connect, connect_queue, connect_reader, discon
 from tailrace.log._history import DEFAULT_HISTORY, HistoryPolicy, HistoryRule
 from tailrace.log._read import Answer, ChannelHistory, Generations, LogReader, RawEntry, follow, whole_entries
 from tailrace.log._registry import AWAY, AWAY_S, LEASE_S, Registry
+from tailrace.log._scripts import Scripts
 from tailrace.log._servers import redact
 from tailrace.log._write import (
     STATE_S,
@@ -41,6 +42,7 @@ __all__ = [
     "RawEntry",
     "RefusedError",
     "Registry",
+    "Scripts",
     "check_layout",
     "check_redis",
     "connect",

@@ -1,19 +1,31 @@
-"""The Lua scripts: each a file beside this module, put together from the parts that it needs."""
+"""Lua scripts: each a file in a package's folder `lua`, put together from the parts that it needs."""
 
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
-_PARTS = {
-    "emit": ("generation", "append"),
-    "commit": ("generation", "append"),
-    "sync": ("generation",),
-    "read": ("generation",),
-    "trim": ("generation",),
-}
-_FILES = {file.name.removesuffix(".lua"): file.read_text() for file in files(__package__).joinpath("lua").iterdir()}
+
+class Scripts:
+    """The scripts of one package."""
+
+    def __init__(self, package: str, parts: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Read all files; `parts` says which others stand before a script's own text."""
+        self._parts = parts or {}
+        self.files = {file.name.removesuffix(".lua"): file.read_text(encoding="utf-8") for file in files(package).joinpath("lua").iterdir()}
+
+    def __call__(self, name: str) -> str:
+        """Return the text of a script, its parts before it and its shebang first of all."""
+        text = self.files[name]
+        shebang, _, text = text.partition("\n") if text.startswith("#!") else ("", "", text)
+        return "\n".join([shebang, *[self.files[part] for part in self._parts.get(name, ())], text]).lstrip()
 
 
-def script(name: str) -> str:
-    """Return the text of a script, its parts before it and its shebang first of all."""
-    text = _FILES[name]
-    flags, _, text = text.partition("\n") if text.startswith("#!") else ("", "", text)
-    return "\n".join([flags, *[_FILES[part] for part in _PARTS.get(name, ())], text]).lstrip()
+script = Scripts(
+    __package__,
+    {
+        "emit": ("generation", "append"),
+        "commit": ("generation", "append"),
+        "sync": ("generation",),
+        "read": ("generation",),
+        "trim": ("generation",),
+    },
+)

@@ -17,7 +17,7 @@ from redis.exceptions import (
 
 from tailrace.push._errors import QueueBrokenError, QueueFullError, RedisAwayError
 from tailrace.push._plan import CALLS, NewJob
-from tailrace.push._scripts import ENQUEUE
+from tailrace.push._scripts import script
 from tailrace.wire import Keys
 
 KEEP_S = 7 * 86_400
@@ -43,7 +43,7 @@ class Lane:
     def __init__(self, redis: Redis, keys: Keys, *, max_queue: int, timeout_s: float) -> None:
         self._redis, self._keys = redis, keys
         self._max_queue, self._timeout_s = max_queue, timeout_s
-        self._script = redis.register_script(ENQUEUE)
+        self._script = redis.register_script(script("enqueue"))
         self._producer, self._number = secrets.token_hex(8), 0
         self._asked: deque[_Asked] = deque()
         self._task: asyncio.Task[None] | None = None

@@ -3,7 +3,7 @@
 import msgspec
 from redis.asyncio import Redis
 
-from tailrace.push._scripts import CANCEL, STATUS
+from tailrace.push._scripts import script
 from tailrace.wire import (
     JOB_PREFIX,
     JobReceipt,
@@ -25,7 +25,7 @@ class Jobs:
     def __init__(self, redis: Redis, keys: Keys, partitions: int, receipt_s: float) -> None:
         """`receipt_s` is how long a cancelled job's receipt is kept."""
         self._redis, self._keys, self._partitions, self._receipt_ms = redis, keys, range(partitions), round(receipt_s * 1000)
-        self._status, self._cancel = redis.register_script(STATUS), redis.register_script(CANCEL)
+        self._status, self._cancel = redis.register_script(script("status")), redis.register_script(script("cancel"))
 
     async def status(self, job: str) -> JobReceipt | None:
         """Say where a job is, with its receipt if it has ended; None where it is unknown or forgotten.
