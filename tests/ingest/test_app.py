@@ -1,5 +1,8 @@
 """What stands around the contract: health, the token, the OpenAPI page, other ways in."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import httpx
@@ -39,6 +42,22 @@ def test_with_the_token_all_is(guarded: Service) -> None:
     assert httpx.post(f"{guarded.url}/push", json=body, headers=headers).status_code == 200
     assert httpx.get(f"{guarded.url}/schema/openapi.json", headers=headers).status_code == 200
     assert TOKEN not in guarded.stderr
+
+
+@pytest.mark.parametrize("header", [f"bearer {TOKEN}", f"BEARER   {TOKEN}"])
+def test_the_scheme_may_be_written_in_any_case(guarded: Service, header: str) -> None:
+    """RFC 9110, 11.1 and 11.4: its name has no case, and one space or more follow it."""
+    assert httpx.get(f"{guarded.url}/jobs/x", headers={"authorization": header}).status_code == 404
+
+
+@pytest.mark.parametrize("token", ["grün-" + TOKEN, "令牌" + TOKEN, TOKEN + " ", TOKEN + "\n", "two words " + TOKEN])
+def test_a_token_that_could_never_match_is_refused_at_start(system_url: str, token: str) -> None:
+    command = [sys.executable, "-m", "tailrace.cli", "ingest", "--redis", system_url, "--port", "0"]
+    environ = {**os.environ, "TAILRACE_PUSH_TOKEN": token}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "TAILRACE_PUSH_TOKEN" in done.stderr
+    assert TOKEN not in done.stderr
 
 
 def test_probes_need_no_token(guarded: Service) -> None:

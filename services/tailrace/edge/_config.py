@@ -22,7 +22,7 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     drain_s: Annotated[float, Meta(description="Seconds within which an ending edge closes its streams.", ge=0)] = 20
     max_connections: Annotated[int, Meta(description="Most streams of a process at once; 0 is 90 % of the limit of open files.", ge=0)] = 0
     max_connections_per_address: Annotated[
-        int, Meta(description="Most streams at once from one address (of IPv6, a /64 network); 0 is no limit.", ge=0)
+        int, Meta(description="Most streams of a process at once from one address (of IPv6, a /64 network); 0 is no limit.", ge=0)
     ] = 0
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="Addresses or networks of proxies whose X-Forwarded-For says whose a stream is.")

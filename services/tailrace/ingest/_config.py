@@ -1,9 +1,12 @@
 """Ingest's settings; each is a flag (`--max-queue`) and a variable (`TAILRACE_MAX_QUEUE`)."""
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+_TOKEN = re.compile(r"[!-~]*")
 
 
 class IngestConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +18,7 @@ class IngestConfig(msgspec.Struct, frozen=True, kw_only=True):
     queue_redis: Annotated[str, Meta(description="URL of the queue's Redis, if it is another.")] = ""
     prefix: Annotated[str, Meta(min_length=1, description="Begins every key in Redis.")] = "tailrace"
     partitions: Annotated[int, Meta(ge=1, le=64, description="Partitions of the queue, the same as the workers'.")] = 1
-    push_token: Annotated[str, Meta(description="Bearer token that every request needs; empty: none.")] = ""
+    push_token: Annotated[str, Meta(description="Bearer token that every request needs, printable ASCII without spaces; empty: none.")] = ""
     origins: Annotated[tuple[str, ...], Meta(description="Origins whose pages may push (https://example.org), or *.")] = ()
     wait_s: Annotated[float, Meta(ge=0, le=60, description="Seconds to wait for a receipt, unless `Prefer` says.")] = 5
     max_wait_s: Annotated[float, Meta(ge=0, le=600, description="The most seconds that `Prefer` can ask for.")] = 60
@@ -26,6 +29,11 @@ class IngestConfig(msgspec.Struct, frozen=True, kw_only=True):
     body_s: Annotated[float, Meta(gt=0, le=3600, description="Seconds that a request's body may take to come, before 408.")] = 60
     enqueue_s: Annotated[float, Meta(gt=0, le=60, description="Seconds to try while Redis is away, before 503.")] = 5
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged: this level and above.")] = "info"
+
+    def __post_init__(self) -> None:
+        """Refuse a token that no header can carry: it would never match. Raises ValueError, which doesn't show it."""
+        if not _TOKEN.fullmatch(self.push_token):
+            raise ValueError("--push-token (TAILRACE_PUSH_TOKEN): a bearer token has printable ASCII characters only, and no spaces")
 
     @property
     def queue_url(self) -> str:

@@ -15,11 +15,12 @@ OPEN = "open"
 
 def guards(config: IngestConfig) -> list[Guard]:
     """Make the guards that stand before every handler that isn't OPEN."""
-    expected = b"Bearer " + config.push_token.encode()
+    expected = config.push_token.encode()
 
     def check_token(connection: ASGIConnection, handler: BaseRouteHandler) -> None:  # type: ignore[type-arg]
-        given = connection.headers.get("authorization", "").encode()
-        if not handler.opt.get(OPEN) and not hmac.compare_digest(given, expected):
+        scheme, _, given = connection.headers.get("authorization", "").partition(" ")
+        known = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), expected)
+        if not (known or handler.opt.get(OPEN)):
             raise NotAuthorizedException("a bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
 
     def check_origin(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
