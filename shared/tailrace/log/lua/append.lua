@@ -1,15 +1,17 @@
 -- Append events to the log and to their channels' histories. Needs generation.lua.
 
--- KEYS: log, generations. ARGV: prefix, fresh label, state_ms, ms that keys are remembered, the events' names with spaces between, their blocks
--- one after another, and in MessagePack: what histories keep as "<entries> <seconds>" ('' for none), channel and bytes of its block of each event,
--- and by the event's number from 1 what another history keeps, and the keys that events have. Packed like this, Redis reads them and a client
--- writes them several times faster than as arguments of their own.
+-- KEYS: log, generations. ARGV: prefix, fresh label, state_ms, ms that keys are remembered, the events' names with spaces between, their
+-- blocks one after another, and in MessagePack: what histories keep as "<entries> <seconds>" ('' for none), channel and bytes of its block
+-- of each event, and by the event's number from 1 what another history keeps, and the keys that events have. Packed like this, Redis reads
+-- them and a client writes them several times faster than as arguments of their own.
 -- Returns the names, a line feed, and an id for each, with "d" behind it where the key was known and nothing was appended.
--- What an event costs is its calls and their arguments, so channels' last ids are read and written together, and histories trimmed now and then.
+-- What an event costs is its calls and their arguments, so channels' last ids are read and written together, and histories trimmed now
+-- and then.
 -- TTLs are renewed with a channel's first event of each minute, so a history lives up to a minute longer than asked; a short one is
 -- renewed with every commit.
--- What a script has written stays when it fails half way, and would be written again when it is sent again. So once an event is in the log nothing
--- fails any more: a last id or key that another program has overwritten counts as missing, and a history that takes no entry is begun anew.
+-- What a script has written stays when it fails half way, and would be written again when it is sent again. So once an event is in the log
+-- nothing fails any more: a last id or key that another program has overwritten counts as missing, and a history that takes no entry is
+-- begun anew.
 local LAZY_S = 600
 local TRIM_EACH, LAZY_ENTRIES = 8, 64 -- one event in so many trims its history, by chance, where that may have so many entries
 local AT_ONCE = 1000 -- values that Lua hands over in one call

@@ -13,5 +13,6 @@ if number <= last then
 end
 local outcome = append(KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[3], 'number', ARGV[9], field, outcome)
-if #ARGV > 9 then redis.call('HDEL', KEYS[3], unpack(ARGV, 10)) end -- not before: Redis asks only a script's first write whether there is memory
+-- Not before: Redis asks only a script's first write whether there is memory.
+if #ARGV > 9 then redis.call('HDEL', KEYS[3], unpack(ARGV, 10)) end
 return {'done', outcome}

@@ -1,4 +1,5 @@
--- Count who is there now. KEYS: the set of edges, the set of clients that several edges have. ARGV: the start of an edge's key, the start of an away key, then channels.
+-- Count who is there now. KEYS: the set of edges, the set of clients that several edges have. ARGV: the start of an edge's key, the start
+-- of an away key, then channels.
 -- Returns for each channel how many clients are connected; for a client's own channel 1 or 0, or -1 where it left a moment ago.
 local edges = redis.call('ZRANGE', KEYS[1], 0, -1)
 local counts, fields = {}, {}

@@ -1,13 +1,16 @@
 #!lua flags=no-writes,allow-oom
--- Say where a job is. KEYS: its receipt, its payload, arq's mark that it runs, then for each queue: the queue, its line ('' where it has none). ARGV: id.
--- Returns {"scheduled"}, {"queued"} (waits, or is in a worker's hand), {"receipt", text} or {"unknown"}; an id may come again, so the queue counts first.
+-- Say where a job is. KEYS: its receipt, its payload, arq's mark that it runs, then for each queue: the queue, its line ('' where it has
+-- none). ARGV: id.
+-- Returns {"scheduled"}, {"queued"} (waits, or is in a worker's hand), {"receipt", text} or {"unknown"}; an id may come again, so the queue
+-- counts first.
 for i = 4, #KEYS, 2 do
   local score = redis.pcall('ZSCORE', KEYS[i], ARGV[1])
   if type(score) == 'string' then -- not an error: the key may be of another type
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
     local last = KEYS[i + 1] ~= '' and redis.call('HGET', KEYS[i + 1], 'last') or '0'
-    local waits = tonumber(score) > math.max(now, tonumber(last)) and redis.call('EXISTS', KEYS[3]) == 0 -- a call that runs has the score of its claim
+    -- A call that runs has the score of its claim.
+    local waits = tonumber(score) > math.max(now, tonumber(last)) and redis.call('EXISTS', KEYS[3]) == 0
     return {waits and 'scheduled' or 'queued'}
   end
 end
