@@ -36,6 +36,11 @@ class Client:
         transport, _ = await loop.connect_accepted_socket(lambda: self.connection, self.near)
         self.connection.begin(transport, b"", framed=framed)
 
+    async def gone(self) -> None:
+        """Return when the engine has let go of its socket."""
+        self.far.close()
+        await wait_until(lambda: self.near.fileno() < 0)
+
     async def read(self, size: int) -> bytes:
         text = b""
         async with asyncio.timeout(5):
@@ -50,13 +55,11 @@ async def clients(engine: Engine, *channels: tuple[str, ...], framed: bool = Fal
     for client in made:
         await client.begin(framed=framed)
         engine._hub.join(client.subscriber)
-    await asyncio.sleep(0)  # what is written next goes past the transports
-    assert all(client.connection.fd > 0 for client in made)
+    await wait_until(lambda: all(client.connection.fd > 0 for client in made))  # what is written next goes past the transports
     yield made
     for client in made:
         client.connection.cut()
-        client.far.close()
-    await asyncio.sleep(0)
+        await client.gone()
 
 
 @pytest.fixture
@@ -124,12 +127,17 @@ async def test_a_peer_that_is_gone_stops_nobody(engine: Engine) -> None:
 async def test_a_large_fan_out_lets_others_in_between(engine: Engine) -> None:
     size = SLICE // 100 * 2 + 1  # each gets a hundred pieces, two at a time
     async with clients(engine, *[("a",)] * size) as crowd:
+
+        async def leave_before_its_turn() -> Client:
+            assert not running.done()
+            (last,) = [client for client in crowd if engine._hub.position_of(client.subscriber) == (0,) and not client.subscriber.behind]
+            engine._hub.remove(last.subscriber)
+            return last
+
         running = asyncio.create_task(deliver(engine, 1, *["a"] * 100, size=33_000))
-        await asyncio.sleep(0)
-        assert not running.done()
-        (last,) = [client for client in crowd if engine._hub.position_of(client.subscriber) == (0,) and not client.subscriber.behind]
-        engine._hub.remove(last.subscriber)  # it leaves before its turn
+        leaving = asyncio.create_task(leave_before_its_turn())
         await running
+        last = await leaving
         with pytest.raises(BlockingIOError):
             last.far.recv(1)
 
@@ -142,8 +150,7 @@ async def test_a_stream_begins_with_one_write_but_for_what_is_large(engine: Engi
     assert client.connection.fd > 0  # the large part was not kept for later
     assert await client.read(102 + PIECE_BYTES) == b"a" + b"b" * 100 + b"c" * PIECE_BYTES + b"d"
     client.connection.cut()
-    client.far.close()
-    await asyncio.sleep(0)
+    await client.gone()
 
 
 async def test_a_stream_that_ends_at_once_says_what_it_had_to(engine: Engine) -> None:
@@ -154,5 +161,4 @@ async def test_a_stream_that_ends_at_once_says_what_it_had_to(engine: Engine) ->
         client.far.recv(1)  # gathered until the turn ends
     client.connection.end()
     assert await client.read(100) == b"retry: 1\n\n"
-    client.far.close()
-    await asyncio.sleep(0)
+    await client.gone()

@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
 
 from tailrace.log import Registry
 from tailrace.wire import ClientEntry, Keys
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
 KEYS = Keys()
@@ -168,9 +168,12 @@ async def test_an_array_due_at_different_times_is_a_job_for_each(client: httpx.A
     assert answer.status_code == 202
     first, second, third, fourth = body["jobs"]
     assert first == third != second == fourth
-    await checkpoint()
-    states = [(await client.get(f"/jobs/{job}")).json()["state"] for job in (first, second)]
-    assert states[1] in ("scheduled", "appended")
+
+    async def ended() -> bool:
+        jobs = [(await client.get(f"/jobs/{job}")).json() for job in (first, second)]
+        return [[receipt["data"] for receipt in job.get("receipt", ())] for job in jobs] == [[0, 2], [1, 3]]
+
+    await wait_until(ended)
 
 
 @pytest.mark.parametrize(

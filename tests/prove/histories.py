@@ -1,8 +1,9 @@
 """The resume rule against a plain list: random histories of append, trim, loss, restart and reconnect."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from random import Random
+
+from anyio.lowlevel import checkpoint
 
 from tests.edge.world import ACTIONS, play
 from tests.prove.frame import Count, Plan, Trial
@@ -17,7 +18,7 @@ async def run(plan: Plan) -> AsyncIterator[Count]:
         broken = sum([_is_broken(plan.seed + number) for number in range(done, done + part)])
         done += part
         yield Count(done=part, other=broken)
-        await asyncio.sleep(0)
+        await checkpoint()
 
 
 def _is_broken(seed: int) -> bool:

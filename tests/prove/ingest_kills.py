@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from anyio.lowlevel import checkpoint
+
 from tailrace.push import Pusher
 from tests.prove.frame import Count, Plan, Trial
 from tests.prove.ingest_load import Recorder, SteadyLoad, recording, share
@@ -49,7 +51,7 @@ class Hunt:
 
     async def kill(self) -> None:
         """Kill one; the last that are left alive aren't asked, but waited for."""
-        await asyncio.sleep(0)
+        await checkpoint()  # so that load and workers run, however often this is called
         held = holder(self._workers)
         victim = held if self._chance.random() < _HOLDER else self._chance.randrange(len(self._workers))
         if victim in self._starting:

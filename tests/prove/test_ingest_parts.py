@@ -1,9 +1,9 @@
 """What the trials of ingestion judge by: planted faults are found, and clean runs pass."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from anyio.lowlevel import checkpoint
 from hypothesis import given, strategies as st
 
 from tests.prove.frame import Count
@@ -33,7 +33,7 @@ def test_planted_faults_are_found(expected: list[int], data: st.DataObject) -> N
 async def test_counts_come_as_they_are_said() -> None:
     async def work(say: Say) -> None:
         say(Count(done=1))
-        await asyncio.sleep(0)
+        await checkpoint()
         say(Count(lost=2))
 
     assert [count async for count in steps(work)] == [Count(done=1), Count(lost=2)]

@@ -4,8 +4,8 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.folder import temporary_folder
 from tests.support.ports import free_port
+from tests.support.wait import wait_until_sync
 
 Kind = Literal["valkey", "redis"]
 _START_S = 10
@@ -58,16 +59,15 @@ class RedisServer:
     def start(self) -> None:
         """Start and wait until the server answers PING."""
         with (self.data_dir / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 [*self._command, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.data_dir)],
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + _START_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server did not start:\n{self.log}")
-            time.sleep(0.01)
+        with suppress(TimeoutError):
+            wait_until_sync(lambda: self._answers() or process.poll() is not None, _START_S)
+        if process.poll() is not None or not self._answers():
+            raise RuntimeError(f"the server did not start:\n{self.log}")
 
     def kill(self) -> None:
         """End the server as `kill -9` does."""

@@ -66,7 +66,7 @@ async def double(ctx: dict[str, Any], number: int) -> int:
 
 
 async def forever(ctx: dict[str, Any]) -> None:
-    await asyncio.sleep(60)
+    await asyncio.Event().wait()
 
 
 @asynccontextmanager
