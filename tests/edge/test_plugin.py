@@ -1,10 +1,16 @@
 """The plugin in an application of somebody's own."""
 
+import signal
+
+import httpx
 import pytest
 from litestar.testing import TestClient
 
 from tailrace.edge import EdgeConfig
-from tests.edge.foreign import make_app
+from tailrace.wire import SetupError
+from tests.edge.foreign import Foreign, make_app
+from tests.support.redis import RedisServer
+from tests.support.wait import wait_until_sync
 
 
 @pytest.mark.parametrize(
@@ -23,3 +29,26 @@ from tests.edge.foreign import make_app
 def test_what_litestar_s_own_client_can_show(redis_url: str, method: str, path: str, status: int) -> None:
     with TestClient(make_app(EdgeConfig(redis=redis_url, path="/events"))) as client:
         assert client.request(method, path).status_code == status
+
+
+def _begins(application: httpx.Client) -> bool:
+    with application.stream("GET", "/sse") as stream:
+        return "event: connect" in stream.iter_lines()
+
+
+def test_an_application_starts_without_redis_and_streams_once_it_is_there() -> None:
+    """A server can't be stopped while its application starts, and other routes may need no Redis."""
+    server = RedisServer()
+    with Foreign("uvicorn httptools", {"TAILRACE_REDIS_URL": server.url}) as application, httpx.Client(base_url=application.url) as client:
+        assert client.get("/hello").text == "hello"
+        put_off = client.get("/sse")
+        assert (put_off.status_code, put_off.text[:6]) == (200, ":busy\n")
+        with server:
+            wait_until_sync(lambda: _begins(client))
+            assert application.terminate() in (0, -signal.SIGTERM)  # uvicorn gives itself the signal once more
+
+
+def test_an_application_whose_edge_can_never_work_does_not_start() -> None:
+    why = pytest.RaisesExc(SetupError, match="allkeys-lru")
+    with RedisServer("valkey", "--maxmemory-policy", "allkeys-lru") as server, pytest.RaisesGroup(why, flatten_subgroups=True):
+        TestClient(make_app(EdgeConfig(redis=server.url))).__enter__()

@@ -79,16 +79,19 @@ class Engine:
         return readers, [Probe(core, reader, engine, self._redis) for reader in readers]
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self, patience_s: float | None = None) -> AsyncIterator[None]:
         """Run as long as the block lasts; begins when Redis is there and the rings are warm.
 
-        Raises SetupError: Redis or a setting is not as it has to be.
+        After `patience_s` it begins without, and puts clients off until they are. Raises SetupError: Redis or a setting is not as it
+        has to be.
         """
-        await self._wait_for_redis()
-        work = asyncio.create_task(self._work(), name="tailrace edge")
-        work.add_done_callback(self._ended)
-        self.state = "ready"
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        work = asyncio.create_task(self._work(begun), name="tailrace edge")
         try:
+            await asyncio.wait((work, begun), timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                await work  # which says why it can't begin
+            work.add_done_callback(self._ended)
             yield
         finally:
             self.state = "draining"
@@ -96,7 +99,8 @@ class Engine:
             with suppress(asyncio.CancelledError, Exception):  # its failure has been logged
                 await work
             self._farewell.end_all()
-            await self._registrar.leave()
+            if begun.done():
+                await self._registrar.leave()
             for reader, probe in zip(self._readers, self._probes, strict=True):
                 await reader.aclose()
                 await probe.aclose()
@@ -118,7 +122,10 @@ class Engine:
             else:
                 return
 
-    async def _work(self) -> None:
+    async def _work(self, begun: asyncio.Future[None]) -> None:
+        await self._wait_for_redis()
+        self.state = "ready"
+        begun.set_result(None)
         async with asyncio.TaskGroup() as group:
             for part in (
                 *[reader.run() for reader in self._readers],

@@ -11,6 +11,8 @@ from tailrace.edge._config import EdgeConfig
 from tailrace.edge._engine import Engine
 from tailrace.edge._stream import StreamHandler
 
+_PATIENCE_S = 2  # servers know no Ctrl-C while an application starts, which has other things to do than to stream
+
 
 class EdgePlugin(InitPlugin):
     """Adds `GET {path}` to an application, and nothing else; the edge lives as long as the application does."""
@@ -32,4 +34,4 @@ class EdgePlugin(InitPlugin):
         return app_config
 
     def _lifespan(self, _: Litestar) -> AbstractAsyncContextManager[None]:
-        return self.engine.running()
+        return self.engine.running(patience_s=_PATIENCE_S)
