@@ -78,9 +78,10 @@ def test_receipts_of_every_kind(browser: Browser, url: str) -> None:
         expect(ada.page.locator("#receipt-status")).to_have_text("404")
         ada.page.get_by_role("button", name="A push that is wrong").click()
         expect(words).to_contain_text("reserved")
-        ada.page.get_by_role("button", name="Everyone, after disconnecting").click()
+        ada.page.get_by_role("button", name="Everyone, while disconnected").click()
         expect(words).to_contain_text("Nobody is there")
         expect(ada.page.locator("#receipt-body")).to_contain_text('"recipients": 0')
+        expect(ada.page.locator("#log li[data-type=message]", has_text="is anybody there?")).to_have_count(1)  # for it came back
         ada.page.fill("#push-data", "{")
         ada.page.get_by_role("button", name="Push", exact=True).click()
         expect(words).to_contain_text("isn't JSON")

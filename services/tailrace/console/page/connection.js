@@ -20,7 +20,7 @@ function show(stream) {
   const idle = stream.state === "idle";
   find("state").dataset.state = stream.state;
   say(find("state-word"), `state-${stream.state}`);
-  find("edge").textContent = idle ? "–" : new URL(stream.edge, location).host;
+  find("edge").textContent = idle ? "–" : stream.edge;
   turn(find("connect"), idle, find("disconnect"));
   turn(find("disconnect"), !idle, find("connect"));
   turn(find("reconnect"), !idle);

@@ -45,6 +45,7 @@ export class Pushing {
     this.#stream.disconnect();
     await new Promise((resolve) => setTimeout(resolve, 300)); // until the edge has told the registry
     await this.#try("all", "message", { text: "is anybody there?" });
+    this.#stream.connect(); // and it comes all the same
   }
 
   async #send() {
@@ -52,7 +53,7 @@ export class Pushing {
     try {
       data = JSON.parse(find("push-data").value);
     } catch (error) {
-      this.#show({ status: "–", ok: false, body: null, key: "not-json", values: { message: error.message } });
+      this.#show({ status: "", ok: false, body: null, key: "not-json", values: { message: error.message } });
       return;
     }
     const event = find("push-event").value;
@@ -64,7 +65,7 @@ export class Pushing {
   #show({ status, body, ms, ok, key, values = {} }) {
     find("receipt").hidden = false;
     find("receipt").dataset.kind = !ok ? "error" : body.status === "success" ? "success" : "info";
-    find("receipt-status").textContent = status || "–";
+    find("receipt-status").textContent = status || "";
     say(find("receipt-words"), key, values);
     hush(find("receipt-body"));
     find("receipt-body").hidden = body === null;

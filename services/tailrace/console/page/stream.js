@@ -30,7 +30,12 @@ export class Stream extends EventTarget {
     this.#rewind = rewind;
   }
 
+  // The host and port of the edge that the stream comes from.
   get edge() {
+    return new URL(this.#url, location).host;
+  }
+
+  get #url() {
     return this.#edges[this.#edge];
   }
 
@@ -71,7 +76,7 @@ export class Stream extends EventTarget {
     query.set("client_id", this.client);
     if (cursor) query.set("last_event_id", cursor);
     else query.set("rewind", this.#rewind);
-    const source = new EventSource(`${this.edge.replace(/\/$/, "")}/sse?${query}`);
+    const source = new EventSource(`${this.#url.replace(/\/$/, "")}/sse?${query}`);
     this.#source = source;
     for (const type of this.#types) this.#hear(source, type);
     source.addEventListener("error", () => this.#failed(source));
