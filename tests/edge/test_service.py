@@ -43,7 +43,10 @@ async def test_errors_elsewhere_have_the_contracts_shape(start_edge: StartEdge, 
     edge = start_edge(redis_url)
     async with httpx.AsyncClient(base_url=edge.url) as client:
         missing, forbidden = await client.get("/nowhere"), await client.post("/healthz")
-    assert (missing.status_code, missing.json()) == (404, {"status": "error", "message": "Not Found", "path": "$"})
+    assert (missing.status_code, missing.json()) == (
+        404,
+        {"status": "error", "message": "there is nothing here: streams are at /sse", "path": "$"},
+    )
     assert (forbidden.status_code, forbidden.headers["allow"]) == (405, "GET, OPTIONS")
     assert forbidden.json() == {"status": "error", "message": "Method Not Allowed", "path": "$"}
 

@@ -42,7 +42,7 @@ def make_app(engine: Engine) -> Litestar:
     def index() -> str:
         return page
 
-    return _app([sse, index, *_health(engine)])
+    return _app([sse, index, *_health(engine)], f"there is nothing here: streams are at {engine.config.path}")
 
 
 def make_metrics_app(engine: Engine) -> Litestar:
@@ -52,7 +52,7 @@ def make_metrics_app(engine: Engine) -> Litestar:
     def metrics() -> str:
         return engine.metrics()
 
-    return _app([metrics, *_health(engine)])
+    return _app([metrics, *_health(engine)], "there is nothing here: figures are at /metrics")
 
 
 def _health(engine: Engine) -> list[ControllerRouterHandler]:
@@ -68,11 +68,12 @@ def _health(engine: Engine) -> list[ControllerRouterHandler]:
     return [healthz, readyz]
 
 
-def _app(handlers: list[ControllerRouterHandler]) -> Litestar:
-    return Litestar(handlers, exception_handlers={HTTPException: _refuse}, openapi_config=None, logging_config=None)
+def _app(handlers: list[ControllerRouterHandler], nothing_here: str) -> Litestar:
+    def refuse(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+        """Answer in the one shape that all errors have here."""
+        status = error.status_code
+        headers = {"Allow": "GET, OPTIONS"} if status == 405 else error.headers
+        problem = Problem(nothing_here if status == 404 else error.detail, "$")
+        return Response(problem, status_code=status, headers=headers, media_type=MediaType.JSON)
 
-
-def _refuse(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    """Answer in the one shape that all errors have here."""
-    headers = {"Allow": "GET, OPTIONS"} if error.status_code == 405 else error.headers
-    return Response(Problem(error.detail, "$"), status_code=error.status_code, headers=headers, media_type=MediaType.JSON)
+    return Litestar(handlers, exception_handlers={HTTPException: refuse}, openapi_config=None, logging_config=None)

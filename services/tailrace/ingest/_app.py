@@ -22,6 +22,11 @@ from tailrace.ingest._requests import MAX_BODY_BYTES
 from tailrace.push import Pusher
 
 AnyRequest = Request[Any, Any, Any]
+_MESSAGES = {
+    404: "there is nothing here: POST /push takes pushes, and /schema describes it all",
+    405: "not with this method: POST /push takes pushes, and /schema describes it all",
+    413: f"the body has more than {MAX_BODY_BYTES} bytes",
+}
 
 
 @post("/push", operation_class=PushOperation, summary="Push one event, or an array of them")
@@ -104,7 +109,7 @@ def _respond(answer: Answer) -> Response[bytes]:
 
 
 def _http_error(_: AnyRequest, error: HTTPException) -> Response[bytes]:
-    message = f"the body has more than {MAX_BODY_BYTES} bytes" if error.status_code == 413 else error.detail
+    message = _MESSAGES.get(error.status_code, error.detail)
     return _respond(answers.problem(error.status_code, message, headers=error.headers))
 
 
