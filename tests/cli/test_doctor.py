@@ -45,6 +45,7 @@ def test_redis_away(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--redis", "redis://:secret@127.0.0.1:1/0"]) == 1
     shown = capsys.readouterr().out
     assert "wrong    redis://***@127.0.0.1:1/0: " in shown
+    assert "answers" not in shown
     assert "secret" not in shown
 
 

@@ -90,9 +90,10 @@ def test_argument_that_is_not_utf8(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--to", "all", "{oops"], 2, "DATA is not JSON"),
         (["--to", "all", "[" * 100_000], 2, "DATA is not JSON"),
-        (["--to", "bad channel", "1"], 1, "$.to"),
-        (["--to", "all", "--event", "open", "1"], 1, "$.event"),
-        (["--to", "all", "--at", "2100-01-01T00:00:00", "1"], 1, "$.at"),
+        (["--to", "bad channel", "1"], 2, "$.to"),
+        (["--to", "all", "--event", "open", "1"], 2, "$.event"),
+        (["--to", "all", "--at", "2100-01-01T00:00:00", "1"], 2, "$.at"),
+        (["--to", "all", "1", "--redis", "127.0.0.1:6379"], 2, "bad Redis URL"),
     ],
 )
 def test_bad_push_is_told_and_not_enqueued(

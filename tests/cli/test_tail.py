@@ -1,5 +1,6 @@
 """`tailrace tail` and `tailrace clients` beside real logs and a real registry."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -11,7 +12,8 @@ import anyio
 import pytest
 import redis
 
-from tailrace.cli import main
+from tailrace.cli import _tail, main
+from tailrace.cli._locate import Target
 from tailrace.log import LogWriter, NewEvent, Registry, check_layout, connect
 from tailrace.wire import ClientEntry, Keys, encode_json_block, encode_text_block
 from tests.support.redis import RedisServer
@@ -80,6 +82,21 @@ async def test_a_redis_that_goes_away_is_waited_for(redis_server: RedisServer) -
         redis_server.start()
         await append(redis_server.url, ("b", encode_json_block("message", b"2")))
         assert " b message 2" in await line(process)
+
+
+async def test_what_is_waited_for_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(_tail, "_RETRY_S", 0)
+    troubles = [OSError("no answer."), OSError("no answer."), OSError("loading")]
+
+    async def work() -> None:
+        if troubles:
+            raise troubles.pop(0)
+
+    await _tail._Tail(Target("redis://a"), argparse.Namespace(channel=None, last=0, json=False))._patiently(work)
+    assert capsys.readouterr().err.splitlines() == [
+        "tailrace tail: waiting for redis://a: no answer",
+        "tailrace tail: waiting for redis://a: loading",
+    ]
 
 
 async def reading(url: str) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tailrace.cli import SettingsError, _up
+from tests.support.ports import free_port
 from tests.support.wait import wait_until_sync
 
 pytestmark = pytest.mark.timeout(120)
@@ -53,7 +55,7 @@ class Up:
         self.environ |= {"XDG_RUNTIME_DIR": str(folder), "TMPDIR": str(folder)}  # killed, it can't remove what it has made
         self._log = folder / "up.log"
         with self._log.open("wb") as log:
-            command = [sys.executable, "-m", "tailrace.cli", "up", *ANY_PORTS, *arguments]
+            command = [sys.executable, "-m", "tailrace.cli", "up", "--redis-port", str(free_port()), *ANY_PORTS, *arguments]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environ, cwd=folder)
 
     @property
@@ -242,6 +244,16 @@ def test_taken_port_is_named_with_its_flag(tmp_path: Path) -> None:
         running = Up(tmp_path, "--ingest-port", port)
         assert running.process.wait(20) == 2
     assert f"tailrace up: --ingest-port: port {port} on 127.0.0.1 is taken" in running.log
+
+
+def test_valkey_has_the_port_that_everything_looks_at_unless_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_up, "_REDIS_PORT", free_port())
+    with _up._valkeys_own(0) as first:
+        assert first.getsockname()[1] == _up._REDIS_PORT
+        with _up._valkeys_own(0) as second:
+            assert second.getsockname()[1] != _up._REDIS_PORT
+        with pytest.raises(SettingsError, match=rf"--redis-port: port {_up._REDIS_PORT} .* is taken"):
+            _up._valkeys_own(_up._REDIS_PORT)
 
 
 def test_what_cannot_start_ends_all_with_its_reason(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def test_a_worker_looks_for_garbage_seldom(redis_url: str) -> None:
     ("arguments", "message"),
     [
         (["--functions", "no.such.module"], "can't import 'no.such.module'"),
+        (["--functions", "./shop.py"], "modules are named as after `import`"),
+        (["--functions", "shop.py"], "modules are named as after `import`"),
         (["--functions", "tests.worker.support"], "no function"),
         (["--shards", "9"], "--shards"),
         (["--history", "all"], "bad history rule"),

@@ -62,9 +62,9 @@ async def _look(target: Target) -> list[Finding]:
         try:
             async with connect(url) as redis:
                 servers = await primaries(redis)
+                found = [(server, finding) for server in servers for finding in await _server(server)]
                 findings.append(Finding(Verdict.OK, f"Redis answers at {redact(url)}"))
-                for server in servers:
-                    findings += [_at(server, finding) if servers[1:] else finding for finding in await _server(server)]
+                findings += [_at(server, finding) if servers[1:] else finding for server, finding in found]
             if url == target.queue_redis:
                 async with connect_queue(url) as redis:
                     findings += await _queue(redis, keys)

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from tailrace.cli._arguments import seconds
-from tailrace.cli._locate import Target, advice
+from tailrace.cli._locate import Target, advised
 from tailrace.cli._settings import SettingsError
-from tailrace.push import Job, JobReceipt, JobState, Pusher, RedisAwayError, TailraceError
+from tailrace.push import Job, JobReceipt, JobState, Pusher, PushError, RedisAwayError, TailraceError
 
 _REDIS_S = 3
+_WRONGLY_ASKED = 2
 
 
 def add_wait(parser: argparse.ArgumentParser) -> None:
@@ -54,13 +55,15 @@ def json_of(text: str) -> msgspec.Raw:
 
 async def enqueued(target: Target, enqueue: Callable[[Pusher], Awaitable[Job]], wait_s: float) -> int:
     """Enqueue a job, wait for its end, and print what became of it. Returns the exit status."""
+    pusher = Pusher(target.queue_redis, prefix=target.prefix, timeout_s=_REDIS_S)
     try:
-        async with Pusher(target.queue_redis, prefix=target.prefix, timeout_s=_REDIS_S) as pusher:
+        async with pusher:
             job = await enqueue(pusher)
             receipt = await job.receipt(wait_s) if wait_s > 0 else None
     except TailraceError as error:
-        print(f"not enqueued: {error}{advice(target) if isinstance(error, RedisAwayError) else ''}", file=sys.stderr)
-        return 1
+        told = advised(error, target) if isinstance(error, RedisAwayError) else error
+        print(f"not enqueued: {told}", file=sys.stderr)
+        return _WRONGLY_ASKED if isinstance(error, PushError) else 1
     if receipt is None:
         told = f"enqueued: job {job.id}" if job.new else f"left alone: there is a job {job.id} already"
         print(told + (f"; no receipt within {wait_s:g} s, does a worker serve it?" if wait_s > 0 else ""))

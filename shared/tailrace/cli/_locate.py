@@ -21,9 +21,10 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, Target)
 
 
-def advice(target: Target) -> str:
-    """Say what to do about a Redis that is away, where nobody has named it."""
-    return "; start `tailrace up`, or name a Redis with --redis" if _DEFAULT in (target.redis, target.queue_redis) else ""
+def advised(trouble: object, target: Target) -> str:
+    """Say what is wrong with a Redis that is away and, where nobody has named it, what to do."""
+    advice = "; start `tailrace up`, or name a Redis with --redis" if _DEFAULT in (target.redis, target.queue_redis) else ""
+    return str(trouble).removesuffix(".") + advice
 
 
 def find_target(arguments: argparse.Namespace) -> Target:

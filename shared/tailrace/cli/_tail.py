@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from tailrace.cli._arguments import channel, count
 from tailrace.cli._command import Command
-from tailrace.cli._locate import Target, add_target, advice, find_target
+from tailrace.cli._locate import Target, add_target, advised, find_target
 from tailrace.cli._show import clock, plain
 from tailrace.log import LogReader, connect, connect_reader, follow, read_together, redact, whole_entries
 from tailrace.wire import Entry, Keys, format_id, id_parts, parse_id
@@ -76,12 +76,15 @@ class _Tail:
                 group.create_task(self._patiently(partial(self._follow, shards)))
 
     async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
+        said = ""
         while True:
             try:
                 return await work()
             except (RedisError, OSError) as error:
-                why = f"{redact(str(error))}{advice(self._target)}"
-                print(f"tailrace tail: waiting for {redact(self._target.redis)}: {why}", file=sys.stderr)
+                why = advised(redact(str(error)), self._target)
+                if why != said:
+                    print(f"tailrace tail: waiting for {redact(self._target.redis)}: {why}", file=sys.stderr)
+                said = why
                 await asyncio.sleep(_RETRY_S)
 
     async def _follow(self, shards: Sequence[int]) -> None:

@@ -5,10 +5,11 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +21,12 @@ from tailrace.cli._command import Command
 from tailrace.cli._logging import http_address
 from tailrace.cli._merge import Merged
 from tailrace.cli._runfile import Running, published, runtime_folder
-from tailrace.cli._settings import add_settings, read_settings
+from tailrace.cli._settings import SettingsError, add_settings, read_settings
 from tailrace.cli._valkey import claimed, until_it_answers, valkey_command
 
 _READY = re.compile(r"^tailrace (?P<service>\w+) ready(?: on http://(?P<host>\S+):(?P<port>\d+))?$")
 _DEMO = "tailrace.demo"  # what the demo page's dashboard shows
+_LOOPBACK, _REDIS_PORT = "127.0.0.1", 6379
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _OVERCOMMIT = "Memory overcommit must be enabled"  # concerns snapshots of Redis that fill a machine
 _EPILOG = """
@@ -49,6 +51,7 @@ class UpConfig(msgspec.Struct, frozen=True):
     metrics_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge's metrics, in the same order.")] = (8900, 8910)
     ingest_port: Annotated[Port, msgspec.Meta(description="Port of ingest.")] = 8001
     console_port: Annotated[Port, msgspec.Meta(description="Port of the demo page.")] = 8002
+    redis_port: Annotated[Port, msgspec.Meta(description="Port of Valkey; 0 takes 6379 if that is free, else another.")] = 0
     data: Annotated[str, msgspec.Meta(description="Folder that Valkey keeps its data in; none: a temporary one.")] = ""
     functions: Annotated[tuple[str, ...], msgspec.Meta(description="Module with functions for the worker; repeatable.")] = ()
     drain_s: Annotated[float, msgspec.Meta(description="Seconds that an edge takes to send its clients away at the end.", ge=0)] = 1
@@ -83,19 +86,28 @@ def _with_ports(config: UpConfig) -> UpConfig:
             metrics_port=tuple([chosen("--metrics-port", port) for port in config.metrics_port]),
             ingest_port=chosen("--ingest-port", config.ingest_port),
             console_port=chosen("--console-port", config.console_port),
+            redis_port=stack.enter_context(_valkeys_own(config.redis_port)).getsockname()[1],
         )
+
+
+def _valkeys_own(port: int) -> socket.socket:
+    """Find Valkey's port: the one that everything looks at by default, unless there is a Redis already."""
+    with socket.socket() as probe:  # on macOS one could listen here, and take the place of a server on all addresses
+        found = port or probe.connect_ex((_LOOPBACK, _REDIS_PORT)) == 0
+    if not found:
+        with suppress(SettingsError):
+            return bind(_LOOPBACK, _REDIS_PORT)
+    return bind(_LOOPBACK, port, "--redis-port", "0 takes 6379 if that is free, else another")
 
 
 class _House:
     """All processes of one `up`: Valkey first, then the services, and the other way round at the end."""
 
     def __init__(self, config: UpConfig, data: Path) -> None:
-        with bind("127.0.0.1", 0) as probe:
-            port = probe.getsockname()[1]
         self._config = config
-        self._redis = f"redis://127.0.0.1:{port}/0"
+        self._redis = f"redis://{_LOOPBACK}:{config.redis_port}/0"
         self._merged = Merged()
-        self._valkey = Child("valkey", valkey_command(port, data), self._merged.line, _never, unsaid=_OVERCOMMIT)
+        self._valkey = Child("valkey", valkey_command(config.redis_port, data), self._merged.line, _never, unsaid=_OVERCOMMIT)
         self._services = [
             *(self._edge(number, port) for number, port in enumerate(config.edge_port)),
             self._listener("ingest", "ingest", config.ingest_port, *self._origins()),

@@ -26,6 +26,7 @@ _OURS = {
     "burst": "--burst",
     "max_burst_jobs": "--burst",
 }
+_NAMED = "modules are named as after `import`, such as shop.handlers for shop/handlers.py"
 _log = logging.getLogger(__name__)
 
 
@@ -89,6 +90,8 @@ def load(names: Iterable[str]) -> Application:
 
 def _import(name: str) -> tuple[ModuleType, Any]:
     """Import a module, or a class in one."""
+    if not all(map(str.isidentifier, name.split("."))):
+        raise SetupError(f"{name!r} is no module's name: {_NAMED}")
     try:
         return importlib.import_module(name), None
     except ImportError as error:
@@ -97,7 +100,7 @@ def _import(name: str) -> tuple[ModuleType, Any]:
             parent = importlib.import_module(module) if importlib.util.find_spec(module) else None
             if parent is not None and hasattr(parent, attribute):
                 return parent, getattr(parent, attribute)
-        raise SetupError(f"can't import {name!r}: {error}") from error
+        raise SetupError(f"can't import {name!r}: {_NAMED if name.endswith('.py') else error}") from error
 
 
 def _marked(module: ModuleType) -> dict[str, Function]:
