@@ -1,6 +1,6 @@
 # Needs Python >= 3.11 and make. Everything else is installed into .venv, from pinned and hashed requirements.
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench prove lock clean
+.PHONY: help up test coverage check bench prove lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv
@@ -12,17 +12,20 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 up: $(READY) ## run all of tailrace here; Ctrl-C stops it (UP="--data DIR" for its options)
 	@exec $(BIN)/tailrace up $(UP)
 
-test: $(READY) system ## run the checks and the tests, with coverage (TESTS="tests/wire -k cursor" for some of them)
+test: $(READY) system ## run the checks and the tests (TESTS="tests/wire -k cursor" for some of them)
 	@$(MAKE) --no-print-directory check
+	$(BIN)/pytest $(TESTS)
+
+coverage: $(READY) system ## run the tests traced, which takes twice as long, and show what no test runs
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(if $(TESTS),$(TESTS),--ignore tests/prove/test_trials.py); status=$$?; \
-	$(if $(TESTS),,$(BIN)/pytest tests/prove/test_trials.py || status=1;) \
-	$(BIN)/coverage combine --quiet && $(BIN)/coverage report --format=total | sed 's/^/coverage: /; s/$$/ %/'; exit $$status
+	$(BIN)/coverage run -m pytest --ignore tests/prove/test_trials.py $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 check: $(READY) ## lint, formatting, types, rules of architecture, dependencies
 	$(BIN)/ruff check

@@ -29,7 +29,7 @@ def _nothing_blocks_the_loop() -> Iterator[None]:
         root.__path__ = [path]
         roots.append(root)
     with blockbuster.blockbuster_ctx(roots) as detector:
-        # coverage's own lock, for which code in the loop waits while a thread is traced
+        # under `make coverage` its own lock, for which code in the loop waits while a thread is traced
         detector.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
         for function in detector.functions.values():  # redis-py 8 reads its own version from its files, for each client that is made
             function.can_block_in("redis/utils.py", "get_lib_version")

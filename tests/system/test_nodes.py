@@ -33,6 +33,11 @@ def channels(house: str) -> list[str]:
 class System:
     edges: list[Service]
     ingest: Service
+    worker: Service
+
+    def said(self) -> str:
+        """What its processes wrote, for a test that fails."""
+        return "\n".join(f"{service.pid}:\n{service.stderr}" for service in (self.worker, *self.edges, self.ingest))
 
 
 @contextmanager
@@ -45,7 +50,15 @@ def running(logs: str, queue: str, *worker_settings: str) -> Iterator[System]:
         stack.enter_context(worker)
         with ThreadPoolExecutor() as pool:
             list(pool.map(stack.enter_context, [*edges, ingest]))
-        yield System(edges, ingest)
+        yield System(edges, ingest, worker)
+
+
+async def arrived(system: System, clients: list[SteadyClient], accepted: dict[str, list[int]]) -> None:
+    try:
+        await wait_until(lambda: all(client.has(accepted) for client in clients), timeout_s=30)
+    except TimeoutError:
+        latest = [client.latest for client in clients]
+        pytest.fail(f"accepted {({c: n[-1] for c, n in accepted.items()})}, seen {latest}\n{system.said()}")
 
 
 async def under_load(system: System, action: Callable[[], object], *, house: str = "room", resets: bool = False) -> None:
@@ -61,7 +74,7 @@ async def under_load(system: System, action: Callable[[], object], *, house: str
         async with anyio.create_task_group() as load:
             for producer in producers:
                 load.start_soon(producer.run, LOAD_S)
-        await wait_until(lambda: all(client.has(accepted) for client in clients), timeout_s=30)
+        await arrived(system, clients, accepted)
         group.cancel_scope.cancel()
     verdict = sum([judge(accepted, client.seen) for client in clients], Verdict())
     wrong = f"lost {len(verdict.lost)}, doubled {len(verdict.doubled)}, reordered {len(verdict.reordered)}"
