@@ -96,6 +96,27 @@ def test_a_worker_that_comes_back_from_a_pause_emits_nothing(client: Any, redis_
         assert client.exists("tailrace:dead") == 0
 
 
+def test_pauses_are_no_deaths(client: Any, redis_url: str) -> None:
+    with workers(1, redis_url, "--call-lease-s", "0.5") as (service,):
+        put(client, "a", payload("sleepy", 3))
+        whose(client, "a", [service])
+        for _ in range(3):
+            wait_until_sync(lambda: _runs_out_s(client) > 0.2)
+            os.kill(service.pid, signal.SIGSTOP)
+            try:
+                wait_until_sync(lambda: _runs_out_s(client) < -0.1)
+            finally:
+                os.kill(service.pid, signal.SIGCONT)
+        wait_until_sync(lambda: client.exists("arq:result:a"), 10)
+        assert client.exists("tailrace:dead") == 0
+        assert client.llen("starts:a") == client.llen("ends:a") == 1
+
+
+def _runs_out_s(client: Any) -> float:
+    """Say in how many seconds the claim of the call runs out."""
+    return float(client.zscore(CALLS, "a") / 1000 - time.time())
+
+
 def _claimant(client: Any, services: list[Service], token: bytes) -> Service:
     """Find whose claim it is: the worker that can't answer for it when it stands still."""
     for each in services:
