@@ -10,7 +10,7 @@ import redis
 from hypothesis import settings
 
 import tailrace
-from tests.support.redis import Kind, RedisServer, executable
+from tests.support.redis import KEPT, Kind, RedisServer, executable
 
 settings.register_profile("tailrace", deadline=None)  # a busy machine is no failure
 settings.load_profile("tailrace")
@@ -77,5 +77,5 @@ def any_redis_url(request: pytest.FixtureRequest, _servers: dict[Kind, RedisServ
 @pytest.fixture
 def redis_server() -> Iterator[RedisServer]:
     """Give the test a Valkey of its own, to kill and start again; it keeps an append-only file."""
-    with RedisServer("valkey", "--appendonly", "yes", "--appendfsync", "everysec") as server:
+    with RedisServer("valkey", *KEPT) as server:
         yield server

@@ -7,6 +7,7 @@ from random import Random
 from tests.prove.frame import FAULTS, Count, Plan, Trial
 from tests.prove.load import Crowd, Pushing, some
 from tests.prove.site import Site, restart, running, together
+from tests.support.redis import KEPT
 from tests.support.steady import SteadyClient
 from tests.support.wait import wait_until
 
@@ -27,6 +28,7 @@ async def run(plan: Plan) -> AsyncIterator[Count]:
         count=3,
         worker_count=2,
         with_caddy=True,
+        redis=KEPT,
     ) as site:
         pushing = Pushing(site.redis.url, CHANNELS, RATE)
         clients = [_client(dice, site, pushing, number) for number in range(CLIENTS)]

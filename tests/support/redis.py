@@ -17,6 +17,8 @@ from tests.support.wait import wait_until_sync
 
 Kind = Literal["valkey", "redis"]
 _START_S = 10
+KEPT = ("--appendonly", "yes", "--appendfsync", "always")
+"""What was acknowledged outlives a kill. With `everysec`, Redis keeps it in its own memory for up to 2 s while a sync is under way."""
 
 
 def executable(kind: Kind) -> str | None:
