@@ -58,7 +58,8 @@ async def arrived(system: System, clients: list[SteadyClient], accepted: dict[st
         await wait_until(lambda: all(client.has(accepted) for client in clients), timeout_s=30)
     except TimeoutError:
         latest = [client.latest for client in clients]
-        pytest.fail(f"accepted {({c: n[-1] for c, n in accepted.items()})}, seen {latest}\n{system.said()}")
+        due = {channel: numbers[-1] for channel, numbers in accepted.items()}
+        pytest.fail(f"accepted {due}, seen {latest}\n{system.said()}")
 
 
 async def under_load(system: System, action: Callable[[], object], *, house: str = "room", resets: bool = False) -> None:
