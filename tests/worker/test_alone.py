@@ -45,6 +45,37 @@ def test_what_runs_beside_a_call_that_kills_its_workers_ends_well(client: Any, r
         assert max(int(client.lindex(f"beside:{job}", 1)) for job in INNOCENT) > 1
 
 
+@pytest.mark.prove
+@pytest.mark.timeout(300)
+def test_only_calls_that_kill_their_workers_end_as_dead_letters(client: Any, redis_url: str) -> None:
+    fatal = {f"{number:03}" for number in range(7, 160, 30)}
+    for number in range(160):
+        job = f"{number:03}"
+        client.set(f"arq:job:{job}", payload("beside", 0.02 * (number % 8), fatal=job in fatal))
+        client.zadd(CALLS, {job: time.time() * 1000})
+    services = [Service("worker", "--redis", redis_url, "--functions", TIMELESS, "--call-lease-s", "0.5") for _ in range(3)]
+    try:
+        for each in services:
+            each.start()
+        wait_until_sync(lambda: _all_ended(client, services), 200)
+    finally:
+        for each in services:
+            each.kill()
+    letters = [fields for _, fields in client.xrange("tailrace:dead")]
+    assert {letter[b"job"].decode() for letter in letters} == fatal
+    assert len(letters) == len(fatal)
+    assert all(client.llen(f"beside:{job}") == 3 for job in fatal)
+    assert len(client.keys("arq:result:*")) == 160 - len(fatal)
+
+
+def _all_ended(client: Any, services: list[Service]) -> bool:
+    """Start again whoever died, until no call is left."""
+    for each in services:
+        if each.returncode is not None:
+            each.start()
+    return not client.exists(CALLS)
+
+
 async def suspect(seen: Bench, job: str, text: bytes) -> None:
     """Leave a call as two workers do that died running it."""
     await seen.put(job, text, queue=CALLS)
