@@ -49,6 +49,12 @@ def test_only_caddy_is_published_and_only_here(described: Any) -> None:
     assert described["services"]["valkey"]["networks"] == ["inside"]
 
 
+def test_an_image_of_ones_own_and_numbers_that_last_are_variables() -> None:
+    services = read_compose({"TAILRACE_IMAGE": "shop", "TAILRACE_EDGES": "3", "TAILRACE_WORKERS": "2"})["services"]
+    assert {name for name, service in services.items() if service["image"] == "shop"} == {"edge", "worker", "ingest", "console"}
+    assert (services["edge"]["scale"], services["worker"]["scale"]) == ("3", "2")
+
+
 @pytest.mark.parametrize("name", ["edge", "worker"])
 def test_there_is_time_to_drain(described: Any, name: str) -> None:
     service = described["services"][name]
