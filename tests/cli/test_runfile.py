@@ -60,6 +60,13 @@ def test_folder_that_others_can_read_is_refused(home: Path, mode: int) -> None:
         runtime_folder()
 
 
+def test_folder_that_cannot_be_made_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "file").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "file"))
+    with pytest.raises(SettingsError, match=r"can't write to XDG_RUNTIME_DIR \(Not a directory\)"):
+        runtime_folder()
+
+
 def test_folder_that_is_a_link_is_refused(home: Path) -> None:
     (home / "elsewhere").mkdir(mode=0o700)
     (home / "tailrace").symlink_to(home / "elsewhere")

@@ -30,12 +30,16 @@ def runtime_folder() -> Path:
     """Make and give the folder, private to its owner.
 
     Raises:
-        SettingsError: somebody else made a folder of that name, or others can read it.
+        SettingsError: it can't be made, somebody else made a folder of that name, or others can read it.
     """
     base = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(base) / "tailrace" if base else Path(tempfile.gettempdir()) / f"tailrace-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
+    try:
+        folder = Path(base) / "tailrace" if base else Path(tempfile.gettempdir()) / f"tailrace-{os.getuid()}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        where = "XDG_RUNTIME_DIR" if base else "a folder for temporary files"
+        raise SettingsError(f"can't write to {where} ({error.strerror}): set XDG_RUNTIME_DIR to a folder of yours") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise SettingsError(f"{folder} isn't a folder that only you can read: remove it, or set XDG_RUNTIME_DIR to one")
     return folder
