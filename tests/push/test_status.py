@@ -27,3 +27,11 @@ async def test_a_queue_that_was_overwritten_hides_no_other_jobs(any_redis_url: s
         assert await pusher.status("nobody-knows") is None
         assert await pusher.cancel("nobody-knows") is None
         assert await job.cancel() == JobState.CANCELLED
+
+
+async def test_a_cancelled_calls_tries_are_forgotten(redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis, Pusher(redis_url) as pusher:
+        job = await pusher.call("send", {"to": "ann"}, job_id="mail-7", delay_s=30)
+        await redis.set("arq:retry:mail-7", 2)  # as after two failures
+        assert await job.cancel() == JobState.CANCELLED
+        assert await redis.exists("arq:retry:mail-7") == 0

@@ -161,7 +161,7 @@ def test_a_call_that_kills_its_workers_is_a_dead_letter(client: Any, redis_url: 
         for _ in range(3):
             service.wait()
             service.start()
-        (letter,) = wait_until_sync(lambda: letters(client, b"a"))  # what cron had running beside it three times died too
+        (letter,) = wait_until_sync(lambda: letters(client, b"a"))
         assert letter[b"reason"] == b"3 workers died running this call"
         assert letter[b"payload"] == text
         assert client.get("murders") == b"3"
@@ -169,6 +169,7 @@ def test_a_call_that_kills_its_workers_is_a_dead_letter(client: Any, redis_url: 
         wait_until_sync(lambda: client.exists("arq:result:b"))
         assert (len(letters(client, b"a")), client.get("murders")) == (1, b"3")  # a dead letter isn't one again, and doesn't run
         assert client.zscore(CALLS, "a") is None
+        assert client.xlen("tailrace:dead") == 1  # what cron had running beside it isn't
 
 
 def test_errors_of_the_network_are_tried_again_until_there_are_no_tries_left(client: Any, redis_url: str) -> None:

@@ -7,7 +7,7 @@ for i = 4, #KEYS do
   if redis.pcall('ZREM', KEYS[i], ARGV[1]) == 1 then -- it may be of another type
     local payload = redis.pcall('GET', KEYS[2])
     if type(payload) ~= 'string' then payload = '' end -- it is gone, or of another type
-    redis.call('DEL', KEYS[2])
+    redis.call('DEL', KEYS[2], 'arq:retry:' .. ARGV[1]) -- tries would count for a later job of this id
     redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
     return {'cancelled', payload}
   end
