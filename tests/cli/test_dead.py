@@ -245,3 +245,24 @@ def test_a_redrive_that_is_killed_loses_and_doubles_nothing(many: Any, redis_url
         assert sorted(jobs + left) == sorted(b"job-%d" % number for number in range(MANY))
         if not left:
             break
+
+
+@pytest.mark.parametrize("verb", ["show", "redrive", "purge"])
+def test_what_is_no_id_is_refused_and_touches_nothing(
+    verb: str, letters: list[str], redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word in (letters[0].partition("-")[0], "+", "job-1"):  # Redis takes the first for all of a millisecond
+        with pytest.raises(SystemExit, match="2"):
+            main(["dead", verb, word])
+        assert f"{word!r} is no letter's id" in capsys.readouterr().err
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.xlen(KEYS.dead()) == len(letters)
+
+
+def test_since_long_ago_is_all_and_a_time_needs_its_offset(letters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for since in ("99999d", "0001-01-01T00:00:00Z"):
+        assert main(["dead", "list", "--since", since]) == 0
+        assert "4 dead letters" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        main(["dead", "list", "--since", "2026-01-31T12:00:00"])
+    assert "needs an offset, such as 2026-01-31T12:00:00Z" in capsys.readouterr().err

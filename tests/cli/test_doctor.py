@@ -154,3 +154,13 @@ def test_url_that_is_no_stream(redis_url: str, capsys: pytest.CaptureFixture[str
     assert "the answer is 404" in capsys.readouterr().out
     assert main(["doctor", "--redis", redis_url, "--url", "http://127.0.0.1:1/sse"]) == 1
     assert main(["doctor", "--redis", redis_url, "--url", "ftp://host"]) == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["http://u:secret@[", "http://u:secret@x:99999/sse", "http://x:secret/sse", "http://u:secret@x/gr\xfcn", "ftp://u:secret@x"]
+)
+def test_what_is_no_url_is_said_without_its_secrets(redis_url: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--redis", redis_url, "--url", url]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("tailrace doctor: --url: ")
+    assert "secret" not in said

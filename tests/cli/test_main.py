@@ -1,5 +1,6 @@
 """The frame of the command line."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -91,3 +92,20 @@ def test_bind_names_an_address_that_is_not_here() -> None:
         bind("192.0.2.1", 0)
     with pytest.raises(SettingsError, match="--host"):
         bind("no such host", 0)
+
+
+def test_a_host_that_cannot_be_one_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"--host: a\.\.b is no name of a host"):
+        bind("a..b", 0)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--version"], ["help"], ["push", "--help"]])
+def test_who_reads_no_more_ends_a_command_in_peace(arguments: list[str], unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "tailrace.cli", *arguments]
+    environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environ, timeout=20, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -94,6 +94,7 @@ def test_argument_that_is_not_utf8(capsys: pytest.CaptureFixture[str]) -> None:
         (["--to", "all", "--event", "open", "1"], 2, "$.event"),
         (["--to", "all", "--at", "2100-01-01T00:00:00", "1"], 2, "$.at"),
         (["--to", "all", "1", "--redis", "127.0.0.1:6379"], 2, "bad Redis URL"),
+        (["--to", "all", "hello"], 2, "text goes with --text"),
     ],
 )
 def test_bad_push_is_told_and_not_enqueued(
@@ -102,6 +103,13 @@ def test_bad_push_is_told_and_not_enqueued(
     assert main(["push", *arguments]) == status
     assert said in capsys.readouterr().err
     assert client.zcard(KEYS.queue()) == 0
+
+
+def test_text_is_nothing_to_call_with(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["call", "greet", "hello"]) == 2
+    said = capsys.readouterr().err
+    assert "DATA is not JSON" in said
+    assert "--text" not in said  # which only `push` has
 
 
 @pytest.mark.parametrize(

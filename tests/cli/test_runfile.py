@@ -85,3 +85,14 @@ def test_target_is_what_runs_unless_a_flag_or_variable_says_otherwise(monkeypatc
         monkeypatch.setenv("TAILRACE_REDIS_URL", "redis://b/0")
         monkeypatch.setenv("TAILRACE_QUEUE_URL", "redis://q/0")
         assert (find_target(nothing).redis, find_target(nothing).queue_redis) == ("redis://b/0", "redis://q/0")
+
+
+@pytest.mark.parametrize("written", [b"", b'{"redis"'])
+def test_one_that_just_begins_is_not_found_yet(home: Path, written: bytes) -> None:
+    with published(RUNNING):
+        (file,) = (home / "tailrace").iterdir()
+        whole = file.read_bytes()
+        file.write_bytes(written)
+        assert find_running() is None
+        file.write_bytes(whole)
+        assert find_running() == RUNNING

@@ -56,6 +56,12 @@ async def test_events_are_printed_as_they_come(redis_url: str) -> None:
         assert process.wait(10) == 0
 
 
+async def test_what_others_wrote_into_the_log_neither_ends_it_nor_reaches_the_terminal(redis_url: str) -> None:
+    await append(redis_url, ("a\x1b[2J", b"event: message\ndata: \xff\n\n"))
+    with tailing(redis_url, "--last", "1") as process:
+        assert (await line(process))[8:] == " a\\x1b[2J message \ufffd"
+
+
 async def test_last_channel_and_json(redis_url: str) -> None:
     await append(redis_url, *[(channel, encode_json_block("message", b"1")) for channel in ("a", "b", "c", "b")])
     with tailing(redis_url, "--last", "3", "--channel", "b", "--json") as process:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.cli import SettingsError, _up
+from tailrace.cli import SettingsError, _up, bind, main
 from tests.support.ports import free_port
 from tests.support.wait import wait_until_sync
 
@@ -281,3 +281,17 @@ def test_listening_everywhere_the_page_finds_all_where_it_was_found_itself(tmp_p
     finally:
         running.process.kill()
         running.process.wait()
+
+
+def test_a_data_folder_that_cannot_be_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "file").write_bytes(b"")
+    for folder in (tmp_path / "file", tmp_path / "file" / "data"):
+        assert main(["up", *ANY_PORTS, "--data", str(folder)]) == 2
+        assert f"--data: {folder} can't be used" in capsys.readouterr().err
+
+
+def test_ports_that_no_edge_has_a_use_for_may_be_taken() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        config = _up._with_ports(_up.UpConfig(edge_port=(0,), metrics_port=(0, taken.getsockname()[1]), ingest_port=0, console_port=0))
+    assert len(config.metrics_port) == 1

@@ -11,6 +11,7 @@ from tailrace.wire import ChannelError, check_channel
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_LETTER = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _MAX_DIGITS = 12
 
 
@@ -63,6 +64,13 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
     return int(text)
+
+
+def letter_id(text: str) -> str:
+    """Read a dead letter's id; Redis would take `5` for all letters of a millisecond, and `-` and `+` for ends of the stream."""
+    if not _LETTER.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no letter's id, such as 1769860800000-0")
+    return text
 
 
 def channel(text: str) -> str:

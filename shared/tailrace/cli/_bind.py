@@ -24,6 +24,8 @@ def bind(host: str, port: int, flag: str = "--port", zero: str = "0 takes a free
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
         raise SettingsError(f"--host: can't listen on {host}: {error.strerror}") from error
+    except UnicodeError as error:
+        raise SettingsError(f"--host: {host} is no name of a host") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:

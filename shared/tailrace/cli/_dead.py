@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 
 import msgspec
 
-from tailrace.cli._arguments import channel, count, duration, moment
+from tailrace.cli._arguments import channel, count, duration, letter_id, moment
 from tailrace.cli._command import Command
 from tailrace.cli._letters import DeadLetter, DeadLetters, Filter, LetterView, view
 from tailrace.cli._locate import Target, add_target, find_target
@@ -45,7 +45,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         if verb == "list":
             sub.add_argument("--limit", type=count, default=_LISTED, metavar="N", help=f"the newest N at most [default: {_LISTED}]")
         else:
-            sub.add_argument("ids", nargs="*", metavar="ID", help="a letter's id, as `list` shows it")
+            sub.add_argument("ids", nargs="*", type=letter_id, metavar="ID", help="a letter's id, as `list` shows it")
             sub.add_argument("--all", action="store_true", help="all letters")
         sub.add_argument("--reason", default="", metavar="TEXT", help="only those whose reason holds this text")
         sub.add_argument("--function", default="", metavar="NAME", help="only calls of this function (`push` and `push_many` are pushes)")
@@ -58,9 +58,13 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _since(text: str) -> int:
     """Read a time, or how long ago it was, as Unix milliseconds."""
     try:
-        return round((time.time() - duration(text)) * 1000)
+        since_s = time.time() - duration(text)
     except argparse.ArgumentTypeError:
-        return round(moment(text).timestamp() * 1000)
+        since = moment(text)
+        if since.tzinfo is None:
+            raise argparse.ArgumentTypeError(f"{text!r} needs an offset, such as {text}Z") from None
+        since_s = since.timestamp()
+    return round(max(0, since_s) * 1000)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ import asyncio
 import http.client
 import resource
 import time
+import zlib
 from collections.abc import Iterator
 
 from redis.asyncio import Redis
@@ -122,7 +123,7 @@ async def _queue(redis: Redis, keys: Keys) -> Iterator[Finding]:
 def _look_through(url: str, target: Target) -> Iterator[Finding]:
     try:
         return judge_proxy(probe(url, target))
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, zlib.error) as error:
         return iter([Finding(Verdict.WRONG, f"{redact(url)}: {error}", "see that the URL is right and that an edge runs behind it")])
 
 

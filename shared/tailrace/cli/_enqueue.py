@@ -40,8 +40,8 @@ def content_of(argument: str) -> str:
         raise SettingsError(f"DATA on stdin is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
-def json_of(text: str) -> msgspec.Raw:
-    """See that a text is JSON.
+def json_of(text: str, hint: str = "") -> msgspec.Raw:
+    """See that a text is JSON; `hint` says what else could be done.
 
     Raises:
         SettingsError: it isn't.
@@ -49,7 +49,7 @@ def json_of(text: str) -> msgspec.Raw:
     try:
         msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise SettingsError(f"DATA is not JSON ({error}); text goes with --text") from error
+        raise SettingsError(f"DATA is not JSON ({error}){hint}") from error
     return msgspec.Raw(text.encode())
 
 

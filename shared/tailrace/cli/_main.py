@@ -33,7 +33,18 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 it failed, 2 it was asked for wrongly."""
-    name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    try:
+        try:
+            return _answer(list(sys.argv[1:] if argv is None else argv) or ["--help"])
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # `tailrace tail | head`: who read has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _answer(words: list[str]) -> int:
+    name, *rest = words
     commands = {point.name: point for point in entry_points(group=_GROUP)}
     if name in ("-h", "--help", "help"):
         print(_overview(commands), end="")
@@ -64,9 +75,6 @@ def _run(point: EntryPoint, arguments: list[str]) -> int:
         return _refuse(prog, f"needs {error.name}, which isn't installed: {_cure(point)}")
     except (SettingsError, SetupError) as error:
         return _refuse(prog, str(error))
-    except BrokenPipeError:  # `tailrace tail | head`: who read has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except RedisError as error:
         return _refuse(prog, redact(str(error)), status=1)
     except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from tailrace.cli._findings import NO_ANSWER, Proxied
 from tailrace.cli._locate import Target
 from tailrace.cli._settings import SettingsError
-from tailrace.log import LogWriter, NewEvent, Registry, connect
+from tailrace.log import LogWriter, NewEvent, Registry, connect, redact
 from tailrace.wire import Keys, bucket, client_channel, encode_json_block
 
 _WAIT_S = 5.0
@@ -27,7 +27,7 @@ def probe(url: str, target: Target) -> Proxied:
 
     Raises:
         SettingsError: no http or https URL.
-        OSError, http.client.HTTPException: nothing answers there, or not in HTTP.
+        OSError, http.client.HTTPException, zlib.error: nothing answers there, or not in HTTP.
     """
     client = str(uuid.uuid4())
     connection, path = _address(url, client)
@@ -52,12 +52,17 @@ def probe(url: str, target: Target) -> Proxied:
 
 
 def _address(url: str, client: str) -> tuple[http.client.HTTPConnection, str]:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"--url: {url} is not an http:// or https:// address")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        url.encode("ascii")
+    except ValueError as error:
+        raise SettingsError(f"--url: {redact(url)} is no URL in ASCII with a port up to 65535") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise SettingsError(f"--url: {redact(url)} is not an http:// or https:// address")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     query = "&".join([*filter(None, [parts.query]), urlencode({"client_id": client})])
-    return kind(parts.hostname, parts.port, timeout=_WAIT_S), f"{parts.path or '/'}?{query}"
+    return kind(host, port, timeout=_WAIT_S), f"{parts.path or '/'}?{query}"
 
 
 class _Stream:

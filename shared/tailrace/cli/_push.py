@@ -39,7 +39,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     content = content_of(arguments.data)
-    data = {"text": content} if arguments.text else {"data": json_of(content)}
+    data = {"text": content} if arguments.text else {"data": json_of(content, "; text goes with --text")}
     return asyncio.run(_push(find_target(arguments), arguments, data))
 
 

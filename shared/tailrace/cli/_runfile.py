@@ -8,7 +8,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -64,7 +64,7 @@ def published(running: Running) -> Iterator[None]:
 def find_running() -> Running | None:
     """Give what the newest `tailrace up` of this user published, or None if none runs."""
     for path in sorted(runtime_folder().glob(_PATTERN), key=_age):
-        with path.open("rb") as file:
+        with suppress(FileNotFoundError, msgspec.DecodeError), path.open("rb") as file:  # it ends, or begins, at this moment
             if _held(file.fileno()):
                 return msgspec.json.decode(file.read(), type=Running)
     return None

@@ -115,12 +115,12 @@ def _line(shard: int, entry: Entry, *, as_json: bool) -> str:
     event, data = read_block(entry.block)
     if as_json:
         return msgspec.json.encode(TailedEvent(format_id(entry.id), shard, entry.channel, event, data)).decode()
-    return f"{clock(id_parts(entry.id)[0])} {entry.channel} {plain(event)} {plain(data)}"
+    return f"{clock(id_parts(entry.id)[0])} {plain(entry.channel)} {plain(event)} {plain(data)}"
 
 
 def read_block(block: bytes) -> tuple[str, str]:
     """Take event type and data out of a block that tailrace rendered."""
-    first, *lines = block.decode().removesuffix("\n\n").split("\n")
+    first, *lines = block.decode(errors="replace").removesuffix("\n\n").split("\n")
     return first.removeprefix("event: "), "\n".join([line.removeprefix("data: ") for line in lines])
 
 

@@ -83,7 +83,7 @@ def _with_ports(config: UpConfig) -> UpConfig:
         return msgspec.structs.replace(
             config,
             edge_port=tuple([chosen("--edge-port", port) for port in config.edge_port]),
-            metrics_port=tuple([chosen("--metrics-port", port) for port in config.metrics_port]),
+            metrics_port=tuple([chosen("--metrics-port", port) for port in config.metrics_port[: len(config.edge_port)]]),
             ingest_port=chosen("--ingest-port", config.ingest_port),
             console_port=chosen("--console-port", config.console_port),
             redis_port=stack.enter_context(_valkeys_own(config.redis_port)).getsockname()[1],

@@ -55,10 +55,14 @@ def claimed(folder: Path) -> Iterator[None]:
     """Hold a data folder for one `up` alone; two servers on one append-only file would destroy it.
 
     Raises:
-        SettingsError: another one has it.
+        SettingsError: another one has it, or it can't be written.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as lock:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = (folder / "lock").open("a+")
+    except OSError as error:
+        raise SettingsError(f"--data: {folder} can't be used: {error.strerror}") from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
