@@ -41,7 +41,7 @@ API = {
     "tailrace.wire": """
         ALL BLOCK CHANNEL_PATTERN CLIENT_PREFIX CONTROL_EVENTS ChannelError ClientEntry ClientInfo Connect
         Control Cursor CursorError Drain Entry EntryError Gap HEAD Heartbeat JOB_PREFIX Job JobError
-        JobReceipt JobState Keys LABEL_LENGTH MAX_DATA_BYTES Options PUSH PUSH_MANY Place PushError PushJob
+        JobReceipt JobState Keys LABEL_LENGTH MAX_DATA_BYTES MAX_PARTITIONS Options PUSH PUSH_MANY Place PushError PushJob
         PushRequest Pushes RESERVED_EVENTS Receipt Reset SetupError TailraceError TooLargeError USER_PREFIX
         bucket check_channel check_event_name check_push client_channel comment convert_error decode_client
         decode_cursor decode_entry decode_job decode_pushes decode_receipt encode_client encode_control

@@ -4,7 +4,8 @@ import threading
 import msgspec
 import pytest
 
-from tailrace.push import BlockingPusher, JobState, Push, PushError
+from tailrace.push import BlockingJob, BlockingPusher, JobState, Push, PushError
+from tailrace.wire import SetupError
 
 
 def test_the_verbs_are_the_same(working_url: str) -> None:
@@ -45,6 +46,31 @@ def test_any_thread_may_use_it_and_no_thread_stays(redis_url: str) -> None:
         for thread in threads:
             thread.join()
         assert {pusher.push("blocking:2", 9).status() is None} == {False}
+    assert threading.active_count() == before
+
+
+def test_who_waits_in_another_thread_is_let_go_when_it_closes(redis_url: str) -> None:
+    begun = threading.Event()
+
+    def wait(job: BlockingJob) -> None:
+        begun.set()
+        job.receipt(30)
+
+    pusher = BlockingPusher(redis_url)
+    waiting = threading.Thread(target=wait, args=(pusher.push("blocking:5", 1, delay_s=60),), daemon=True)
+    waiting.start()
+    assert begun.wait(5)
+    pusher.close()
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
+def test_a_pusher_that_cannot_be_made_leaves_no_thread() -> None:
+    before = threading.active_count()
+    pusher = BlockingPusher("nonsense")
+    for _ in range(2):
+        with pytest.raises(SetupError):
+            pusher.push("blocking:6", 1)
     assert threading.active_count() == before
 
 

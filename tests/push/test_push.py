@@ -1,3 +1,4 @@
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,12 +41,19 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"to": "a", "data": 1, "text": "x"}, "$.text"),
     ({"to": "a", "data": object()}, "$.data"),
     ({"to": "a", "data": "\ud800"}, "$.data"),
+    ({"to": "\ud800", "data": 1}, "$.to"),
+    ({"to": "a", "text": "\ud800"}, "$.text"),
+    ({"to": "a", "data": 1, "event": "\ud800"}, "$.event"),
+    ({"to": "a", "data": 1, "key": "\ud800"}, "$.key"),
     ({"to": "a", "data": CYCLE}, "$"),
     ({"to": "a", "data": "x" * (1 << 20)}, "$.data"),
     ({"to": "a", "data": 1, "event": "heartbeat"}, "$.event"),
     ({"to": "a", "data": 1, "event": "a\nid: 1"}, "$.event"),
     ({"to": "a", "data": 1, "key": ""}, "$.key"),
     ({"to": "a", "data": 1, "delay_s": -1}, "$.delay_s"),
+    ({"to": "a", "data": 1, "delay_s": math.inf}, "$.delay_s"),
+    ({"to": "a", "data": 1, "delay_s": math.nan}, "$.delay_s"),
+    ({"to": "a", "data": 1, "expires_s": math.inf}, "$.expires_s"),
     ({"to": "a", "data": 1, "expires_s": "soon"}, "$.expires_s"),
     ({"to": "a", "data": 1, "stamp": None}, "$.stamp"),
 ]

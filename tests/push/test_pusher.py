@@ -1,6 +1,7 @@
 """What becomes of pushes: a real worker behind a real server."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from redis.asyncio import Redis
 
 from tailrace.log import Registry
 from tailrace.push import JobState, Push, Pusher, PushError
-from tailrace.wire import JOB_PREFIX, ClientEntry, Keys, decode_job, decode_receipt
+from tailrace.wire import JOB_PREFIX, ClientEntry, Keys, SetupError, decode_job, decode_receipt
 from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.wait import wait_until
@@ -206,6 +207,12 @@ async def test_a_scheduled_call_can_be_cancelled_and_who_waits_hears_of_it(pushe
     assert time.monotonic() - begin < 2
 
 
+@pytest.mark.parametrize("partitions", [0, -1, 65, 1.5])
+async def test_partitions_that_cannot_be_are_refused(partitions: int) -> None:
+    with pytest.raises(SetupError, match="1 to 64 partitions"):
+        Pusher("redis://127.0.0.1:1/0", partitions=partitions)
+
+
 @pytest.mark.parametrize("function", ["push", "push_many"])
 async def test_pushes_are_not_called(function: str, redis_url: str) -> None:
     async with Pusher(redis_url) as pusher:
@@ -213,6 +220,10 @@ async def test_pushes_are_not_called(function: str, redis_url: str) -> None:
             await pusher.call(function, {"to": "a"})
         with pytest.raises(PushError, match="JSON"):
             await pusher.call("f", object())
+        for when, path in (({"delay_s": -1}, "$.delay_s"), ({"delay_s": math.inf}, "$.delay_s"), ({"at": "noon"}, "$.at")):
+            with pytest.raises(PushError) as caught:
+                await pusher.call("f", **when)
+            assert caught.value.path == path
         with pytest.raises(PushError, match="1 to 256"):
             await pusher.call("f", job_id="")
         with pytest.raises(PushError, match="printable"):

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tailrace.wire import MAX_PARTITIONS
+
 _TOKEN = re.compile(r"[!-~]*")
 
 
@@ -17,7 +19,7 @@ class IngestConfig(msgspec.Struct, frozen=True, kw_only=True):
     redis: Annotated[str, Meta(description="URL of Redis or Valkey.")] = "redis://127.0.0.1:6379/0"
     queue_redis: Annotated[str, Meta(description="URL of the queue's Redis, if it is another.")] = ""
     prefix: Annotated[str, Meta(min_length=1, description="Begins every key in Redis.")] = "tailrace"
-    partitions: Annotated[int, Meta(ge=1, le=64, description="Partitions of the queue, the same as the workers'.")] = 1
+    partitions: Annotated[int, Meta(ge=1, le=MAX_PARTITIONS, description="Partitions of the queue, the same as the workers'.")] = 1
     push_token: Annotated[str, Meta(description="Bearer token that every request needs, printable ASCII without spaces; empty: none.")] = ""
     origins: Annotated[tuple[str, ...], Meta(description="Origins whose pages may push (https://example.org), or *.")] = ()
     wait_s: Annotated[float, Meta(ge=0, le=60, description="Seconds to wait for a receipt, unless `Prefer` says.")] = 5

@@ -25,11 +25,10 @@ from tailrace.cli._findings import (
 from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._probe import probe
 from tailrace.log import connect, connect_queue, primaries, redact
-from tailrace.wire import Keys, SetupError
+from tailrace.wire import MAX_PARTITIONS, Keys, SetupError
 
 _CONFIG = ("timeout", "maxclients", "cluster-enabled", "cluster-require-full-coverage")
 _ALIVE_S = 15  # a worker gives a sign of life more often
-_MOST_PARTITIONS = 64
 _EPILOG = """
 examples:
   tailrace doctor
@@ -99,7 +98,7 @@ async def _config(redis: Redis) -> dict[str, str]:
 
 
 async def _queue(redis: Redis, keys: Keys) -> Iterator[Finding]:
-    queues = [keys.queue(partition) for partition in range(_MOST_PARTITIONS)]
+    queues = [keys.queue(partition) for partition in range(MAX_PARTITIONS)]
     async with redis.pipeline(transaction=False) as pipe:
         for queue in (*queues, keys.calls()):
             pipe.zcard(queue)
@@ -107,7 +106,7 @@ async def _queue(redis: Redis, keys: Keys) -> Iterator[Finding]:
         counted = dict(zip((*queues, keys.calls(), keys.dead()), await pipe.execute(raise_on_error=False), strict=True))
         overwritten = [key for key, count in counted.items() if isinstance(count, ResponseError)]
         *waiting, dead = [0 if key in overwritten else count for key, count in counted.items()]
-        for partition in range(_MOST_PARTITIONS):
+        for partition in range(MAX_PARTITIONS):
             pipe.exists(keys.lease(partition))
         held = await pipe.execute()
     return judge_queue(

@@ -12,6 +12,7 @@ from tailrace.push._pusher import Batch, Job, Pusher
 from tailrace.wire import JobReceipt, JobState, Receipt
 
 T = TypeVar("T")
+_LATE_S = 1.0
 
 
 class BlockingJob(NamedTuple):
@@ -103,10 +104,10 @@ class BlockingPusher:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
-        """Finish what is being enqueued, and disconnect; the next use connects anew."""
+        """Finish what is being enqueued, let go who waits for a receipt, and disconnect; the next use connects anew."""
         with self._lock:
             if self._pusher and self._loop and self._thread and self._process == os.getpid():
-                asyncio.run_coroutine_threadsafe(self._pusher.aclose(), self._loop).result()
+                asyncio.run_coroutine_threadsafe(_end(self._pusher), self._loop).result()
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()
                 self._loop.close()
@@ -123,9 +124,22 @@ class BlockingPusher:
     def _started(self) -> Pusher:
         with self._lock:
             if self._pusher is None or self._process != os.getpid():
+                pusher = Pusher(self._url, **self._options)
                 self._process = os.getpid()
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="tailrace-pusher", daemon=True)
                 self._thread.start()
-                self._pusher = Pusher(self._url, **self._options)
+                self._pusher = pusher
             return self._pusher
+
+
+async def _end(pusher: Pusher) -> None:
+    """Close, and see that no thread waits for what this loop won't do any more."""
+    pusher.release()
+    await pusher.aclose()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        _, late = await asyncio.wait(others, timeout=_LATE_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

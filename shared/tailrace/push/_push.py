@@ -1,5 +1,6 @@
 """A push as a Python producer writes it, and how it becomes the wire's."""
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -40,11 +41,27 @@ def to_request(push: Push, path: str = "$") -> PushRequest:
 
     Raises PushError: it can't be valid, or its data can't be written as JSON.
     """
+    for name in ("delay_s", "expires_s"):
+        value = getattr(push, name)
+        if isinstance(value, float) and not math.isfinite(
+            value
+        ):  # JSON has no such numbers, so msgspec would write null, which is no time at all
+            raise PushError("is no number of seconds", f"{path}.{name}")
     try:
         request = _request.decode(msgspec.json.encode(push))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PushError(*convert_error(error, path).args) from None
     except (TypeError, ValueError, OverflowError) as error:  # from the encoder
-        raise PushError(f"can't be written as JSON: {error}", f"{path}.data") from None
+        raise PushError(f"can't be written as JSON: {error}", f"{path}.{_unwritable(push)}") from None
     check_push(request, path)
     return request
+
+
+def _unwritable(push: Push) -> str:
+    """Name the field that can't be written."""
+    for name in ("to", "event", "text", "key"):
+        try:
+            str(getattr(push, name)).encode()
+        except ValueError:  # a lone surrogate
+            return name
+    return "data"

@@ -17,6 +17,8 @@ from tailrace.push._push import Push, to_request
 from tailrace.push._receipts import Receipts
 from tailrace.push._status import Jobs
 from tailrace.wire import (
+    ALL,
+    MAX_PARTITIONS,
     PUSH,
     PUSH_MANY,
     JobReceipt,
@@ -26,6 +28,7 @@ from tailrace.wire import (
     PushError,
     PushRequest,
     Receipt,
+    SetupError,
     encode_job,
 )
 
@@ -100,8 +103,10 @@ class Pusher:
 
         `partitions` is the workers', and so is `receipt_s`: how long the receipt of a job is kept that is cancelled here.
 
-        Raises SetupError: the URL can't be read, or names a Cluster.
+        Raises SetupError: the URL can't be read, or names a Cluster; there can't be so many partitions.
         """
+        if partitions not in range(1, MAX_PARTITIONS + 1):
+            raise SetupError(f"a queue has 1 to {MAX_PARTITIONS} partitions, and not {partitions}")
         keys, self._listener, self._ids = Keys(prefix), secrets.token_hex(8), JobIds()
         self._redis, self._subscriber = connect_queue(url), connect_queue(url, timeout_s=None, connections=2)
         self._planner = Planner(partitions, self._listener, self._ids.next)
@@ -156,7 +161,7 @@ class Pusher:
         if function in (PUSH, PUSH_MANY):
             raise PushError(f"`{function}` isn't called: use the verb of this name")
         now_ms = _now_ms()
-        when = due(PushRequest(to="", delay_s=delay_s, at=at), now_ms)
+        when = due(to_request(Push(to=ALL, text="", delay_s=delay_s, at=at)), now_ms)
         job = NewJob(_checked(job_id) or self._ids.next(now_ms), CALLS, self._call(function, argument, now_ms, receipt), when)
         (new,) = await self._lane.put([job])
         return Job(self, job.id, new)

@@ -9,6 +9,8 @@ ALL = "all"
 """The channel that every connection is in."""
 CHANNEL_PATTERN = r"^[A-Za-z0-9._~:-]{1,128}$"
 CHANNEL_RULE = "1 to 128 characters of A-Z a-z 0-9 . _ ~ : - are allowed"
+MAX_PARTITIONS = 64
+"""The most partitions that a queue can have."""
 CLIENT_PREFIX, USER_PREFIX = "client:", "user:"
 _valid = re.compile(CHANNEL_PATTERN[1:-1]).fullmatch
 

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from tailrace.log import DEFAULT_HISTORY
+from tailrace.wire import MAX_PARTITIONS
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +16,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     queue_redis: Annotated[str, Meta(description="URL of the queue's Redis, if it is another one.")] = ""
     prefix: Annotated[str, Meta(description="What all keys begin with.", min_length=1)] = "tailrace"
     shards: Annotated[int, Meta(description="Number of logs; the same in all processes.", ge=1, le=8)] = 1
-    partitions: Annotated[int, Meta(description="Number of queues; the same in all processes.", ge=1, le=64)] = 1
+    partitions: Annotated[int, Meta(description="Number of queues; the same in all processes.", ge=1, le=MAX_PARTITIONS)] = 1
     functions: Annotated[tuple[str, ...], Meta(description="A module with functions, or arq's WorkerSettings; may be repeated.")] = ()
     burst: Annotated[bool, Meta(description="End when the queues are empty.")] = False
 
