@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from random import Random
 
-from tests.prove.frame import FAULTS, Count, Plan, Trial
+from tests.prove.frame import FAULTS, PATIENCE_S, Count, Plan, Trial
 from tests.prove.load import Crowd, Pushing, some
 from tests.prove.site import Site, restart, running, together
 from tests.support.redis import KEPT
@@ -33,7 +33,7 @@ async def run(plan: Plan) -> AsyncIterator[Count]:
         pushing = Pushing(site.redis.url, CHANNELS, RATE)
         clients = [_client(dice, site, pushing, number) for number in range(CLIENTS)]
         async with together(*[client.run for client in clients], pushing.run):
-            await wait_until(lambda: all(client.connects for client in clients), 20)
+            await wait_until(lambda: all(client.connects for client in clients), PATIENCE_S)
             async for step in _rounds(plan, dice, site, pushing, Crowd(clients, pushing.accepted)):
                 yield step
             pushing.stop()

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 FAULTS = ("lost", "doubled", "reordered", "silent", "forks", "other")
+PATIENCE_S = 60.0
+"""How long a trial's own clients wait before they give up: that the machine is slow is no fault."""
 DELIVERY = ("lost", "doubled", "reordered", "silent", "forks")
 
 

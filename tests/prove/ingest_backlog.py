@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from tailrace.log import connect
 from tailrace.push import Pusher
-from tests.prove.frame import Count, Plan, Trial
+from tests.prove.frame import PATIENCE_S, Count, Plan, Trial
 from tests.prove.ingest_hostile import rss_mb
 from tests.prove.ingest_load import SteadyLoad, recording
 from tests.prove.steps import Say, steps
@@ -20,7 +20,11 @@ _SAY_EVERY = 2500
 
 async def _run(plan: Plan, say: Say) -> None:
     with RedisServer("valkey", "--appendonly", "yes", "--appendfsync", "everysec") as server:
-        async with Pusher(server.url) as pusher, connect(server.url) as redis, recording(server.url) as recorder:
+        async with (
+            Pusher(server.url, timeout_s=PATIENCE_S) as pusher,
+            connect(server.url, timeout_s=PATIENCE_S) as redis,
+            recording(server.url) as recorder,
+        ):
             before = await _used(redis)
             load = SteadyLoad(pusher, 100, _RATE)
             for start in range(0, plan.amount, _SAY_EVERY):
@@ -52,7 +56,7 @@ TRIALS = (
         does="a push waits in a queue that no worker serves, 500/s on 100 channels (the full run: for 10 minutes), which is then drained",
         unit="pushes",
         full=300_000,
-        few=2000,
+        few=1000,
         minutes=11,
         run=lambda plan: steps(partial(_run, plan)),
         looks_for=("lost", "doubled", "reordered", "other"),

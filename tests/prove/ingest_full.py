@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from tailrace.log import connect
 from tailrace.push import Pusher
-from tests.prove.frame import Count, Plan, Trial
+from tests.prove.frame import PATIENCE_S, Count, Plan, Trial
 from tests.prove.ingest_load import SteadyLoad, recording
 from tests.prove.ingest_pair import judge
 from tests.prove.steps import Say, steps
@@ -18,7 +18,7 @@ from tests.support.service import Service
 from tests.support.wait import wait_until
 
 _CLIENTS, _PAUSE_S, _AGAIN_S = 10, 0.02, 0.05
-_MOVES, _REFUSED, _MOVES_S = 50, 20, 30.0
+_MOVES, _REFUSED = 50, 20
 _LITTLE = 100_000
 
 
@@ -38,7 +38,7 @@ class HttpLoad:
         return sum(self.accepted.values())
 
     async def run(self) -> None:
-        async with httpx.AsyncClient(timeout=30, headers={"Prefer": "respond-async"}) as http, asyncio.TaskGroup() as tasks:
+        async with httpx.AsyncClient(timeout=PATIENCE_S, headers={"Prefer": "respond-async"}) as http, asyncio.TaskGroup() as tasks:
             for channel in self.accepted:
                 tasks.create_task(self._client(http, channel))
 
@@ -73,14 +73,18 @@ class Loads:
     async def more(self, what: "partial[tuple[int, int]]", count: int) -> None:
         """Wait until both counts have grown by so much."""
         first, second = what()
-        await wait_until(lambda: what()[0] >= first + count and what()[1] >= second + count, _MOVES_S)
+        await wait_until(lambda: what()[0] >= first + count and what()[1] >= second + count, PATIENCE_S)
 
 
 async def _run(plan: Plan, say: Say) -> None:
     with RedisServer() as server, Service("ingest", "--redis", server.url) as ingest:
         workers = [Service("worker", "--redis", server.url, "--log-level", "error") for _ in range(2)]
         with workers[0], workers[1]:
-            async with Pusher(server.url) as pusher, connect(server.url) as redis, recording(server.url) as recorder:
+            async with (
+                Pusher(server.url, timeout_s=PATIENCE_S) as pusher,
+                connect(server.url, timeout_s=PATIENCE_S) as redis,
+                recording(server.url) as recorder,
+            ):
                 loads = Loads(pusher, ingest.url)
                 running = [asyncio.create_task(load.run()) for load in (loads.pushed, loads.posted)]
                 for cycle in range(plan.amount):

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from tailrace.log import connect
 from tailrace.wire import JOB_PREFIX, Keys
-from tests.prove.frame import Count, Plan, Trial
+from tests.prove.frame import PATIENCE_S, Count, Plan, Trial
 from tests.prove.hostile import CHANNELS, Made, hostile, valid
 from tests.prove.ingest_load import recording
 from tests.prove.ingest_pair import judge
@@ -56,11 +56,11 @@ class Jobs:
 
 async def _run(plan: Plan, say: Say) -> None:
     with RedisServer() as server, Service("worker", "--redis", server.url, "--log-level", "error", *_FLAGS) as worker:
-        async with connect(server.url) as redis, recording(server.url) as recorder:
+        async with connect(server.url, timeout_s=PATIENCE_S) as redis, recording(server.url) as recorder:
             jobs, memory = Jobs(redis, plan.dice()), list[float]()
             for done in range(0, plan.amount, _AT_ONCE):
                 await jobs.put(min(_AT_ONCE, plan.amount - done))
-                await wait_until(partial(_nothing_left, redis), 60)
+                await wait_until(partial(_nothing_left, redis), PATIENCE_S)
                 memory.append(rss_mb(worker.pid))
                 say(Count(done=min(_AT_ONCE, plan.amount - done)))
             letters = await _letters(redis)
@@ -121,7 +121,7 @@ TRIALS = (
         "valid is delivered in order, the rest are dead letters with a reason and the job as it came, the worker's memory is flat",
         unit="jobs",
         full=100_000,
-        few=3000,
+        few=2000,
         minutes=2,
         run=lambda plan: steps(partial(_run, plan)),
         looks_for=("lost", "doubled", "reordered", "other"),

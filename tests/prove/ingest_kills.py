@@ -10,7 +10,7 @@ from functools import partial
 from anyio.lowlevel import checkpoint
 
 from tailrace.push import Pusher
-from tests.prove.frame import Count, Plan, Trial
+from tests.prove.frame import PATIENCE_S, Count, Plan, Trial
 from tests.prove.ingest_load import Recorder, SteadyLoad, recording, share
 from tests.prove.steps import Say, steps
 from tests.support.redis import RedisServer
@@ -82,7 +82,11 @@ class Hunt:
 async def _random(plan: Plan, say: Say) -> None:
     """Kill one of 4 workers after another under 500 pushes/s on 50 channels, until so many that held the queue have died."""
     with RedisServer("valkey", *_AOF) as redis:
-        async with fleet(4, redis.url, "--shards", "2") as workers, recording(redis.url, 2) as recorder, Pusher(redis.url) as pusher:
+        async with (
+            fleet(4, redis.url, "--shards", "2") as workers,
+            recording(redis.url, 2) as recorder,
+            Pusher(redis.url, timeout_s=PATIENCE_S) as pusher,
+        ):
             load, hunt, dice = SteadyLoad(pusher, 50, 500), Hunt(workers, plan.dice()), plan.dice()
             pushing = asyncio.create_task(load.run())
             await recorder.until(500)
@@ -105,7 +109,7 @@ async def _inversions(plan: Plan, say: Say) -> None:
         async with (
             fleet(8, redis.url, *flags) as workers,
             recording(redis.url, 2) as recorder,
-            Pusher(redis.url, partitions=4) as pusher,
+            Pusher(redis.url, partitions=4, timeout_s=PATIENCE_S) as pusher,
         ):
             load, hunt, dice, shown = SteadyLoad(pusher, 200, 2000), Hunt(workers, plan.dice()), plan.dice(), 0
             pushing = asyncio.create_task(load.run(plan.amount))
@@ -137,7 +141,7 @@ TRIALS = (
         does="a push is appended while 8 workers on 4 partitions are killed at random, 2,000 pushes/s on 200 channels",
         unit="pushes",
         full=100_000,
-        few=4000,
+        few=3000,
         minutes=2,
         run=lambda plan: steps(partial(_inversions, plan)),
         looks_for=_SEEN,

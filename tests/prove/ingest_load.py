@@ -7,10 +7,12 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
+from redis.exceptions import RedisError
+
 from tailrace.log import connect
 from tailrace.push import Pusher, QueueFullError
 from tailrace.wire import Keys, decode_entry, id_parts
-from tests.prove.frame import Count
+from tests.prove.frame import PATIENCE_S, Count
 from tests.prove.ingest_pair import Data, judge, number_of
 from tests.support.wait import wait_until
 
@@ -24,7 +26,7 @@ class Recorder:
     """Follows the logs and keeps the numbers of each channel in the order in which they were appended."""
 
     def __init__(self, url: str, shards: int = 1, prefix: str = "tailrace") -> None:
-        self._redis, self._keys, self._shards = connect(url, timeout_s=10), Keys(prefix), shards
+        self._redis, self._keys, self._shards = connect(url, timeout_s=PATIENCE_S), Keys(prefix), shards
         self.seen: dict[str, list[int]] = defaultdict(list)
         self.others = 0
         """Events of other channels than `room:*`."""
@@ -32,18 +34,23 @@ class Recorder:
         """When each event was appended, in Unix milliseconds by Redis' clock."""
 
     async def follow(self) -> None:
-        """Read without end."""
+        """Read without end; what isn't answered is asked for again."""
         positions = {self._keys.log(shard).encode(): b"0-0" for shard in range(self._shards)}
         while True:
-            for log, entries in await self._redis.xread(dict(positions), count=_AT_ONCE, block=1000):  # type: ignore[arg-type]
-                for entry_id, fields in entries:
-                    entry = decode_entry(entry_id, [part for pair in fields.items() for part in pair])
-                    if entry.channel.startswith("room:"):
-                        self.seen[entry.channel].append(number_of(entry))
-                    else:
-                        self.others += 1
-                    self.times.append(id_parts(entry.id)[0])
-                positions[log] = entries[-1][0]
+            with suppress(RedisError, OSError):
+                for log, entries in await self._redis.xread(dict(positions), count=_AT_ONCE, block=1000):  # type: ignore[arg-type]
+                    self._take(entries)
+                    positions[log] = entries[-1][0]
+            await asyncio.sleep(0)
+
+    def _take(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        for entry_id, fields in entries:
+            entry = decode_entry(entry_id, [part for pair in fields.items() for part in pair])
+            if entry.channel.startswith("room:"):
+                self.seen[entry.channel].append(number_of(entry))
+            else:
+                self.others += 1
+            self.times.append(id_parts(entry.id)[0])
 
     def pause_ms(self, at_ms: float) -> int:
         """Return how long after a time nothing was appended; what was on its way then, came at once."""

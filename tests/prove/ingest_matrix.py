@@ -15,7 +15,8 @@ from tests.support.redis import RedisServer, executable
 from tests.support.trap import Call, Snare
 from tests.support.wait import wait_until
 
-_PAIRS = 6
+_PAIRS, _SHOTS = 6, 3
+"""Pairs at most, and faults that are worth a pair's start."""
 _CAUGHT_S = 30.0
 _MANY = 700
 """Events of an array or function: enough for three commits on each shard."""
@@ -126,7 +127,7 @@ def _matrix(fault: str, points: Iterable[str] = POINTS, protection: str = "") ->
 
         async def work(say: Say) -> None:
             async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-                places = itertools.islice(itertools.cycle(_servers(stack)), min(_PAIRS, plan.amount))
+                places = itertools.islice(itertools.cycle(_servers(stack)), min(_PAIRS, -(-plan.amount // _SHOTS)))
                 for number, where in enumerate(places):
                     tasks.create_task(one(Pair(where, f"pair{number}", protection), say))
 

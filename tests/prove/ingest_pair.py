@@ -17,7 +17,7 @@ from tailrace.log import connect
 from tailrace.push import Batch, Push, Pusher
 from tailrace.wire import Entry, JobState, Keys, bucket, decode_entry, format_id
 from tests.prove.emitting import Told
-from tests.prove.frame import Count
+from tests.prove.frame import PATIENCE_S, Count
 from tests.prove.without import Unprotected, without
 from tests.support.redis import RedisServer
 from tests.support.trap import Call, Snare, Trap
@@ -26,8 +26,6 @@ from tests.support.wait import wait_until
 SHARDS, CHANNELS = 2, 6
 _LEASES = ("--lease-s", "1", "--call-lease-s", "2")
 _SETTLED_S = 60.0
-_PATIENCE_S = 60.0
-"""How long the trial itself waits for Redis: a machine that is slow is no fault."""
 
 
 class Data(msgspec.Struct):
@@ -59,10 +57,10 @@ class Pair:
     async def running(self, *arguments: str) -> AsyncIterator["Pair"]:
         """Start all that belongs to the pair."""
         async with AsyncExitStack() as stack:
-            self._queue, self._logs = [connect(server.url, timeout_s=_PATIENCE_S) for server in (self._servers.queue, self._servers.logs)]
+            self._queue, self._logs = [connect(server.url, timeout_s=PATIENCE_S) for server in (self._servers.queue, self._servers.logs)]
             stack.push_async_callback(self._queue.aclose)
             stack.push_async_callback(self._logs.aclose)
-            self._pusher = await stack.enter_async_context(Pusher(self._servers.queue.url, prefix=self.keys.prefix, timeout_s=_PATIENCE_S))
+            self._pusher = await stack.enter_async_context(Pusher(self._servers.queue.url, prefix=self.keys.prefix, timeout_s=PATIENCE_S))
             self.workers = []
             for number in range(2):
                 logs = await stack.enter_async_context(self.trap.door(number, self._servers.logs.port))
@@ -168,10 +166,10 @@ class Pair:
 
     async def _told(self, batch: Batch, numbers: Sequence[int]) -> bool:
         """Say whether receipts name the entries that are in the log."""
-        ends = [await job.receipt(_PATIENCE_S) for job in batch.jobs]
+        ends = [await job.receipt(PATIENCE_S) for job in batch.jobs]
         if not all(end and end.state is JobState.APPENDED for end in ends):
             return False
-        return [made.id for made in await batch.receipts(_PATIENCE_S) or ()] == [self._ids.get(number) for number in numbers]
+        return [made.id for made in await batch.receipts(PATIENCE_S) or ()] == [self._ids.get(number) for number in numbers]
 
 
 def number_of(entry: Entry) -> int:

@@ -1,10 +1,12 @@
 """A steady load over several channels, through Pusher and workers, and a crowd of clients that is held against it."""
 
 import asyncio
+import math
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from random import Random
 
 from tailrace.push import Pusher, QueueFullError, RedisAwayError
@@ -87,15 +89,13 @@ class Crowd:
         self.events = 0
         """Seen by all together."""
 
-    async def settled(self, timeout_s: float = 30) -> Count:
+    async def settled(self, quiet_s: float = 30) -> Count:
         """Wait until all that was accepted so far has come, and say what is wrong that wasn't when this was asked before.
 
-        Who hasn't got it in time has lost it.
+        Where none of it has come for so long, who hasn't got it has lost it.
         """
         upto = {channel: numbers[:] for channel, numbers in self._accepted.items() if numbers}
-        try:
-            await wait_until(lambda: all(client.has(upto) for client in self.clients), timeout_s)
-        except TimeoutError:
+        if not await self._caught_up(upto, quiet_s):
             print("some have not got everything in time", file=sys.stderr)
         seen = {client.client_id: client.seen[:] for client in self.clients}
         for client, judge in zip(self.clients, self._judges, strict=True):
@@ -109,6 +109,19 @@ class Crowd:
             if getattr(count, kind):
                 print(f"{kind}: {getattr(count, kind)}, such as {getattr(verdict, kind, forks(seen))[-1]}", file=sys.stderr)
         return count
+
+    async def _caught_up(self, upto: Mapping[str, Sequence[int]], quiet_s: float) -> bool:
+        before = -math.inf
+        while (come := self._come(upto)) > before:
+            before = come
+            with suppress(TimeoutError):
+                return bool(await wait_until(lambda: all(client.has(upto) for client in self.clients), quiet_s))
+        return False
+
+    def _come(self, upto: Mapping[str, Sequence[int]]) -> int:
+        """Add up how far each client has come in each of its channels."""
+        pairs = [(client, channel) for client in self.clients for channel in client.channels if channel in upto]
+        return sum([min(client.latest.get(channel, -1), upto[channel][-1]) for client, channel in pairs])
 
 
 def count_of(verdict: Verdict, told: Verdict = _CLEAN) -> Count:

@@ -11,7 +11,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from tailrace.log import connect
-from tests.prove.frame import Count, Plan, Trial
+from tests.prove.frame import PATIENCE_S, Count, Plan, Trial
 from tests.prove.load import Crowd, Pushing, count_of
 from tests.prove.site import Site, running, together
 from tests.prove.unprotected import Unprotected
@@ -34,7 +34,7 @@ async def resumes(plan: Plan, make: Make) -> AsyncIterator[Count]:
         clients = [SteadyClient(site.edges, _ROOMS[:2], owed=pushing.owed, away_s=lambda _: dice.uniform(0.5, 3)) for _ in range(10)]
         crowd = Crowd(clients, pushing.accepted)
         async with together(*[client.run for client in clients], pushing.run):
-            await wait_until(lambda: all(client.connects for client in clients), 20)
+            await wait_until(lambda: all(client.connects for client in clients), PATIENCE_S)
             for _ in range(0, plan.amount, len(clients)):
                 await _come_back(clients)
                 found = await crowd.settled()
@@ -50,7 +50,7 @@ async def _come_back(clients: Sequence[SteadyClient]) -> None:
     for client in clients:
         if client.stream is not None:
             client.stream.cut()
-    await wait_until(lambda: all(client.connects >= want for client, want in zip(clients, wanted, strict=True)), 20)
+    await wait_until(lambda: all(client.connects >= want for client, want in zip(clients, wanted, strict=True)), PATIENCE_S)
 
 
 async def joins(plan: Plan, make: Make) -> AsyncIterator[Count]:
@@ -59,7 +59,7 @@ async def joins(plan: Plan, make: Make) -> AsyncIterator[Count]:
     async with running(edges=("--retry-ms", "100"), make=make) as site:
         pushing = Pushing(site.redis.url, _ROOMS, 200, filler_every=0)
         async with together(pushing.run):
-            await wait_until(lambda: all(pushing.accepted.values()), 20)
+            await wait_until(lambda: all(pushing.accepted.values()), PATIENCE_S)
             cursors: list[str] = []
             for start in range(0, plan.amount, 50):
                 clients = [_newcomer(dice, site, pushing, cursors) for _ in range(min(50, plan.amount - start))]
@@ -72,7 +72,7 @@ async def joins(plan: Plan, make: Make) -> AsyncIterator[Count]:
 
 
 async def _have_seen(clients: Sequence[SteadyClient], events: int) -> None:
-    await wait_until(lambda: all(len(client.seen) > events for client in clients), 20)
+    await wait_until(lambda: all(len(client.seen) > events for client in clients), PATIENCE_S)
 
 
 def _newcomer(dice: Random, site: Site, pushing: Pushing, cursors: list[str]) -> SteadyClient:
@@ -103,13 +103,13 @@ async def _failover(make: Make) -> Count:
         pushing = Pushing(url, _ROOMS, 50, filler_every=0)
         clients = [SteadyClient([edge], _ROOMS, owed=pushing.owed) for _ in range(5)]
         async with together(*[client.run for client in clients], pushing.run):
-            await wait_until(lambda: all(client.latest for client in clients), 20)
+            await wait_until(lambda: all(client.latest for client in clients), PATIENCE_S)
             await _promote(replica, former)
             moved = time.monotonic()
             relay.move(replica.port, stays=_reads)
             pushed = pushing.count
-            await wait_until(lambda: pushing.count > pushed + 10, 20)
-            found = await Crowd(clients, pushing.accepted).settled(timeout_s=5)
+            await wait_until(lambda: pushing.count > pushed + 10, PATIENCE_S)
+            found = await Crowd(clients, pushing.accepted).settled(quiet_s=5)
             pushing.stop()
         return found + Count(done=1, figures={"s until all had everything": round(time.monotonic() - moved, 1)})
 
@@ -120,11 +120,11 @@ def _reads(line: Line) -> bool:
 
 async def _promote(replica: RedisServer, former: RedisServer) -> None:
     """Promote a replica once it has everything, and nobody writes to the former primary any more."""
-    async with connect(former.url) as old, connect(replica.url) as new:
+    async with connect(former.url, timeout_s=PATIENCE_S) as old, connect(replica.url, timeout_s=PATIENCE_S) as new:
         await new.replicaof("127.0.0.1", str(former.port))
-        await wait_until(lambda: _is_level(old, new), 10)
+        await wait_until(lambda: _is_level(old, new), PATIENCE_S)
         await old.client_pause(60_000, all=False)
-        await wait_until(lambda: _is_level(old, new), 10)
+        await wait_until(lambda: _is_level(old, new), PATIENCE_S)
         await new.replicaof("NO", "ONE")
 
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from tailrace.log import LogWriter, NewEvent, connect
 from tailrace.wire import Keys, encode_json_block
 from tests.benchmarks._load import Connected, Counted, compiled
-from tests.prove.frame import Count, Plan, Trial
+from tests.prove.frame import PATIENCE_S, Count, Plan, Trial
 from tests.prove.load import Crowd
 from tests.prove.site import Site, running, together
 from tests.support.proxy import need
@@ -55,7 +55,7 @@ class Appending:
 async def run(plan: Plan) -> AsyncIterator[Count]:
     need("cc")
     stall_s = max(5, plan.amount * _STALL_S_EACH)
-    async with running(edges=_FLAGS) as site, connect(site.redis.url) as redis:
+    async with running(edges=_FLAGS) as site, connect(site.redis.url, timeout_s=PATIENCE_S) as redis:
         with tempfile.TemporaryDirectory(prefix="tailrace-prove-") as folder:
             appending = Appending(redis)
             async with together(appending.run):
@@ -86,7 +86,7 @@ async def _stalled(folder: Path, site: Site, count: int, stall_s: float, appendi
     pid = site.edges[0].pid
     clients = [SteadyClient(site.edges, [ROOM], owed=appending.owed, receive_bytes=4096) for _ in range(count)]
     async with together(*[client.run for client in clients]):
-        await wait_until(lambda: all(client.connects for client in clients), 60)
+        await wait_until(lambda: all(client.connects for client in clients), PATIENCE_S)
         ours, kernel = _rss(pid), _kernel()
         for client in clients:
             if client.stream is not None:
@@ -124,7 +124,7 @@ TRIAL = Trial(
     does="a client, one of half of all, reads nothing for five minutes and then goes on: out of the ring it is cut, and resumes",
     unit="stalled clients",
     full=500,
-    few=10,
+    few=8,
     minutes=8,
     run=run,
     looks_for=("doubled", "reordered", "silent", "forks", "other"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from tests.prove.frame import FAULTS, Count, Plan, Trial
+from tests.prove.frame import FAULTS, PATIENCE_S, Count, Plan, Trial
 from tests.prove.load import Crowd, Pushing, some
 from tests.prove.site import Site, running, together
 from tests.support.service import Service
@@ -37,7 +37,7 @@ async def run(plan: Plan) -> AsyncIterator[Count]:
         clients = [SteadyClient(site.edges, some(dice, _ROOMS, 4), owed=pushing.owed) for _ in range(_CLIENTS)]
         crowd = Crowd(clients, pushing.accepted)
         async with together(*[client.run for client in clients], pushing.run, lambda: _come_and_go(dice, clients)):
-            await wait_until(lambda: all(client.connects for client in clients), 30)
+            await wait_until(lambda: all(client.connects for client in clients), PATIENCE_S)
             for _ in range(0, plan.amount, step_s):
                 await asyncio.sleep(step_s)
                 for name, part in parts.items():
@@ -97,7 +97,7 @@ TRIAL = Trial(
     does=f"a second of {_RATE:g} pushes/s for {_CLIENTS} clients that come and go; afterwards memory and open files have not grown",
     unit="seconds",
     full=1800,
-    few=5,
+    few=3,
     minutes=31,
     run=run,
     looks_for=FAULTS,

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from tailrace.edge._limits import raise_file_limit
 from tailrace.log import connect
-from tests.prove.frame import FAULTS, Count, Plan, Trial
+from tests.prove.frame import FAULTS, PATIENCE_S, Count, Plan, Trial
 from tests.prove.load import Crowd, Pushing
 from tests.prove.site import Site, running, together
 from tests.support.service import Service
@@ -20,14 +20,14 @@ from tests.support.wait import wait_until
 _ROOM = "room:1"
 _RATE = 5.0
 _MOST_AFTER_A_KILL, _MOST_IN_A_DRAIN = 5000, 2000
-_PATIENCE_S = 120
+_BACK_S = 120
 _GRACE_S, _MOST_PEAK = 2, 2
 
 
 async def kills(plan: Plan) -> AsyncIterator[Count]:
     """All clients are at one of two edges, which is killed; then at the other, which is killed; and so on."""
     size = min(plan.amount, _MOST_AFTER_A_KILL)
-    async with _crowded(size, away=_at_once) as (site, crowd), connect(site.redis.url) as redis:
+    async with _crowded(size, away=_at_once) as (site, crowd), connect(site.redis.url, timeout_s=PATIENCE_S) as redis:
         for turn in range(plan.amount // size):
             victim = await _next(site, turn)
             reads, began = await _history_reads(redis), time.monotonic()
@@ -83,7 +83,7 @@ async def _crowded(size: int, *flags: str, away: Callable[[int], float]) -> Asyn
         crowd = Crowd(clients, pushing.accepted)
         async with together(*[client.run for client in clients], pushing.run):
             await _all_connected(crowd, 1)
-            await wait_until(lambda: pushing.count > 3, 20)
+            await wait_until(lambda: pushing.count > 3, PATIENCE_S)
             yield site, crowd
             pushing.stop()
 
@@ -97,7 +97,7 @@ async def _next(site: Site, turn: int) -> Service:
 
 
 async def _all_connected(crowd: Crowd, times: int) -> None:
-    await wait_until(lambda: all(client.connects >= times for client in crowd.clients), _PATIENCE_S)
+    await wait_until(lambda: all(client.connects >= times for client in crowd.clients), _BACK_S)
 
 
 async def _history_reads(redis: Redis) -> int:
