@@ -71,7 +71,8 @@ async def _look(target: Target) -> list[Finding]:
         except SetupError as error:
             findings.append(Finding(Verdict.WRONG, str(error), "see the URLs in --redis and --queue-redis"))
         except (RedisError, OSError) as error:
-            findings.append(Finding(Verdict.WRONG, f"{redact(url)}: {redact(str(error))}", "start Redis, or name another with --redis"))
+            cure = "start Redis or `tailrace up`, or name another with --redis"
+            findings.append(Finding(Verdict.WRONG, f"{redact(url)}: {redact(str(error))}", cure))
     return findings
 
 
