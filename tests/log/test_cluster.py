@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import pytest
+from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from tailrace.log import LogReader, LogWriter, NewEvent, check_layout, check_redis, connect, primaries
+from tailrace.log._cluster import ClusterRedis
 from tailrace.log._scripts import script
 from tailrace.wire import Keys, SetupError
 from tests.support.cluster import Cluster, ClusterNode
@@ -50,6 +53,19 @@ async def test_each_shard_is_where_its_slot_is_and_moves_with_it(cluster: Cluste
     assert after.ask("XLEN", KEYS.log(7)) == 2
     assert len(await LogReader(redis, KEYS, 7).newest(10)) == 2
     assert len((await LogReader(redis, KEYS, 7).sync()).past) == 1
+
+
+async def test_connections_can_be_closed_while_others_look_for_nodes(cluster: Cluster) -> None:
+    """Probes close them when a primary fails over."""
+    for turn in range(60):
+        async with connect(f"redis+cluster://127.0.0.1:{cluster.primaries[0].port}") as client:
+            assert isinstance(client, ClusterRedis)
+            looking = asyncio.create_task(client.primaries())
+            for _ in range(turn):
+                await checkpoint()
+            await client.disconnect()
+            with suppress(RedisError):
+                await looking
 
 
 async def test_what_is_no_cluster_or_only_a_part_of_one_is_refused(cluster: Cluster, redis_url: str) -> None:

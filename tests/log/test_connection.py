@@ -33,6 +33,14 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.mark.anyio
+async def test_a_connection_that_others_close_as_a_command_goes_out_is_redis_trouble_too(redis: Redis) -> None:
+    connection = await redis.connection_pool.get_connection()
+    large = b"x" * 1_000_000  # goes the way of commands that may have to wait
+    with pytest.raises(RedisConnectionError):
+        await asyncio.gather(connection.send_command("SET", "a", large), connection.disconnect(nowait=True))
+
+
+@pytest.mark.anyio
 async def test_a_cancellation_that_comes_as_a_command_goes_out_is_heeded(redis: Redis) -> None:
     async def ask_for_ever() -> None:
         while True:

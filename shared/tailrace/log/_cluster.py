@@ -84,12 +84,12 @@ class ClusterRedis(Redis):
     async def disconnect(self) -> None:
         """Close all connections; what comes next connects anew, where it has to."""
         self._stale = True
-        for node in self._nodes.values():
+        for node in list(self._nodes.values()):  # others may look for nodes meanwhile
             await node.connection_pool.disconnect()
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close for good."""
-        for node in self._nodes.values():
+        for node in list(self._nodes.values()):
             await node.aclose(close_connection_pool)
 
     async def _owner(self, slot: int) -> Redis:

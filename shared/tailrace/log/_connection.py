@@ -22,7 +22,8 @@ _ROOM = 32 << 10
 class _Sound(AbstractConnection):
     """Sends commands: a short one at once, where redis-py makes a task for each, which costs two more turns of the loop.
 
-    Under uvloop, writing to a connection that is just gone raises RuntimeError, which nobody takes for Redis' trouble.
+    Under uvloop, writing to a connection that is just gone raises RuntimeError, and writing to one that another task closes
+    meanwhile AttributeError, which nobody takes for Redis' trouble.
     Before Python 3.12, `asyncio.wait_for`, which redis-py sends in, loses a cancellation that comes as a command goes
     out (CPython #86296). A server that has become a replica, or refuses because it has lost its own (NOREPLICAS), isn't
     where events go any more: the next command asks anew where the primary is.
@@ -54,7 +55,9 @@ class _Sound(AbstractConnection):
         cancellations = task.cancelling() if task else 0
         try:
             await super().send_packed_command(command, check_health)
-        except RuntimeError as error:
+        except (RuntimeError, AttributeError) as error:
+            if isinstance(error, AttributeError) and self._writer:
+                raise
             raise RedisConnectionError(f"the connection is gone: {error}") from error
         if task and task.cancelling() > cancellations:
             await self.disconnect(nowait=True)  # the answer that is on its way is nobody's
