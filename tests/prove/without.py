@@ -28,7 +28,7 @@ PROTECTIONS: dict[str, tuple[Cut, ...]] = {
         Cut("commit", "if number > last + 1 then", "if false then"),
         Cut("commit", "if number <= last then", "if false then"),
     ),
-    "outcomes": (Cut("raise", "if state[i]:sub(1, 2) == 'o:' then", "if false then"),),
+    "outcomes": (Cut("raise", "if all[i]:sub(1, 2) == 'o:' then", "if false then"),),
     "turns": (Cut("take", "\nif left then", "\nif left and redis.call('ZCARD', KEYS[2]) == 0 then"),),
 }
 

@@ -52,8 +52,26 @@ async def test_what_was_appended_is_not_appended_again(any_redis_url: str) -> No
             await wait_until(partial(_remembers_nothing, seen))
 
 
+async def test_an_epoch_that_a_queue_gives_out_twice_loses_nothing(any_redis_url: str) -> None:
+    """A queue that has lost acknowledged writes does that; the logs, on another Redis, have lost none."""
+    async with bench(any_redis_url) as seen:
+        grant = await Queue(seen.queues, seen.keys, 0, QueueLimits()).acquire("the late")
+        assert grant
+        writer = LogWriter(seen.logs, seen.keys, 0)
+        await writer.raise_epoch(0, grant.epoch, "the late")
+        for number in range(1, 4):
+            await writer.commit(0, grant.epoch, number, [], [event(number, f"{grant.epoch}.{number}", "room:late")])
+        await seen.queues.hset(seen.keys.line(0), "epoch", str(grant.epoch - 1))  # type: ignore[misc]
+        await seen.queues.delete(seen.keys.lease())
+        async with working(any_redis_url):
+            for job in range(3):
+                await seen.push(str(job), "room:1", {"job": job})
+                await seen.idle()
+            assert await seen.jobs("room:1") == [0, 1, 2]
+
+
 async def _remembers_nothing(seen: Bench) -> bool:
-    return set(await seen.logs.hkeys(seen.keys.commits(0, 0))) == {b"epoch", b"number"}  # type: ignore[misc]
+    return set(await seen.logs.hkeys(seen.keys.commits(0, 0))) == {b"epoch", b"number", b"holder"}  # type: ignore[misc]
 
 
 async def test_a_push_many_cut_in_its_middle_ends_whole(redis_url: str) -> None:

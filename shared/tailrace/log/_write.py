@@ -107,12 +107,12 @@ class LogWriter:
             raise EarlyError(message)
         return bytes(answer)
 
-    async def raise_epoch(self, partition: int, epoch: int) -> dict[str, list[Appended]]:
+    async def raise_epoch(self, partition: int, epoch: int, holder: str = "") -> dict[str, list[Appended]]:
         """Shut out all former holders, and return what the shard remembers of their commits, by field.
 
-        Raises RefusedError (the shard has seen a later epoch), redis.RedisError.
+        Raises RefusedError (the shard has seen a later epoch, or this one of another holder), redis.RedisError.
         """
-        verdict, *rest = await self._raise(keys=[self._keys.commits(self.shard, partition)], args=[epoch])
+        verdict, *rest = await self._raise(keys=[self._keys.commits(self.shard, partition)], args=[epoch, holder])
         if verdict == b"refused":
             raise RefusedError(int(rest[0]))
         return {field.decode(): read_outcome(outcome) for field, outcome in zip(rest[::2], rest[1::2], strict=True)}

@@ -24,7 +24,7 @@ class Keys(msgspec.Struct, frozen=True):
         return self.shard(shard) + "gen"
 
     def commits(self, shard: int, partition: int) -> str:
-        """Hash: what a shard knows of a partition's line: epoch, number, outcomes. No TTL."""
+        """Hash: what a shard knows of a partition's line: epoch, its holder, number, outcomes. No TTL."""
         return f"{self.shard(shard)}line:{partition}"
 
     def history(self, shard: int, channel: str) -> str:

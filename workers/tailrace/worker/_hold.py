@@ -98,7 +98,7 @@ class Hold:
 
     async def _take_over(self) -> None:
         for shard, writer in enumerate(self._line.writers):
-            ask = partial(writer.raise_epoch, self._queue.partition, self._epoch)
+            ask = partial(writer.raise_epoch, self._queue.partition, self._epoch, self._owner)
             self._memory.inherit(shard, await self._line.log_patience.ask(ask), self._left)
 
     async def _renew(self) -> None:
