@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -67,6 +67,10 @@ def test_a_full_queue_is_503_and_keeps_what_was_accepted(alone: Service, redis_s
     answer = _push(alone)
     assert answer.headers["retry-after"] == "5"
     assert "too many jobs wait" in answer.json()["message"]
+    assert httpx.get(f"{alone.url}/readyz").status_code == 200  # Redis is there, but that isn't to say that all is well
+    assert _push(alone).status_code == 503
+    assert "all is well again" not in alone.stderr
+    assert alone.stderr.count("pushes are refused") == 1
     with redis.Redis.from_url(redis_server.url) as server:
         assert server.zcard(KEYS.queue()) == 3
 
@@ -180,6 +184,16 @@ def test_when_too_many_wait_the_rest_is_answered_at_once(redis_server: RedisServ
         begin = time.monotonic()
         assert _push(service, prefer="wait=10").status_code == 202
         assert time.monotonic() - begin < 5
+
+
+def test_more_may_connect_than_a_shell_lets_a_process_open(redis_server: RedisServer) -> None:
+    service = Service("ingest", "--redis", redis_server.url)
+    service._command = ("sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh", *service._command)
+    with service, ExitStack() as stack:
+        address = urlsplit(service.url)
+        for _ in range(100):
+            stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=5))
+        assert httpx.get(f"{service.url}/healthz", timeout=5).status_code == 200
 
 
 def _busy(service: Service) -> httpx.Response | None:

@@ -2,10 +2,12 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from tailrace.wire import Keys
 from tests.support.service import Service
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
+KEYS = Keys()
 
 
 async def _enqueue(client: httpx.AsyncClient, body: object) -> str:
@@ -72,3 +74,14 @@ async def test_too_late_to_cancel(client: httpx.AsyncClient, redis: Redis) -> No
 async def test_unknown_jobs(client: httpx.AsyncClient, method: str) -> None:
     answer = await client.request(method, "/jobs/nobody-knows")
     assert (answer.status_code, answer.json()["status"], answer.json()["path"]) == (404, "error", "$")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_what_others_wrote_in_the_place_of_a_receipt(client: httpx.AsyncClient, redis: Redis, method: str) -> None:
+    await redis.set(KEYS.receipt("nonsense"), b"nonsense", px=60_000)
+    unknown = await client.request(method, "/jobs/nonsense")
+    assert (unknown.status_code, unknown.json()["status"]) == (404, "error")
+    await redis.xadd(KEYS.receipt("stream"), {"a": "b"})
+    refused = await client.request(method, "/jobs/stream")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert refused.json()["message"] == "Redis refuses what it is asked about this job"

@@ -1,6 +1,7 @@
 """Clients that keep what they began waiting, and those that let ingest wait for good reason."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -119,3 +120,39 @@ def test_a_head_that_began_behind_such_a_request_has_its_time_after_the_answer(i
         answers = _answers(connection)
     assert answers.startswith(b"HTTP/1.1 202 Accepted\r\n")
     assert LATE in answers
+
+
+def test_who_reads_slowly_gets_all_of_an_answer_and_who_reads_nothing_is_cut(system_url: str) -> None:
+    body = b"[%s]" % b",".join([b'{"to": "room:1", "text": "%s"}' % (b"x" * 1_000_000)] * 10)
+    request = HEAD.replace(b"wait=1", b"wait=20").replace(b": %d\r\n" % len(BODY), b": %d\r\nConnection: close\r\n" % len(body)) + body
+    with (
+        hurried("ingest", "--redis", system_url, "--body-s", "2") as service,
+        _asking(service, request) as stalled,
+        _asking(service, request) as slow,
+    ):
+        begun = time.monotonic()
+        assert _read_all(slow, pause_s=0.025) > len(body)
+        assert time.monotonic() - begun > 3  # the limit, and a turn of who looks
+        assert _read_all(stalled, pause_s=0) < len(body)
+
+
+def _asking(service: Service, request: bytes) -> socket.socket:
+    """Ask through a connection whose buffer takes little of an answer, and read the first of it."""
+    address = urlsplit(service.url)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    connection.settimeout(20)
+    connection.connect((address.hostname, address.port))
+    connection.sendall(request)
+    assert connection.recv(4096, socket.MSG_PEEK).startswith(b"HTTP/1.1 200 OK\r\n")
+    return connection
+
+
+def _read_all(connection: socket.socket, pause_s: float) -> int:
+    """Read to the end, or until it is cut, and count."""
+    got = 0
+    with suppress(ConnectionResetError):
+        while part := connection.recv(1 << 16):
+            got += len(part)
+            time.sleep(pause_s)
+    return got

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 
-from tailrace.edge._limits import raise_file_limit
+from tailrace.cli import raise_file_limit
 from tailrace.log import connect
 from tests.prove.frame import FAULTS, PATIENCE_S, Count, Plan, Trial
 from tests.prove.load import Crowd, Pushing

@@ -1,14 +1,8 @@
-"""The limit of open files, which bounds the connections."""
+"""How many connections the limit of open files leaves room for."""
 
 import resource
 
 _SHARE = 0.9
-
-
-def raise_file_limit() -> None:
-    """Raise the soft limit to the hard one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def most_connections() -> int:

@@ -7,7 +7,7 @@ import logging
 import uvloop
 from redis.exceptions import RedisError
 
-from tailrace.cli import Command, SettingsError, add_settings, bind, configure_logging, read_settings
+from tailrace.cli import Command, SettingsError, add_settings, bind, configure_logging, raise_file_limit, read_settings
 from tailrace.ingest._app import create_app
 from tailrace.ingest._config import IngestConfig
 from tailrace.ingest._server import Server
@@ -29,6 +29,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(namespace: argparse.Namespace) -> int:
     config = read_settings(IngestConfig, namespace)
     configure_logging(config.log_level)
+    raise_file_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_check(config))
         runner.run(Server(create_app(config), config.body_s).run_until_told(bind(config.host, config.port)))

@@ -6,7 +6,8 @@ import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from redis.exceptions import RedisError
+import msgspec
+from redis.exceptions import ConnectionError as RedisConnectionError, RedisError, TimeoutError as RedisTimeoutError
 
 from tailrace.ingest import _answers as answers
 from tailrace.ingest._answers import Answer
@@ -16,6 +17,7 @@ from tailrace.ingest._requests import read_body
 from tailrace.push import Batch, Pusher, PushError, QueueBrokenError, QueueFullError, RedisAwayError
 
 _log = logging.getLogger(__name__)
+_AWAY, _REFUSES = "Redis doesn't answer", "Redis refuses what it is asked"
 
 
 class Taken(NamedTuple):
@@ -47,10 +49,10 @@ class Engine:
             self._note("pushes are refused", error)
             return answers.try_again(503, f"{error}: nothing was enqueued")
         except RedisAwayError as error:
-            self._note("Redis doesn't answer", error)
+            self._note(_AWAY, error)
             return answers.away(error)
         except RedisError as error:
-            self._note("Redis refuses what it is asked", error)
+            self._note(_REFUSES, error)
             return answers.try_again(503, "Redis refuses: it isn't known whether the push was enqueued")
         self._note("")
         return await self._outcome(taken, preference)
@@ -59,18 +61,16 @@ class Engine:
         """Say where a job is."""
         try:
             end = await self._pusher.status(job)
-        except RedisError as error:
-            self._note("Redis doesn't answer", error)
-            return answers.away()
+        except (RedisError, msgspec.DecodeError) as error:
+            return self._trouble_with(job, error)
         return answers.job_answer(end) if end else answers.unknown_job(job)
 
     async def cancel(self, job: str) -> Answer:
         """Cancel a job, if no worker has it."""
         try:
             return answers.cancelled(job, await self._pusher.cancel(job))
-        except RedisError as error:
-            self._note("Redis doesn't answer", error)
-            return answers.away()
+        except (RedisError, msgspec.DecodeError) as error:
+            return self._trouble_with(job, error)
 
     async def ready(self) -> Answer:
         """Say whether pushes can be taken now."""
@@ -80,9 +80,10 @@ class Engine:
             async with asyncio.timeout(2):
                 await self._pusher.ping()
         except (RedisError, TimeoutError) as error:
-            self._note("Redis doesn't answer", error)
+            self._note(_AWAY, error)
             return answers.away()
-        self._note("")
+        if self._trouble == _AWAY:  # all else that may be wrong isn't looked at here
+            self._note("")
         return Answer(200, {"state": "ready"})
 
     def fault(self, error: Exception) -> None:
@@ -115,6 +116,16 @@ class Engine:
             return await _ended(taken, preference.wait_s) or answers.accepted(taken.batch, scheduled=False)
         finally:
             self._waiting -= 1
+
+    def _trouble_with(self, job: str, error: Exception) -> Answer:
+        if isinstance(error, msgspec.DecodeError):  # somebody else has written there
+            _log.warning("the receipt of job %r can't be read: %s", job[:64], error)
+            return answers.unknown_job(job)
+        if isinstance(error, RedisConnectionError | RedisTimeoutError):
+            self._note(_AWAY, error)
+            return answers.away()
+        self._note(_REFUSES, error)
+        return answers.try_again(503, "Redis refuses what it is asked about this job")
 
     def _note(self, trouble: str, error: Exception | None = None) -> None:
         """Log a trouble when it begins and when it is over, and not with every request."""

@@ -3,6 +3,7 @@
 from tailrace.cli._bind import bind
 from tailrace.cli._bounds import BoundedRequests, end_slow
 from tailrace.cli._command import Command
+from tailrace.cli._files import raise_file_limit
 from tailrace.cli._logging import announce, configure_logging
 from tailrace.cli._main import main
 from tailrace.cli._settings import SettingsError, add_settings, read_settings
@@ -17,5 +18,6 @@ __all__ = [
     "configure_logging",
     "end_slow",
     "main",
+    "raise_file_limit",
     "read_settings",
 ]

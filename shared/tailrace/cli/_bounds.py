@@ -40,6 +40,7 @@ class BoundedRequests(asyncio.Protocol):
         self._head_left = HEAD_BYTES
         self._deaf = False
         """Whether nothing more is read: the connection ends, at the latest with the answer that is under way."""
+        self._unsent = 0
         self._await(_Awaited.REQUEST)
 
     def begin_request(self) -> None:
@@ -59,16 +60,17 @@ class BoundedRequests(asyncio.Protocol):
         self.loop.call_later(_LINGER_S, transport.abort)
 
     def end_if_slow(self, body_s: float | None) -> None:
-        """End the connection if what its client is to send is late; to be called now and then."""
-        now = self.loop.time()
+        """End the connection if what its client is to send, or to take of an answer, is late; to be called now and then."""
+        now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
         in_body = self._awaited is _Awaited.BODY
-        if self._is_answering():
+        if self._is_answering() or unsent < self._unsent:
             self._since = now
-        elif now - self._since > (HEAD_S if body_s is None or not in_body else body_s):
-            if self._awaited is _Awaited.REQUEST or (in_body and self.cycle.response_started):
+        elif now - self._since > (body_s if body_s is not None and (in_body or unsent) else HEAD_S):
+            if unsent or self._awaited is _Awaited.REQUEST or (in_body and self.cycle.response_started):
                 self.transport.abort()
             else:
                 self.refuse(HTTPStatus.REQUEST_TIMEOUT)
+        self._unsent = unsent
 
     def data_received(self, data: bytes) -> None:
         """Read a head in parts, for the parser would gather one of any size."""
