@@ -33,6 +33,13 @@ def test_a_broken_rule_is_reported(tmp_path: Path, contract: str, folder: str, l
     assert f"{contract} BROKEN" in " ".join(done.stdout.split())
 
 
+def test_lines_of_scripts_are_no_longer_than_those_of_modules() -> None:
+    scripts = [path for source in ("services", "workers", "shared") for path in (ROOT / source).rglob("*.lua")]
+    assert len(scripts) > 20
+    longer = [f"{path.name}:{number}" for path in scripts for number, line in enumerate(path.read_text().split("\n"), 1) if len(line) > 140]
+    assert longer == []
+
+
 def _with_packages(code: str) -> str:
     # -S leaves out the editable install, which names the original; all else that is installed is wanted.
     packages = [path for path in sys.path if path.endswith("site-packages")]

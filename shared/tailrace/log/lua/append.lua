@@ -61,7 +61,8 @@ end
 local function read_rule(text)
   local entries, seconds = text:match('^(%d+) (%d+)$')
   seconds = tonumber(seconds)
-  return {entries = entries, lazy = tonumber(entries) >= LAZY_ENTRIES, short = seconds < LAZY_S, ttl = seconds < LAZY_S and seconds or seconds + 60}
+  local short = seconds < LAZY_S
+  return {entries = entries, lazy = tonumber(entries) >= LAZY_ENTRIES, short = short, ttl = short and seconds or seconds + 60}
 end
 
 local function append(log, gen)

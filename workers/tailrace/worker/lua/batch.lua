@@ -5,7 +5,8 @@ local function read_batch(field, value)
   local epoch, deaths, rest = value:match('^(%d+) (%d+) (.*)$')
   local jobs = cmsgpack.unpack(rest)
   return {
-    field = field, series = series, first = tonumber(first), epoch = tonumber(epoch), deaths = tonumber(deaths), ids = jobs[1], scores = jobs[2],
+    field = field, series = series, first = tonumber(first), epoch = tonumber(epoch), deaths = tonumber(deaths),
+    ids = jobs[1], scores = jobs[2],
   }
 end
 

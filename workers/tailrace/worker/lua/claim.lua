@@ -1,13 +1,15 @@
 #!lua flags=allow-oom
--- Claim calls that are due. KEYS: calls, what this worker claimed last, bell, functions that workers announced, who makes room for calls that run
--- alone, then for each function that this worker has its shelf and its calls that have to run alone. ARGV: token, calls at most, bytes of payload
--- at most, lease_ms, start of a payload's key, of a claim's, of a count of tries, of the calls that have to run alone, arq's aborts ('' for none),
--- deaths after which a call runs alone, ms that an announcement holds, "1" if calls run here, "1" if one that runs alone is to come first.
--- A call stays in the queue until it ends; while it is claimed its score is when the claim runs out, so it comes up by itself if its worker dies.
--- One that has to run alone is set aside for a worker that has its function and runs nothing. A worker that is busy makes room: it takes nothing
--- more. One does so at a time, so that calls go on elsewhere.
--- Returns {Redis' time in ms, when the next call is due ('' if there is none), "1" if room is to be made, then id, due, deaths, tries, "1" if it is
--- to be aborted, payload of each}.
+-- Claim calls that are due. KEYS: calls, what this worker claimed last, bell, functions that workers announced, who makes room for calls
+-- that run alone, then for each function that this worker has its shelf and its calls that have to run alone. ARGV: token, calls at most,
+-- bytes of payload at most, lease_ms, start of a payload's key, of a claim's, of a count of tries, of the calls that have to run alone,
+-- arq's aborts ('' for none), deaths after which a call runs alone, ms that an announcement holds, "1" if calls run here, "1" if one that
+-- runs alone is to come first.
+-- A call stays in the queue until it ends; while it is claimed its score is when the claim runs out, so it comes up by itself if its worker
+-- dies.
+-- One that has to run alone is set aside for a worker that has its function and runs nothing. A worker that is busy makes room: it takes
+-- nothing more. One does so at a time, so that calls go on elsewhere.
+-- Returns {Redis' time in ms, when the next call is due ('' if there is none), "1" if room is to be made, then id, due, deaths, tries, "1"
+-- if it is to be aborted, payload of each}.
 local calls, memory, bell, token = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 local most, most_bytes, busy = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[12] == '1'
 check_calls(calls)

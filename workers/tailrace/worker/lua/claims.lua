@@ -1,5 +1,5 @@
--- A claim: who runs a call, how many workers have died running it, when the claim runs out, and when the call was due. It stands under arq's own
--- mark that a job runs, and outlives its end, so that a death is counted whenever somebody looks. Needs payload.lua.
+-- A claim: who runs a call, how many workers have died running it, when the claim runs out, and when the call was due. It stands under
+-- arq's own mark that a job runs, and outlives its end, so that a death is counted whenever somebody looks. Needs payload.lua.
 local NOBODY = '-' -- has the claim of a call that was given back and has seen deaths
 
 local function read_claim(key)

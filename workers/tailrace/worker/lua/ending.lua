@@ -10,7 +10,9 @@ local function bury(dead, most, most_bytes, queue, id, payload, reason, path, tr
   if traceback ~= '' then
     letter[11], letter[12] = 'traceback', traceback
   end
-  if type(redis.pcall('XLEN', dead)) == 'table' then error(redis.error_reply('WRONGTYPE ' .. dead .. ' is no stream: rename or delete it')) end
+  if type(redis.pcall('XLEN', dead)) == 'table' then
+    error(redis.error_reply('WRONGTYPE ' .. dead .. ' is no stream: rename or delete it'))
+  end
   redis.call('XADD', dead, 'MAXLEN', '~', most, '*', unpack(letter))
   local used = redis.call('MEMORY', 'USAGE', dead, 'SAMPLES', '5')
   if used and used > most_bytes then

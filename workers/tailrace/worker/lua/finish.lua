@@ -1,9 +1,12 @@
 #!lua flags=allow-oom
--- End jobs. KEYS: line, queue, hand, dead letters, calls, their bell. ARGV: epoch, start of a payload's key, of a receipt's, of a listener's, ms that
--- receipts are kept, dead letters at most, their bytes at most; then for each batch: field, "1" if all of it ends, how many notes, and for each
--- note: position, receipt ('' for none), listener (''), reason of a dead letter (''), path, "1" if the job goes to the calls.
--- Where not all of a batch ends, what ends has a note each. What isn't in hand under its ticket any more has ended before, and is passed over.
--- Returns how many calls couldn't go to the calls, because another program has overwritten that key; they are put off. -1 if the epoch is another.
+-- End jobs. KEYS: line, queue, hand, dead letters, calls, their bell. ARGV: epoch, start of a payload's key, of a receipt's, of a
+-- listener's, ms that receipts are kept, dead letters at most, their bytes at most; then for each batch: field, "1" if all of it ends, how
+-- many notes, and for each note: position, receipt ('' for none), listener (''), reason of a dead letter (''), path, "1" if the job goes to
+-- the calls.
+-- Where not all of a batch ends, what ends has a note each. What isn't in hand under its ticket any more has ended before, and is passed
+-- over.
+-- Returns how many calls couldn't go to the calls, because another program has overwritten that key; they are put off. -1 if the epoch is
+-- another.
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return -1 end
 local payload_prefix, put_off = ARGV[2], 0
 

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Keep claims, also those that ran out and that nobody took. KEYS: calls. ARGV: lease_ms, start of a claim's key, then id and token of each.
+-- Keep claims, also those that ran out and that nobody took. KEYS: calls. ARGV: lease_ms, start of a claim's key, then id and token of
+-- each.
 -- Returns the places, from 1, of those whose claim is lost.
 check_calls(KEYS[1])
 local time, lost = redis.call('TIME'), {}

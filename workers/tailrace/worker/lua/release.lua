@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Give up a lease: the epoch ends, what is in hand has seen no death, and one who stands by is woken. KEYS: line, lease, bell of who stands by.
+-- Give up a lease: the epoch ends, what is in hand has seen no death, and one who stands by is woken. KEYS: line, lease, bell of who stands
+-- by.
 -- ARGV: epoch. Returns 1, or 0 if it was lost.
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 redis.call('HINCRBY', KEYS[1], 'epoch', 1)

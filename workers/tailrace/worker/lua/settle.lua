@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
--- End calls, or give them back. KEYS: calls, dead letters, bell, arq's aborts, what this worker settled last. ARGV: start of a payload's key, of a
--- receipt's, of a listener's, ms that receipts are kept, dead letters at most, their bytes at most, start of a claim's key, of a count of tries, of
--- a result, number, then for each call: id, token, "end", "again" or "back", ms to wait ("again"), tries so far ("again"), result ('' for none), ms that it is kept ('' for ever),
--- receipt (''), listener (''), reason of a dead letter (''), path, traceback.
+-- End calls, or give them back. KEYS: calls, dead letters, bell, arq's aborts, what this worker settled last. ARGV: start of a payload's
+-- key, of a receipt's, of a listener's, ms that receipts are kept, dead letters at most, their bytes at most, start of a claim's key, of a
+-- count of tries, of a result, number, then for each call: id, token, "end", "again" or "back", ms to wait ("again"), tries so far
+-- ("again"), result ('' for none), ms that it is kept ('' for ever), receipt (''), listener (''), reason of a dead letter (''), path,
+-- traceback.
 -- Who tries again has failed; who comes back was stopped. Each number of a worker runs once, so it may be repeated until it is answered.
 -- Returns the places (from 1, with spaces between) of those whose claim was lost; nothing became of them here.
 local number, calls, bell = tonumber(ARGV[10]), KEYS[1], KEYS[3]

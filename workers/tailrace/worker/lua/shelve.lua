@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Leave a call to workers that have its function. KEYS: calls, functions that workers announced, functions that were missed, the function's shelf,
--- bell. ARGV: id, token, function, start of a claim's key, ms that an announcement holds, ms that a call waits for a worker with its function, ms
--- until the call comes up again whatever becomes of the shelf.
+-- Leave a call to workers that have its function. KEYS: calls, functions that workers announced, functions that were missed, the function's
+-- shelf, bell. ARGV: id, token, function, start of a claim's key, ms that an announcement holds, ms that a call waits for a worker with its
+-- function, ms until the call comes up again whatever becomes of the shelf.
 -- Returns 1, or 0 if no worker has had the function for too long.
 check_calls(KEYS[1])
 local claim = ARGV[4] .. ARGV[1]

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Give out a batch. KEYS: line, queue, hand. ARGV: epoch, jobs at most, bytes of payload at most, start of a payload's key, ms from now
--- beyond which nothing is due in earnest, then the batches that the holder has. Returns {"refused", the queue's epoch} or {"done", Redis' time in
--- ms, when the next job is due ('' if there is none)}, followed by {field, deaths, then id, score and payload of each of its jobs} if a batch was
--- given out. An id is nil where the job has ended, and a payload where it is gone or of another type.
+-- beyond which nothing is due in earnest, then the batches that the holder has. Returns {"refused", the queue's epoch} or {"done", Redis'
+-- time in ms, when the next job is due ('' if there is none)}, followed by {field, deaths, then id, score and payload of each of its jobs}
+-- if a batch was given out. An id is nil where the job has ended, and a payload where it is gone or of another type.
 -- What is in hand and isn't named comes first, whatever the clock says: its answer was lost, or a former holder left it.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'last')
 if state[1] ~= ARGV[1] then return {'refused', state[1] or '0'} end
