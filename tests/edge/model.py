@@ -1,6 +1,6 @@
-"""A reference model of what Redis holds and answers, and of edges and clients that follow it.
+"""A reference model of edges and clients that follow what the model of Redis holds and answers (`redis_model`).
 
-The shard is the model (design.md, "Cursor and resume"); tails, rings, cursors, gaps and replays are the edge's own.
+Tails, rings, cursors, gaps, rounds and replays are the edge's own (design.md, "Cursor and resume").
 """
 
 from random import Random
@@ -9,76 +9,11 @@ from typing import NamedTuple
 from tailrace.edge._page import Page
 from tailrace.edge._resume import Missing, Move, holds, next_move, replay
 from tailrace.edge._ring import Ring
+from tailrace.edge._round import Question, Round
 from tailrace.edge._tail import Tail
-from tailrace.log import Answer, ChannelHistory, Generations
-from tailrace.wire import Cursor, Entry, Place, decode_cursor, encode_cursor, id_at
-
-CHANNELS = ("a", "b", "c", "d")
-SHARDS = 2
-STATE_MS, SLACK_MS, HISTORY_MS = 10_000, 1000, 3000
-"""How long a channel's last id says what came before, how much longer it is kept, and how long a history is."""
-
-
-class Shard:
-    """What Redis holds of a shard, and what it would answer."""
-
-    def __init__(self, dice: Random) -> None:
-        self.dice = dice
-        self.log: list[Entry] = []
-        self.top = 0
-        self.histories: dict[str, list[Entry]] = {}
-        self.last: dict[str, int] = {}
-        self._appended: dict[str, int] = {}
-        """When each channel had its last event."""
-        self.label, self.past = self.fresh(), tuple[tuple[str, int], ...]()
-        self.lost = False
-
-    def fresh(self) -> str:
-        return "".join(self.dice.choices("ABCDEFGHIJ", k=5))
-
-    def append(self, channel: str, now: int) -> Entry:
-        position = max(id_at(now), self.top + 1)
-        before = self.last.get(channel, id_at(now - STATE_MS))
-        entry = Entry(position, channel, before, self.label, self.top, b"%d" % position)
-        self.log.append(entry)
-        self.top = self.last[channel] = position
-        self._appended[channel] = now
-        if channel != "d":  # which keeps no history
-            self.histories.setdefault(channel, []).append(entry)
-        return entry
-
-    def restart(self, losing: int) -> None:
-        """Go on without the last entries, in another generation."""
-        lost = self.log[len(self.log) - losing :] if losing else []
-        self.log = self.log[: len(self.log) - len(lost)]
-        if lost:
-            self.top = lost[0].log_before
-            self.lost = True
-            for entry in reversed(lost):
-                self.last[entry.channel] = entry.before
-                if entry in self.histories.get(entry.channel, []):
-                    self.histories[entry.channel].remove(entry)
-        self.past = (*self.past, (self.label, self.top))
-        self.label = self.fresh()
-
-    def expire(self, now: int) -> None:
-        """Forget histories and last ids whose time is over; the log stays."""
-        for channel, at in self._appended.items():
-            if now > at + HISTORY_MS:
-                self.histories.pop(channel, None)
-            if now > at + STATE_MS + SLACK_MS:
-                self.last.pop(channel, None)
-
-    def generations(self) -> Generations:
-        return Generations(self.label, self.top, self.past)
-
-    def answer(self, after: int, channels: list[str], most: int, now: int) -> Answer:
-        found = {}
-        for channel in channels:
-            newer = [entry for entry in self.histories.get(channel, []) if entry.id > after]
-            last = self.last.get(channel, id_at(now - STATE_MS))
-            found[channel] = ChannelHistory(newer[:most], len(newer) >= most, last)
-        return Answer(self.label, self.top, found)
+from tailrace.log import Answer
+from tailrace.wire import Cursor, Entry, Place, decode_cursor, encode_cursor
+from tests.edge.redis_model import CHANNELS, SHARDS, Shard
 
 
 class Seen(NamedTuple):
@@ -93,7 +28,9 @@ class Edge:
         self.tails = [Tail(Ring(0, dice.choice((1, 3, 10)), 1 << 20)) for _ in shards]
         for shard, tail in zip(shards, self.tails, strict=True):
             tail.begin(shard.generations(), shard.log[-dice.choice((1, 3, 10)) :])
-        self.clients: set[Client] = set()
+        self.clients: list[Client] = []
+        self.asked: dict[int, Flight] = {}
+        """By shard: the round that is on its way."""
 
     def read(self, number: int) -> None:
         """Take what comes after the tail; look at the generations first where it doesn't fit."""
@@ -106,6 +43,24 @@ class Edge:
             tail.take(Page.of(found), found[-1].id)
         elif tail.seen < shard.top:
             tail.skip_to(shard.top)
+
+    def histories(self, number: int, now: int) -> None:
+        """Have the round come in that is on its way, or send one for all who need it."""
+        flight = self.asked.pop(number, None)
+        if flight:
+            for client, stream, question in flight.askers:
+                if flight.answer.generation == flight.label == self.tails[number].label:
+                    client.be_given(number, stream, question, flight)
+                else:
+                    self.sync(number)
+                    return
+            return
+        askers = [(client, client.stream, client.question(number)) for client in self.clients if client.needs(number)]
+        self.dice.shuffle(askers)
+        together = Round([question for _, _, question in askers])
+        answer = self.shards[number].answer(together.wanted, together.must, now)
+        together.take(answer.histories)
+        self.asked[number] = Flight(askers, together, answer, self.tails[number].ring.base, self.tails[number].label)
 
     def _after(self, number: int) -> list[Entry]:
         return [entry for entry in self.shards[number].log if entry.id > self.tails[number].seen][:4]
@@ -125,14 +80,20 @@ class Client:
         self.seen: list[Seen] = []
         self.began = [tail.position for tail in edge.tails]
         self.away = True
+        self.stream = 0
+        """Counts its connections."""
+        self.alone: set[int] = set()
+        """Shards of which it has to be asked for alone."""
         self.connect(edge)
 
     def here(self, shard: int) -> list[str]:
         return [channel for channel in self.channels if CHANNELS.index(channel) % SHARDS == shard]
 
     def connect(self, edge: Edge) -> None:
-        self.edge.clients.discard(self)
+        self.leave()
         self.edge = edge
+        self.stream += 1
+        self.alone.clear()
         tails = edge.tails
         self.positions = [tail.position for tail in tails]
         broken = set()
@@ -145,14 +106,15 @@ class Client:
             else:
                 broken.add(number)
                 self.positions[number] = tails[number].position
-        edge.clients.add(self)
+        edge.clients.append(self)
         self.away = False
         self.reset(broken)
         self.note()
 
     def leave(self) -> None:
         """Be gone for a while, with the cursor."""
-        self.edge.clients.discard(self)
+        if not self.away:
+            self.edge.clients.remove(self)
         self.away = True
 
     def reset(self, shards: set[int]) -> None:
@@ -179,14 +141,30 @@ class Client:
             entries = tail.ring.after(positions[number], self.here(number), 3)
             self.take(number, entries, entries[-1].id if len(entries) == 3 else tail.position)
         elif move is Move.HISTORIES:
-            answer = edge.shards[number].answer(positions[number], self.here(number), 2, now)
-            if answer.generation != tail.label:
-                edge.sync(number)
-            else:
-                found = replay(answer.histories, tail.ring, positions[number], tail.ring.base, {})
-                self.say(found.missing)
-                self.take(number, found.entries, found.position)
+            edge.histories(number, now)
         return move
+
+    def needs(self, number: int) -> bool:
+        """Say whether it needs a shard's histories."""
+        return next_move(self.positions, self.edge.tails, lambda shard: bool(self.here(shard))) == (Move.HISTORIES, number)
+
+    def question(self, number: int) -> Question:
+        question = Question(self.positions[number], self.here(number))
+        question.alone = number in self.alone
+        return question
+
+    def be_given(self, number: int, stream: int, question: Question, flight: "Flight") -> None:
+        """Take what a round brought, unless something else has happened meanwhile."""
+        found = flight.together.share(question)
+        if self.away or stream != self.stream or self.positions[number] != question.after:
+            return
+        self.alone.discard(number)
+        if found:
+            result = replay(found, self.edge.tails[number].ring, question.after, flight.bound, {})
+            self.say(result.missing)
+            self.take(number, result.entries, result.position)
+        elif question.alone:
+            self.alone.add(number)
 
     def say(self, missing: list[Missing]) -> None:
         self.seen += [Seen("gap", gap.channel, gap.upto) for gap in missing]
@@ -198,3 +176,14 @@ class Client:
             self.note()
         self.positions[number] = end
         self.note()
+
+
+class Flight(NamedTuple):
+    """A round on its way."""
+
+    askers: list[tuple[Client, int, Question]]
+    together: Round
+    answer: Answer
+    bound: int
+    label: str
+    """Ring and generation when it was sent."""

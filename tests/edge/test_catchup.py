@@ -13,7 +13,7 @@ from tailrace.edge._page import Page
 from tailrace.edge._request import StreamRequest
 from tailrace.edge._start import REWINDS
 from tailrace.edge._subscriber import Behind, Subscriber
-from tailrace.log import Answer, ChannelHistory, Generations, LogReader
+from tailrace.log import Answer, ChannelHistory, Generations, LogReader, Wanted
 from tailrace.wire import Entry, bucket
 from tests.edge.entries import LABEL, at, entry
 
@@ -48,15 +48,15 @@ class Shard:
     """Answers as Redis would, after something else has happened."""
 
     def __init__(self, now: Generations, meanwhile: Callable[[], None]) -> None:
-        self.now, self._meanwhile = now, meanwhile
+        self.now, self._meanwhile, self.reads = now, meanwhile, 0
 
     async def sync(self) -> Generations:
         return self.now
 
-    async def read(self, after: int, channels: Sequence[str], most: int) -> Answer:  # noqa: ARG002  # as LogReader's
+    async def read(self, wanted: Sequence[Wanted], must: int) -> Answer:  # noqa: ARG002  # as LogReader's
+        self.reads += 1
         self._meanwhile()
-        histories = {A: ChannelHistory([entry(3, A, before=at(2))], more=False, last=at(3))}
-        return Answer(self.now.label, self.now.top, histories)
+        return Answer(self.now.label, self.now.top, [ChannelHistory([entry(3, A, before=at(2))], more=False, last=at(3)) for _ in wanted])
 
 
 class Busy:
@@ -91,22 +91,23 @@ def behind_in_the_first(engine: Engine) -> tuple[Subscriber, Behind, Written]:
     subscriber = Subscriber("c", (A, B), 0, behind)
     subscriber.connection = connection
     engine._hub.behind.add(subscriber)
-    behind.reading = True
     return subscriber, behind, connection
 
 
-async def read_histories(engine: Engine, subscriber: Subscriber, now: Generations, meanwhile: Callable[[], None]) -> None:
+async def read_histories(engine: Engine, subscriber: Subscriber, shard: Shard) -> None:
     behind = subscriber.behind
     assert behind
-    engine._core.logs[0] = cast("LogReader", Shard(now, meanwhile))
-    await engine._catch_up._from_histories(subscriber, behind)
+    engine._core.logs[0] = cast("LogReader", shard)
+    histories = engine._catch_up._histories[0]
+    histories.ask(subscriber, behind)
+    await histories._answer(histories._next())
 
 
 async def test_an_answer_of_another_generation_than_when_it_was_asked_for_is_thrown_away(engine: Engine) -> None:
     """It could reach past what the new generation has so far: events that come there would be passed over."""
     subscriber, behind, connection = behind_in_the_first(engine)
     now = Generations(LABEL_2, at(4), ((LABEL, at(4)),))
-    await read_histories(engine, subscriber, now, lambda: engine._sync._act(0, now))
+    await read_histories(engine, subscriber, Shard(now, lambda: engine._sync._act(0, now)))
     assert (behind.positions, connection.text) == ([at(2), at(10)], b"")
 
 
@@ -114,13 +115,44 @@ async def test_nothing_follows_a_loss_before_the_reset_is_said(engine: Engine) -
     """Else its cursor, past the loss, would be all that a client has if its connection breaks just then."""
     subscriber, behind, connection = behind_in_the_first(engine)
     other = Generations(LABEL_2, at(4), ((LABEL, at(4)),))
-    await read_histories(engine, subscriber, Generations(LABEL, at(10)), lambda: engine._sync._act(1, other))
-    assert behind.reset
-    engine._heart._beat([subscriber])
-    assert connection.text == b""
-    behind.reading = False
-    engine._catch_up.serve(subscriber)
-    assert b"event: reset" in connection.text
+
+    def lose_and_beat() -> None:
+        engine._sync._act(1, other)
+        assert behind.reset
+        engine._heart._beat([subscriber])
+
+    await read_histories(engine, subscriber, Shard(Generations(LABEL, at(10)), lose_and_beat))
+    (first, *_) = connection.text.decode().split("\n\n")
+    assert "event: reset" in first
+
+
+async def test_who_leaves_while_histories_are_read_takes_nothing_from_others(engine: Engine) -> None:
+    (gone, _, unwritten), (other, behind, connection) = behind_in_the_first(engine), behind_in_the_first(engine)
+
+    def leave() -> None:
+        engine._hub.remove(gone)
+        gone.connection = None
+
+    histories = engine._catch_up._histories[0]
+    histories.ask(gone, cast("Behind", gone.behind))
+    shard = Shard(Generations(LABEL, at(10)), leave)
+    await read_histories(engine, other, shard)
+    assert (shard.reads, unwritten.text, connection.text.count(b"event: message")) == (1, b"", 1)
+    assert (other.behind, behind.positions, histories._next()) == (None, [at(10), at(10)], [])
+
+
+async def test_who_could_not_be_read_for_asks_again(engine: Engine) -> None:
+    def break_off() -> None:
+        raise ConnectionError
+
+    subscriber, behind, connection = behind_in_the_first(engine)
+    await read_histories(engine, subscriber, Shard(Generations(LABEL, at(10)), break_off))
+    assert (behind.positions, behind.reading, connection.text) == ([at(2), at(10)], False, b"")
+    engine._core.logs[0] = cast("LogReader", Shard(Generations(LABEL, at(10)), lambda: None))
+    engine._heart._look_at(subscriber, behind, 0)
+    histories = engine._catch_up._histories[0]
+    await histories._answer(histories._next())
+    assert connection.text.count(b"event: message") == 1
 
 
 async def test_what_is_framed_for_slow_clients_is_bounded(engine: Engine) -> None:

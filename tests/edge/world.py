@@ -5,7 +5,8 @@ from collections import defaultdict
 from random import Random
 
 from tailrace.edge._resume import Move
-from tests.edge.model import CHANNELS, HISTORY_MS, SHARDS, SLACK_MS, STATE_MS, Client, Edge, Shard
+from tests.edge.model import Client, Edge
+from tests.edge.redis_model import CHANNELS, HISTORY_MS, SHARDS, SLACK_MS, STATE_MS, Shard
 
 ACTIONS = 14
 """How many kinds of actions there are: append, read, step, connect, leave, crash, wait, trim, shorten, restart with a loss or without."""

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from tailrace.log import Generations, LogReader, LogWriter, NewEvent, connect, connect_reader, follow
-from tailrace.wire import Keys, decode_entry, encode_json_block
+from tailrace.log import Generations, LogReader, LogWriter, NewEvent, Wanted, connect, connect_reader, follow
+from tailrace.wire import Keys, decode_entry, encode_json_block, format_id
 from tests.support.redis import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -72,3 +72,49 @@ def test_a_position_survives_what_all_later_generations_kept() -> None:
     assert [generations.survived(label) for label in "abcdx"] == [30, 30, 40, math.inf, -1]
     assert generations.holds("d", 100)
     assert not generations.holds("d", 101)
+
+
+async def test_a_history_is_looked_at_only_where_the_channel_has_something_new(any_redis_url: str) -> None:
+    """What a channel's last id says costs one command for all of them."""
+    async with connect(any_redis_url) as redis:
+        writer, reader = LogWriter(redis, KEYS, 0), LogReader(redis, KEYS, 0)
+        names = [f"room:{number}" for number in range(2500)]
+        appended = await writer.append([EVENT._replace(channel=name) for name in names])
+        await redis.config_resetstat()
+        answer = await reader.read([Wanted(name, each.id - (name == "room:7"), 10) for name, each in zip(names, appended, strict=True)])
+        stats = await redis.info("commandstats")
+        assert [len(each.entries) for each in answer.histories if each] == [int(name == "room:7") for name in names]
+        assert (stats["cmdstat_xrange"]["calls"], stats["cmdstat_mget"]["calls"]) == (1, 3)
+
+
+async def test_ids_are_told_apart_where_a_double_cannot(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        (first,) = await LogWriter(redis, KEYS, 0).append([EVENT])
+        at = (first.id >> 64 << 64) + (1 << 63)
+        await redis.set(KEYS.last(0, "a"), format_id(at))
+        reader = LogReader(redis, KEYS, 0)
+        for after, larger in ((at - 1, True), (at, False), (at + 1, False), (first.id, True), ((first.id >> 64) - 1 << 64, True)):
+            await redis.config_resetstat()
+            await reader.read([Wanted("a", after, 10)])
+            assert ("cmdstat_xrange" in await redis.info("commandstats")) == larger
+
+
+async def test_a_last_id_that_another_program_wrote_is_none(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        (first,) = await LogWriter(redis, KEYS, 0).append([EVENT])
+        await redis.set(KEYS.last(0, "a"), "something else")
+        (history,) = (await LogReader(redis, KEYS, 0).read([Wanted("a", 0, 10)])).histories
+        assert history
+        assert [entry.id for entry in history.entries] == [first.id]
+        assert history.last < first.id
+
+
+async def test_an_answer_is_bounded_but_for_what_must_be_answered(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        writer, reader = LogWriter(redis, KEYS, 0), LogReader(redis, KEYS, 0)
+        names, large = ["a", "b", "c", "d"], encode_json_block("message", b'"%b"' % (b"x" * 200_000))
+        await writer.append([NewEvent("1", name, large) for name in names])
+        wanted = [*[Wanted(name, 0, 10) for name in names], Wanted("a", 1 << 110, 10)]
+        for must, answered in ((1, 2), (3, 3), (None, 4)):
+            answer = await reader.read(wanted, must)
+            assert [bool(each) for each in answer.histories] == [number < answered for number in range(4)] + [True]

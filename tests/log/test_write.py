@@ -1,12 +1,13 @@
 """The append script: links, histories, keys, generations; and the commits of the line."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
 from tailrace.log import (
+    ChannelHistory,
     EarlyError,
     HistoryPolicy,
     LogLimits,
@@ -14,6 +15,7 @@ from tailrace.log import (
     LogWriter,
     NewEvent,
     RefusedError,
+    Wanted,
     connect,
     outcome_field,
     read_outcome,
@@ -33,6 +35,13 @@ async def redis(any_redis_url: str) -> AsyncIterator[Redis]:
 
 def events(*channels: str, key: str = "") -> list[NewEvent]:
     return [NewEvent(str(index), channel, BLOCK, key) for index, channel in enumerate(channels)]
+
+
+async def histories(reader: LogReader, after: int, channels: Iterable[str], *, most: int = 10) -> dict[str, ChannelHistory]:
+    """Give what channels' histories hold after a position."""
+    wanted = [Wanted(channel, after, most) for channel in channels]
+    answer = await reader.read(wanted)
+    return {each.channel: history for each, history in zip(wanted, answer.histories, strict=True) if history}
 
 
 async def test_entries_name_the_channel_s_and_the_log_s_entry_before_them(redis: Redis) -> None:
@@ -55,15 +64,15 @@ async def test_a_channel_that_is_not_known_proves_a_day_of_silence_and_no_more(r
 async def test_a_history_holds_the_same_entries_under_the_same_ids(redis: Redis) -> None:
     writer, reader = LogWriter(redis, KEYS, 0), LogReader(redis, KEYS, 0)
     one, other, two = await writer.append(events("a", "b", "a"))
-    answer = await reader.read(one.id - 1, ["a", "b", "c"], 10)
-    assert [entry.id for entry in answer.histories["a"].entries] == [one.id, two.id]
-    assert answer.histories["a"].last == two.id
-    assert answer.histories["b"].last == other.id
-    assert not answer.histories["a"].more
-    assert answer.histories["c"].entries == []
-    assert answer.histories["c"].last < one.id
-    assert (await reader.read(one.id, ["a"], 1)).histories["a"].more
-    assert answer.top == two.id
+    found = await histories(reader, one.id - 1, "abc")
+    assert [entry.id for entry in found["a"].entries] == [one.id, two.id]
+    assert found["a"].last == two.id
+    assert found["b"].last == other.id
+    assert not found["a"].more
+    assert found["c"].entries == []
+    assert found["c"].last < one.id
+    assert (await histories(reader, one.id, "a", most=1))["a"].more
+    assert (await reader.read([])).top == two.id
 
 
 async def test_a_history_is_kept_by_its_channel_s_rule(redis: Redis) -> None:
@@ -84,8 +93,8 @@ async def test_last_ids_are_kept_and_their_ttl_with_them(redis: Redis, count: in
     writer, channels = LogWriter(redis, KEYS, 0), [f"room:{index}" for index in range(count)]
     await writer.append(events(*channels))
     again = await writer.append(events(*channels))
-    answer = await LogReader(redis, KEYS, 0).read(0, channels, 1)
-    assert [answer.histories[channel].last for channel in channels] == [entry.id for entry in again]
+    found = await histories(LogReader(redis, KEYS, 0), 0, channels, most=1)
+    assert [found[channel].last for channel in channels] == [entry.id for entry in again]
     assert min([await redis.ttl(KEYS.last(0, channel)) for channel in channels]) > 86_400
 
 
@@ -190,13 +199,13 @@ async def test_keys_that_were_overwritten_make_no_append_fail_half_way(redis: Re
         await redis.delete(name)
         await redis.lpush(name, "something else")  # type: ignore[misc]
     before = await redis.xlen(KEYS.log(0))
-    assert (await reader.read(0, ["a", "b"], 10)).histories["a"].entries == []
+    assert (await histories(reader, 0, "ab"))["a"].entries == []
     first, second, third = await writer.append([*events("z", "a", "b")])
     (fourth,) = await writer.append([NewEvent("0", "c", BLOCK, "k")])
     assert await redis.xlen(KEYS.log(0)) == before + 4
-    histories = (await reader.read(first.id - 1, ["a", "b", "c"], 10)).histories
-    assert [[entry.id for entry in histories[channel].entries] for channel in "abc"] == [[second.id], [third.id], [fourth.id]]
-    assert histories["b"].last == third.id
+    found = await histories(reader, first.id - 1, "abc")
+    assert [[entry.id for entry in found[channel].entries] for channel in "abc"] == [[second.id], [third.id], [fourth.id]]
+    assert found["b"].last == third.id
     assert await redis.ttl(KEYS.history(0, "a")) > 0
     assert await redis.ttl(KEYS.last(0, "b")) > 0
 
@@ -206,7 +215,7 @@ async def test_a_history_from_a_time_to_come_is_begun_anew(redis: Redis) -> None
     await writer.append(events("a"))
     await redis.xadd(KEYS.history(0, "a"), {"h": "", "b": ""}, "9999999999999-0")
     (entry,) = await writer.append(events("a"))
-    assert [each.id for each in (await reader.read(0, ["a"], 10)).histories["a"].entries] == [entry.id]
+    assert [each.id for each in (await histories(reader, 0, "a"))["a"].entries] == [entry.id]
     assert await redis.xlen(KEYS.log(0)) == 2
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from tailrace.cli import main
-from tailrace.edge import _catchup
+from tailrace.edge import _histories
 from tailrace.edge._hub import Hub
 from tailrace.edge._probe import Probe
 from tailrace.edge._resume import Replay, replay
@@ -26,7 +26,7 @@ def links() -> None:
     def trusting(histories: Mapping[str, ChannelHistory], ring: Ring, after: int, bound: int, excused: Mapping[str, int]) -> Replay:
         return replay(histories, ring, after, bound, excused)._replace(missing=[])
 
-    _catchup.replay = trusting  # type: ignore[attr-defined]
+    _histories.replay = trusting  # type: ignore[attr-defined]
 
 
 def join() -> None:

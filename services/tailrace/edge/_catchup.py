@@ -1,41 +1,34 @@
 """Catching up: takes subscribers that are behind from their position to the live end, a bounded step at a time."""
 
 import asyncio
-import logging
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from redis import RedisError
-
 from tailrace.edge._core import Core
 from tailrace.edge._frames import FrameMaker, Piece, chunked, cursor_at, jittered, pieces
+from tailrace.edge._histories import Histories
 from tailrace.edge._hub import Hub
-from tailrace.edge._resume import Missing, Move, next_move, replay
+from tailrace.edge._resume import Missing, Move, Replay, next_move
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import Sync
 from tailrace.wire import Control, Entry, Gap, Reset, encode_control, format_id, retry, with_id
 
-logger = logging.getLogger(__name__)
 _STEPS = 4
 _RING_ENTRIES = 256
 _STEP_BYTES = 128 << 10
 """What a step writes at most, about: a slow client takes less, and the rest has to be framed anew."""
 _SHARED = 16
 """Replays that are kept for who asks for the same."""
-_READS = 8
-"""Subscribers whose histories are read at the same time."""
-_MOST_OF_ONE, _MOST_OF_ALL = 50, 400
-"""Entries that one answer holds: of a channel, and about of all."""
 
 
 class CatchUp:
     """Ring if it reaches back far enough, else histories and then the ring; live in one step of the loop."""
 
     def __init__(self, core: Core, hub: Hub, sync: Sync) -> None:
-        self._tails, self._logs, self._hub, self._sync, self._meter = core.tails, core.logs, hub, sync, core.meter
-        self._questions: asyncio.Queue[Subscriber] = asyncio.Queue()
+        self._tails, self._hub, self._sync, self._meter = core.tails, hub, sync, core.meter
+        self._histories = [Histories(core, sync, shard, self._replay, self.serve) for shard in range(len(core.tails))]
         self._ahead: set[Subscriber] = set()
         self._made: dict[tuple[tuple[object, ...], tuple[int, ...]], list[Piece]] = {}
         self._busy_retry_ms = core.config.busy_retry_ms
@@ -65,8 +58,8 @@ class CatchUp:
     async def run(self) -> None:
         """Read histories for who needs them."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(_READS):
-                group.create_task(self._answer_questions())
+            for histories in self._histories:
+                group.create_task(histories.run())
 
     def put_off(self, subscriber: Subscriber) -> None:
         """End a stream that can't be served here now; its cursor stays as it is."""
@@ -114,41 +107,13 @@ class CatchUp:
             self._meter.cut += 1
             connection.cut()  # it resumes the ordinary way
         elif shard not in self._sync.away:
-            behind.reading = True
-            self._questions.put_nowait(subscriber)
+            self._histories[shard].ask(subscriber, behind)
 
-    async def _answer_questions(self) -> None:
-        while True:
-            subscriber = await self._questions.get()
-            behind = subscriber.behind
-            if behind is None:
-                continue
-            try:
-                await self._from_histories(subscriber, behind)
-            except (RedisError, OSError) as error:
-                logger.warning("can't read histories now: %s", error)
-            else:
-                behind.reading = False
-                self.serve(subscriber)
-            finally:
-                behind.reading = False
-
-    async def _from_histories(self, subscriber: Subscriber, behind: Behind) -> None:
-        shards = len(self._tails)
-        move, shard = next_move(behind.positions, self._tails, lambda shard: bool(subscriber.here(shard, shards)))
-        if move is not Move.HISTORIES:
-            return
-        tail, after, channels = self._tails[shard], behind.positions[shard], subscriber.here(shard, shards)
-        bound, label = tail.ring.base, tail.label
-        most = max(2, min(_MOST_OF_ONE, _MOST_OF_ALL // len(channels)))
-        answer = await self._logs[shard].read(after, channels, most)
-        if not answer.generation == label == tail.label:
-            await self._sync.look(shard)
-        elif subscriber.behind is behind and behind.positions[shard] == after and not behind.reset:
-            result = replay(answer.histories, tail.ring, after, bound, behind.excused)
-            for missing in result.missing:
-                self._say_gap(subscriber, behind, after, missing)
-            self._write(subscriber, behind, shard, result.entries, result.position)
+    def _replay(self, subscriber: Subscriber, behind: Behind, shard: int, found: Replay) -> None:
+        """Write what histories held."""
+        for missing in found.missing:
+            self._say_gap(subscriber, behind, behind.positions[shard], missing)
+        self._write(subscriber, behind, shard, found.entries, found.position)
 
     def _pieces(self, behind: Behind, shard: int, wanted: Sequence[Entry], *, framed: bool) -> Iterable[Piece]:
         """Frame entries; after an outage many come with the same cursor and share the same bytes."""

@@ -3,7 +3,7 @@
 from tailrace.log._check import MAX_SHARDS, OLDEST_REDIS, OLDEST_VALKEY, check_layout, check_redis, primaries, read_together, server_id
 from tailrace.log._connect import connect, connect_queue, connect_reader, disconnect
 from tailrace.log._history import DEFAULT_HISTORY, HistoryPolicy, HistoryRule
-from tailrace.log._read import Answer, ChannelHistory, Generations, LogReader, RawEntry, follow, whole_entries
+from tailrace.log._read import Answer, ChannelHistory, Generations, LogReader, RawEntry, Wanted, follow, whole_entries
 from tailrace.log._registry import AWAY, AWAY_S, LEASE_S, Registry
 from tailrace.log._scripts import Scripts
 from tailrace.log._servers import redact
@@ -43,6 +43,7 @@ __all__ = [
     "RefusedError",
     "Registry",
     "Scripts",
+    "Wanted",
     "check_layout",
     "check_redis",
     "connect",

@@ -1,8 +1,10 @@
 """Reading a shard: its tail, its generations, its channels' histories."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple, Self
 
 from redis.asyncio import Redis
 
@@ -11,6 +13,8 @@ from tailrace.log._scripts import script
 from tailrace.log._write import STATE_S, fresh_label
 from tailrace.wire import Entry, EntryError, Keys, decode_entry, format_id, parse_id
 
+_ANSWER_BYTES = 256 << 10
+"""How large an answer grows, about: Redis serves nobody else meanwhile."""
 RawEntry = tuple[bytes, list[bytes]]
 """An entry as Redis answers it: id, and fields with their values."""
 
@@ -40,22 +44,38 @@ class Generations(NamedTuple):
         return position <= self.survived(label) and position <= self.top
 
 
+class Wanted(NamedTuple):
+    """A question about one channel."""
+
+    channel: str
+    after: int
+    """What its history holds after this position, ..."""
+    most: int
+    """... and so many entries of it at most."""
+
+
 class ChannelHistory(NamedTuple):
     """What Redis answered for a channel."""
 
-    entries: list[Entry]
+    entries: Sequence[Entry]
     more: bool
     """Whether the answer was cut short."""
     last: int
     """The channel's last id; where none is known, the latest that it can have been."""
 
+    def since(self, position: int) -> Self | None:
+        """Return what the same question from a later position would have got, or None where this answer was cut short before it."""
+        entries = self.entries[bisect_right(self.entries, position, key=attrgetter("id")) :]
+        return None if self.more and not entries else self._replace(entries=entries)
+
 
 class Answer(NamedTuple):
-    """What channels' histories hold after a position, named by the generation that answered."""
+    """What channels' histories hold, named by the generation that answered."""
 
     generation: str
     top: int
-    histories: dict[str, ChannelHistory]
+    histories: Sequence[ChannelHistory | None]
+    """For each question; None where it has to be asked again."""
 
 
 class LogReader:
@@ -75,16 +95,16 @@ class LogReader:
         lines = [line.split(" ") for line in past.decode().split("\n") if line]
         return Generations(label.decode(), parse_id(top), tuple([(name, parse_id(survived)) for name, survived in lines]))
 
-    async def read(self, after: int, channels: Sequence[str], most: int) -> Answer:
-        """Return what histories hold after a position, `most` entries of each channel. Raises redis.RedisError."""
-        bounds = [STATE_S * 1000, most, format_id(after)]
-        args = [self._keys.shard(self.shard), fresh_label(), *map(str, bounds), *channels]
+    async def read(self, wanted: Sequence[Wanted], must: int | None = None) -> Answer:
+        """Return what histories hold; the first `must` questions are answered whatever they take, all if it is None.
+
+        Raises redis.RedisError.
+        """
+        bounds = [STATE_S * 1000, len(wanted) if must is None else must, _ANSWER_BYTES]
+        asked = [part for channel, after, most in wanted for part in (channel, format_id(after), most)]
+        args = [self._keys.shard(self.shard), fresh_label(), *bounds, *asked]
         label, top, *found = await self._read(keys=self._names(), args=args)
-        histories = {
-            channel: ChannelHistory(whole_entries(entries), more == b"1", parse_id(last))
-            for channel, (entries, more, last) in zip(channels, found, strict=True)
-        }
-        return Answer(label.decode(), parse_id(top), histories)
+        return Answer(label.decode(), parse_id(top), [_history(each) for each in found])
 
     async def newest(self, most: int, channel: str | None = None, before: int | None = None) -> list[Entry]:
         """Return the log's newest entries (before an id), or those of a channel's history, oldest first.
@@ -97,6 +117,13 @@ class LogReader:
 
     def _names(self) -> list[str]:
         return [self._keys.log(self.shard), self._keys.generations(self.shard)]
+
+
+def _history(answer: tuple[Sequence[RawEntry], bytes, bytes] | None) -> ChannelHistory | None:
+    if answer is None:
+        return None
+    entries, more, last = answer
+    return ChannelHistory(whole_entries(entries), more == b"1", parse_id(last))
 
 
 def whole_entries(raw: Sequence[RawEntry | tuple[bytes, Mapping[bytes, bytes]]]) -> list[Entry]:
