@@ -123,7 +123,8 @@ class Cluster:
 
     def _sees_all(self, node: ClusterNode) -> bool:
         info = node.ask("CLUSTER", "INFO")
-        return "cluster_state:ok" in info and f"cluster_known_nodes:{len(self.nodes)}\r" in info
+        wanted = ("cluster_state:ok", f"cluster_known_nodes:{len(self.nodes)}", f"cluster_slots_assigned:{SLOTS}")
+        return set(wanted) <= set(info.split())
 
     def _alive(self) -> ClusterNode:
         for node in self.nodes:
