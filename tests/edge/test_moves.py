@@ -1,17 +1,19 @@
 """What an edge notices of the Redis that it reads: frozen, demoted, detached, or one shard's primary away."""
 
+import asyncio
 import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
+import httpx
 import pytest
 
 from tailrace.log import connect
-from tailrace.wire import bucket
+from tailrace.wire import Keys, bucket
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import is_in_state, log_on, numbers, readiness, sse
 from tests.support.cluster import Cluster, ask
@@ -135,6 +137,42 @@ async def test_one_primary_away_costs_its_own_shards_alone(start_edge: StartEdge
             sent = await log.append(rooms[0])
             assert await numbers(client, 1) == sent
             assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
+
+
+async def test_a_primary_that_is_away_at_the_start_is_named_and_waited_for() -> None:
+    with Cluster() as cluster, ExitStack() as stack:
+        victim, port = cluster.owner(Keys().log(0)), free_port()
+        assert victim is not cluster.owner(Keys().log(1))
+        victim.kill()
+        edge = Service("edge", "--redis", cluster.url, "--shards", "3", "--port", str(port))
+        starting = asyncio.create_task(asyncio.to_thread(stack.enter_context, edge))
+        edge.url = f"http://127.0.0.1:{port}"
+        found = await wait_until(lambda: listening(edge), timeout_s=20)
+        assert found == (503, {"state": "starting", "reason": "the Redis of shard 0 is away"})
+        async with sse(edge, channel="a") as early:
+            await early.until_ended()
+            assert (early.status, early.events, bool(early.retry_ms)) == (200, [], True)
+        assert not edge.stdout
+        victim.start()
+        await starting
+        assert await readiness(edge) == (200, {"state": "ready"})
+        async with connect(cluster.url) as redis, sse(edge, channel="a") as client:
+            await client.next("connect")
+            sent = await Log(redis, 3).append("a")
+            assert await numbers(client, 1) == sent
+
+
+async def listening(edge: Service) -> tuple[int, dict[str, str]] | None:
+    with suppress(httpx.ConnectError):
+        return await readiness(edge)
+    return None
+
+
+async def test_a_primary_without_a_shard_is_not_waited_for(start_edge: StartEdge) -> None:
+    with Cluster() as cluster:
+        needed = {cluster.owner(key) for key in (Keys().log(0), Keys().layout())}
+        next(node for node in cluster.primaries if node not in needed).kill()
+        assert await readiness(start_edge(cluster.url, shards=1)) == (200, {"state": "ready"})
 
 
 async def test_a_primary_without_a_shard_costs_nothing(start_edge: StartEdge) -> None:

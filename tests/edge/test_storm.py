@@ -60,9 +60,9 @@ async def test_a_crowd_that_comes_back_shares_what_is_read(start_edge: StartEdge
 
 async def test_histories_longer_than_an_answer_come_whole(start_edge: StartEdge, redis_url: str, log: Log) -> None:
     """In rounds, each bounded by the bytes that it brings; some ask for more channels than others."""
+    await log.append("elsewhere")  # a cursor of an empty log is older than anything
     edge = start_edge(redis_url, ring_entries=1)
     rooms = [f"room:{number}" for number in range(12)]
-    await log.append("elsewhere")  # a cursor of an empty log is older than anything
     async with sse(edge, channel=rooms) as many, sse(edge, channel=rooms[0]) as one:
         for client in (many, one):
             assert (await client.next("connect")).id

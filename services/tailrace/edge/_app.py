@@ -25,7 +25,7 @@ def readiness(engine: Engine) -> tuple[int, Health]:
     A proxy without a ready edge answers 503, after which browsers give up; so Redis away or overload is 200.
     """
     if engine.state != "ready":
-        return 503, Health(engine.state)
+        return 503, Health(engine.state, engine.degraded if engine.state == "starting" else "")
     return 200, Health("degraded", engine.degraded) if engine.degraded else Health("ready")
 
 

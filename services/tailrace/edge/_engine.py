@@ -6,8 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-
-from redis import RedisError
+from functools import partial
 
 from tailrace.edge._address import Addresses
 from tailrace.edge._catchup import CatchUp
@@ -26,16 +25,16 @@ from tailrace.edge._registrar import Registrar
 from tailrace.edge._request import StreamRequest
 from tailrace.edge._ring import Ring
 from tailrace.edge._roster import Roster
-from tailrace.edge._start import Starter, warm
+from tailrace.edge._start import Starter
 from tailrace.edge._subscriber import Connection, Subscriber
 from tailrace.edge._sync import Sync
 from tailrace.edge._tail import Tail
-from tailrace.log import LogReader, Registry, check_layout, check_redis, connect, connect_reader, read_together, redact
+from tailrace.edge._warmup import WarmUp
+from tailrace.log import LogReader, Registry, connect, connect_reader, read_together
 from tailrace.wire import Connect, Keys, comment, encode_control, retry, with_id
 
 logger = logging.getLogger(__name__)
 _GREETING = comment("tailrace")
-_PAUSE_S = 0.5
 
 
 class Engine:
@@ -51,6 +50,7 @@ class Engine:
         self.failed = False
         self.on_failure: Callable[[], None] = lambda: None
         """Called if the engine breaks, which ends all streams."""
+        self._on_ready: Callable[[], None] = lambda: None
         self.meter = Meter()
         self._redis = connect(config.redis)
         self._core = core = self._make_core(config)
@@ -58,6 +58,7 @@ class Engine:
         self._sync = sync = Sync(core, hub)
         self._catch_up = CatchUp(core, hub, sync)
         self._readers, self._probes = self._make_readers((hub, self._catch_up, sync))
+        self._warm_up = WarmUp(core, sync, self._redis, self._readers)
         self._heart = Heart(core, hub, self._catch_up)
         self._starter = Starter(core, hub, sync)
         self._roster = Roster()
@@ -82,8 +83,8 @@ class Engine:
     async def running(self, patience_s: float | None = None) -> AsyncIterator[None]:
         """Run as long as the block lasts; begins when Redis is there and the rings are warm.
 
-        After `patience_s` it begins without, and puts clients off until they are. Raises SetupError: Redis or a setting is not as it
-        has to be.
+        After `patience_s`, or where some shards are there and others aren't, it begins without, and puts clients off until they are.
+        Raises SetupError: Redis or a setting is not as it has to be.
         """
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         work = asyncio.create_task(self._work(begun), name="tailrace edge")
@@ -106,26 +107,12 @@ class Engine:
                 await probe.aclose()
             await self._redis.aclose()
 
-    async def _wait_for_redis(self) -> None:
-        waited = False
-        while True:
-            try:
-                await check_redis(self._redis)
-                await check_layout(self._redis, self._core.keys, self.config.shards)
-                for log, tail in zip(self._core.logs, self._core.tails, strict=True):
-                    await warm(log, tail, self.config)
-            except (RedisError, OSError) as error:
-                if not waited:
-                    logger.warning("waiting for Redis at %s: %s", redact(self.config.redis), error)
-                waited = True
-                await asyncio.sleep(_PAUSE_S)
-            else:
-                return
-
     async def _work(self, begun: asyncio.Future[None]) -> None:
-        await self._wait_for_redis()
-        self.state = "ready"
-        begun.set_result(None)
+        await self._warm_up.run(partial(_settle, begun))
+        if self.state == "starting":
+            self.state = "ready"
+            self._on_ready()
+        _settle(begun)
         async with asyncio.TaskGroup() as group:
             for part in (
                 *[reader.run() for reader in self._readers],
@@ -137,6 +124,12 @@ class Engine:
                 self._farewell.retire(),
             ):
                 group.create_task(part)
+
+    def when_ready(self, call: Callable[[], None]) -> None:
+        """Call something once clients are let in, which may be now."""
+        self._on_ready = call
+        if self.state == "ready":
+            call()
 
     def _ended(self, work: asyncio.Task[None]) -> None:
         if not work.cancelled() and (error := work.exception()):
@@ -241,3 +234,8 @@ class Engine:
     def metrics(self) -> str:
         """Return all figures for Prometheus."""
         return render(self.meter, len(self.subscribers), len(self._hub.behind), self._core.tails)
+
+
+def _settle(begun: asyncio.Future[None]) -> None:
+    if not begun.done():
+        begun.set_result(None)

@@ -4,8 +4,9 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import uvicorn
 from litestar import Litestar
@@ -53,11 +54,7 @@ class EdgeServer(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC)
-        if self._ready:
-            self._ready()
-            return
-        for listener in sockets or []:
-            announce("edge", *listener.getsockname()[:2])
+        self._engine.when_ready(self._ready or partial(_announce, sockets or []))
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_PER_S == 0:
@@ -109,6 +106,11 @@ async def serve(config: EdgeConfig, host: str, port: int, member: Member | None 
                 await servers[0].serve_metrics(bind(host, config.metrics_port, "--metrics-port", "0 is none"))
             await servers[0].serve([listener])
     return int(engine.failed)
+
+
+def _announce(listeners: Sequence[socket.socket]) -> None:
+    for listener in listeners:
+        announce("edge", *listener.getsockname()[:2])
 
 
 def _end_orphan(lifeline: int, stop: Callable[[], None]) -> None:

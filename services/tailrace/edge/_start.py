@@ -1,11 +1,10 @@
-"""The start of a stream: the ring's warming, and where a client's cursor puts it."""
+"""The start of a stream: where a client's cursor puts it."""
 
 import asyncio
 from collections.abc import Iterable
 
 from redis import RedisError
 
-from tailrace.edge._config import EdgeConfig
 from tailrace.edge._core import Core
 from tailrace.edge._errors import BusyError
 from tailrace.edge._hub import Hub
@@ -13,28 +12,11 @@ from tailrace.edge._request import StreamRequest
 from tailrace.edge._resume import holds
 from tailrace.edge._subscriber import Behind
 from tailrace.edge._sync import LOST, Sync
-from tailrace.edge._tail import Tail
-from tailrace.log import Generations, LogReader
-from tailrace.wire import CursorError, Entry, bucket, decode_cursor
+from tailrace.log import Generations
+from tailrace.wire import CursorError, bucket, decode_cursor
 
-_PAGE = 500
 REWINDS = 8
 """Rewinds that are read at the same time, each channel by channel: a client of Redis has so many connections and no more."""
-
-
-async def warm(log: LogReader, tail: Tail, config: EdgeConfig) -> None:
-    """Fill a shard's ring with its log's newest entries. Raises redis.RedisError."""
-    generations = await log.sync()
-    entries: list[Entry] = []
-    size, before = 0, None
-    while len(entries) < config.ring_entries and size < config.ring_bytes:
-        page = await log.newest(_PAGE, before=before)
-        entries[:0] = page
-        size += sum([len(entry.block) for entry in page])
-        if len(page) < _PAGE:
-            break
-        before = page[0].id
-    tail.begin(generations, entries)
 
 
 class Starter:

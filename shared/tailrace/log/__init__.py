@@ -1,6 +1,16 @@
 """The logs in Redis: append and commit, tail and replay, and the registry of who listens."""
 
-from tailrace.log._check import MAX_SHARDS, OLDEST_REDIS, OLDEST_VALKEY, check_layout, check_redis, primaries, read_together, server_id
+from tailrace.log._check import (
+    MAX_SHARDS,
+    OLDEST_REDIS,
+    OLDEST_VALKEY,
+    check_layout,
+    check_redis,
+    check_server,
+    primaries,
+    read_together,
+    server_id,
+)
 from tailrace.log._connect import connect, connect_queue, connect_reader, disconnect
 from tailrace.log._history import DEFAULT_HISTORY, HistoryPolicy, HistoryRule
 from tailrace.log._read import Answer, ChannelHistory, Generations, LogReader, RawEntry, Wanted, follow, whole_entries
@@ -46,6 +56,7 @@ __all__ = [
     "Wanted",
     "check_layout",
     "check_redis",
+    "check_server",
     "connect",
     "connect_queue",
     "connect_reader",

@@ -23,15 +23,22 @@ async def check_redis(redis: Redis) -> None:
     Raises SetupError: it is too old, its `maxmemory-policy` evicts keys, or it is one node of a Cluster.
     """
     for server in await primaries(redis):
-        info = await server.info()
-        if server is redis and info.get("cluster_enabled"):
-            raise SetupError(
-                "this Redis is a node of a Cluster: logs on it have a URL that begins with redis+cluster://, queues can't be there"
-            )
-        _check(info)
+        _check(await server.info(), alone=server is redis)
 
 
-def _check(info: Mapping[str, Any]) -> None:
+async def check_server(redis: Redis, key: str) -> None:
+    """See the same of the server that has a key, whatever is with others. Raises SetupError, redis.RedisError."""
+    if isinstance(redis, ClusterRedis):
+        _check(await redis.at(key.encode(), lambda server: server.info()), alone=False)
+    else:
+        _check(await redis.info(), alone=True)
+
+
+def _check(info: Mapping[str, Any], *, alone: bool) -> None:
+    if alone and info.get("cluster_enabled"):
+        raise SetupError(
+            "this Redis is a node of a Cluster: logs on it have a URL that begins with redis+cluster://, queues can't be there"
+        )
     name = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info["redis_version"])
     oldest = OLDEST_VALKEY if name == "Valkey" else OLDEST_REDIS
