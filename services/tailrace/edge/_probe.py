@@ -36,7 +36,7 @@ class Probe:
         """Look for ever."""
         while True:
             await asyncio.sleep(every_s)
-            if self._sync.away.intersection(self._reader.shards):
+            if not self._reader.server or self._sync.away.intersection(self._reader.shards):  # it hasn't begun, or says so already
                 continue
             try:
                 async with asyncio.timeout(2 * PROBE_S):
