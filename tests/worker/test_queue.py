@@ -7,6 +7,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from tailrace.worker._queue import DeposedError, Ended, Ending, Queue, QueueLimits, Taken
+from tests.support.redis import Kind, RedisServer
 from tests.support.wait import wait_until
 from tests.worker.support import Bench, bench, client, payload
 
@@ -272,3 +273,26 @@ async def test_a_payload_that_may_not_be_read_is_not_lost(seen: Bench) -> None:
     finally:
         await seen.queues.acl_deluser("weak")
     assert ids(await take(queue(seen), epoch)) == [b"a"]
+
+
+@pytest.mark.parametrize("kind", ["valkey", "redis"])
+async def test_tickets_never_come_again(kind: Kind) -> None:
+    """Not even where Redis has lost what it had acknowledged: the holder would end other jobs than it means."""
+    with RedisServer(kind) as server:
+        async with bench(server.url) as before:
+            line = queue(before, lease_ms=60_000)
+            epoch = await epoch_of(line)
+            await before.put("ended", PUSH)
+            await line.finish(epoch, [Ended((await take(line, epoch)).field, whole=True, endings=[])])
+            await before.queues.save()
+            await before.put("x", PUSH)
+            first = await take(line, epoch)
+        server.kill()
+        server.start()
+        async with bench(server.url) as seen:
+            line = queue(seen)
+            await seen.put("y", PUSH)
+            second = await take(line, epoch, first.field)
+            await line.finish(epoch, [Ended(first.field, whole=True, endings=[])])
+            assert ids(second) == ids(await take(line, epoch)) == [b"y"]
+            assert second.jobs[0].payload == (await take(line, epoch)).jobs[0].payload == PUSH

@@ -4,7 +4,9 @@
 -- time in ms, when the next job is due ('' if there is none)}, followed by {field, deaths, then id, score and payload of each of its jobs}
 -- if a batch was given out. An id is nil where the job has ended, and a payload where it is gone or of another type.
 -- What is in hand and isn't named comes first, whatever the clock says: its answer was lost, or a former holder left it.
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'last')
+-- Tickets never come again. A Redis that restarted, or was promoted, may have lost the last that it gave out: it passes over many.
+local PASSED_OVER = 2 ^ 32
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'last', 'replid')
 if state[1] ~= ARGV[1] then return {'refused', state[1] or '0'} end
 local epoch, most, most_bytes, payload_prefix = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local time = redis.call('TIME')
@@ -73,7 +75,12 @@ for i = #ids, given + 1, -1 do
 end
 if given > 0 then
   if lost then redis.call('ZREM', KEYS[2], unpack(ids)) else redis.call('ZREMRANGEBYRANK', KEYS[2], 0, given - 1) end
-  local last = redis.call('HINCRBY', KEYS[1], 'tickets', given)
+  local replid, passed = redis.call('INFO', 'replication'):match('master_replid:(%w+)'), 0
+  if state[3] ~= replid then
+    redis.call('HSET', KEYS[1], 'replid', replid)
+    passed = state[3] and PASSED_OVER or 0
+  end
+  local last = redis.call('HINCRBY', KEYS[1], 'tickets', string.format('%.0f', given + passed))
   reply[4], reply[5] = ARGV[1] .. '.' .. string.format('%.0f', last - given + 1), 0
   redis.call('HSET', KEYS[3], reply[4], write_batch(epoch, 0, ids, scores))
 end
