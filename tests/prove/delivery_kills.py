@@ -114,7 +114,7 @@ TRIAL = Trial(
     f"{CLIENTS} clients come back with their cursors, some of them slow, some after a while",
     unit="kills",
     full=400,
-    few=3,
+    few=2,
     minutes=25,
     run=run,
     looks_for=FAULTS,

@@ -111,11 +111,12 @@ class Crowd:
         return count
 
     async def _caught_up(self, upto: Mapping[str, Sequence[int]], quiet_s: float) -> bool:
-        before = -math.inf
-        while (come := self._come(upto)) > before:
-            before = come
+        before, since = -math.inf, time.monotonic()
+        while time.monotonic() - since < quiet_s:
             with suppress(TimeoutError):
-                return bool(await wait_until(lambda: all(client.has(upto) for client in self.clients), quiet_s))
+                return bool(await wait_until(lambda: all(client.has(upto) for client in self.clients), 1))
+            if (come := self._come(upto)) > before:
+                before, since = come, time.monotonic()
         return False
 
     def _come(self, upto: Mapping[str, Sequence[int]]) -> int:
