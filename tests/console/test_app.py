@@ -1,9 +1,11 @@
 """What the console serves: the page's files, its headers, its configuration, and cursors moved back in time."""
 
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from tailrace.console._app import age_cursor
 from tailrace.console._page import load_page
 from tailrace.wire import CursorError, Place, decode_cursor, encode_cursor, id_at
-from tests.support.service import Service
+from tests.support.service import Service, hurried
 
 EDGES = ("http://127.0.0.1:1", "https://edge.example")
 INGEST = "https://push.example/in"
@@ -130,3 +132,12 @@ def test_the_page_names_no_other_host() -> None:
     for name, file in load_page().items():
         hosts = set(re.findall(r"https?://[^\s\"'`<>)]+", file.body.decode())) - {"http://www.w3.org/2000/svg"}
         assert hosts == set(), name
+
+
+def test_a_head_is_bounded_in_size_and_time() -> None:
+    with hurried("console") as console:
+        address = urlsplit(console.url)
+        for head, status in ((b"x: " + b"y" * (64 << 10), b"431"), (b"x: y", b"408")):
+            with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: console\r\n" + head)
+                assert connection.recv(4096).startswith(b"HTTP/1.1 " + status)

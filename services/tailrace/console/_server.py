@@ -5,8 +5,15 @@ import socket
 
 import uvicorn
 from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tailrace.cli import announce
+from tailrace.cli import BoundedRequests, announce, end_slow
+
+_TICKS_PER_S = 10
+
+
+class Protocol(BoundedRequests, HttpToolsProtocol):
+    """uvicorn's protocol, with bounds for what a client may send."""
 
 
 class Server(uvicorn.Server):
@@ -14,13 +21,29 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: Litestar) -> None:
         """Log through the process's own logging; one access line a request would drown it."""
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5))
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=Protocol,
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Say that it is ready, once it is."""
         await super().startup(sockets)
         for listener in sockets or ():
             announce("console", *listener.getsockname()[:2])
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look once a second for requests that don't come."""
+        if counter % _TICKS_PER_S == 0:
+            end_slow(self.server_state.connections)
+        return await super().on_tick(counter)
 
     async def run_until_told(self, listener: socket.socket) -> None:
         """Serve until SIGTERM or SIGINT, which uvicorn raises once more when it has ended: then they mean nothing."""
