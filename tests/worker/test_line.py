@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import time
 from typing import Any
 
@@ -262,6 +263,21 @@ async def test_the_bell_wakes_the_worker(redis_url: str) -> None:
         await seen.push("a", "room:1")
         await seen.queues.rpush("tailrace:bell:0", "1")  # type: ignore[misc]
         await seen.appended(1, timeout_s=1)
+
+
+async def test_what_is_found_without_a_ring_and_at_one_comes_once(redis_url: str) -> None:
+    """A take waits behind the bell, while others look for what didn't ring; some rings come while what those found is in hand."""
+    chance = random.Random(3)
+    async with bench(redis_url, 2) as seen, working(redis_url, shards=2, poll_ms=2):
+        for number in range(400):
+            await seen.push(str(number), f"room:{number % 3}", {"job": number})
+            if chance.random() < 0.5:
+                for _ in range(chance.randrange(8)):
+                    await seen.queues.ping()
+                await seen.queues.rpush("tailrace:bell:0", "1")  # type: ignore[misc]
+        await seen.appended(400)
+        await seen.idle()
+        assert [await seen.jobs(f"room:{room}") for room in range(3)] == [list(range(room, 400, 3)) for room in range(3)]
 
 
 async def test_several_partitions(redis_url: str) -> None:

@@ -7,16 +7,17 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain, takewhile
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from tailrace.log import Appended, LogWriter, NewEvent, Registry, outcome_field, read_outcome
-from tailrace.worker._batch import Delivery, commits, events
+from tailrace.log import LogWriter, NewEvent, Registry, outcome_field, read_outcome
+from tailrace.worker._batch import commits, events
 from tailrace.worker._bell import Bell
 from tailrace.worker._count import count
+from tailrace.worker._flight import Batch, Commit
 from tailrace.worker._memory import Memory
 from tailrace.worker._parts import each_part
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
-from tailrace.worker._queue import Ended, Ending, Grant, Queue, Taken
+from tailrace.worker._queue import Answer, Ended, Ending, Grant, Queue, Taken
 from tailrace.worker._receipts import delivered
 from tailrace.worker._triage import Facts, Judged, Sorted, asked, judge_batch, sort
 
@@ -43,36 +44,14 @@ class Line(NamedTuple):
     """How long a stopping holder waits for what is in flight."""
 
 
-class Batch:
-    """A batch on its way."""
-
-    def __init__(self, taken: Taken, deliveries: list[Delivery]) -> None:
-        self.taken, self.deliveries = taken, deliveries
-        self.asking = [delivery for delivery in deliveries if delivery.listener is not None]
-        """Deliveries that somebody wants a receipt of."""
-        self.appended: dict[str, Appended] = {}
-        """By event name, if somebody asks."""
-        self.outcomes: list[tuple[int, str]] = []
-        """Shard and field of each commit."""
-        self.unanswered = 0
-        """Commits."""
-
-
-class Commit(NamedTuple):
-    """Events of a batch for one shard."""
-
-    number: int
-    events: list[NewEvent]
-    batch: Batch
-
-
 class Hold:
     """One epoch of one holder."""
 
     def __init__(self, line: Line, grant: Grant, owner: str) -> None:
         self._line, self._queue, self._owner = line, line.queue, owner
         self._epoch, self._left = grant
-        self._ahead: asyncio.Task[tuple[Taken | None, float | None]] | None = None
+        self._ahead: asyncio.Task[Answer] | None = None
+        self._heard: Answer | None = None
         self._memory = Memory(len(line.writers))
         self._window: deque[Batch] = deque()
         self._numbers = [0] * len(line.writers)
@@ -120,34 +99,43 @@ class Hold:
     async def _feed(self, stopping: asyncio.Event) -> None:
         await self._take_over()
         try:
-            while self._ahead or not stopping.is_set():
-                taken, idle_s = await (self._ahead or self._take())
+            while self._ahead or self._heard or not stopping.is_set():
+                heard, self._heard = self._heard, None
+                taken, idle_s = heard or await (self._ahead or self._take())
                 self._ahead = None
-                if not taken:
-                    await self._listen(idle_s)
-                    continue
-                if (
-                    idle_s == 0 and not taken.deaths and not stopping.is_set()
-                ):  # there is more: Redis gets it ready while this batch is judged
-                    self._ahead = asyncio.create_task(self._take(taken))
-                await self._start(taken)
-                await self._shorter(1 if taken.deaths else self._line.window)
+                if taken:
+                    self._line.bell.void()
+                    # Where there is more, Redis gets it ready while this batch is judged.
+                    if idle_s == 0 and not taken.deaths and not stopping.is_set():
+                        self._ahead = asyncio.create_task(self._take(taken))
+                    await self._start(taken)
+                    await self._shorter(1 if taken.deaths else self._line.window)
+                if not taken or (heard and idle_s != 0):
+                    self._heard = await self._listen(idle_s)
         finally:
             if self._ahead:
                 self._ahead.cancel()
                 await asyncio.gather(self._ahead, return_exceptions=True)
 
-    async def _take(self, *ahead_of: Taken) -> tuple[Taken | None, float | None]:
-        mine = [taken.field for taken in (*[batch.taken for batch in self._window], *ahead_of)]
-        return await self._line.queue_patience.ask(partial(self._queue.take, self._epoch, mine))
+    async def _take(self, *ahead_of: Taken) -> Answer:
+        return await self._line.queue_patience.ask(partial(self._queue.take, self._epoch, self._mine(*ahead_of)))
 
-    async def _listen(self, idle_s: float | None) -> None:
-        """Wait for the bell, but no longer than to the next job that is due or may have come in without ringing."""
+    def _mine(self, *ahead_of: Taken) -> list[str]:
+        return [taken.field for taken in (*[batch.taken for batch in self._window], *ahead_of)]
+
+    async def _listen(self, idle_s: float | None) -> Answer | None:
+        """Wait for the bell, but no longer than to the next job that is due or may have come in without ringing.
+
+        Return what a take brought at the ring. It is one more request that may be answered late or never: what it gives out to nobody
+        is still in hand, and unnamed by the next.
+        """
         pause = self._line.poll_s if idle_s is None else min(self._line.poll_s, max(idle_s, _SHORTEST_S))
         try:
-            await self._line.bell.wait(pause)
+            reply = await self._line.bell.wait(pause, self._queue.taking(self._epoch, self._mine()))
         except TROUBLES:
             await asyncio.sleep(pause)
+            return None
+        return self._queue.taken(cast("Sequence[bytes]", reply)) if reply else None
 
     async def _start(self, taken: Taken) -> None:
         begun = self._memory.begun

@@ -57,6 +57,14 @@ class Taken(NamedTuple):
     jobs: tuple[TakenJob, ...]
 
 
+class Answer(NamedTuple):
+    """What a take was answered."""
+
+    taken: Taken | None
+    idle_s: float | None
+    """In how many seconds the next job is due; None if there is none."""
+
+
 class Ending(NamedTuple):
     """How one job of a batch ended, where there is more to it than being done."""
 
@@ -97,6 +105,7 @@ class Queue:
         self.partition = partition
         self._redis, self._keys, self._limits = redis, keys, limits or QueueLimits()
         self._line, self._lease, self._hand = keys.line(partition), keys.lease(partition), keys.hand(partition)
+        self._takes = [self._line, keys.queue(partition), self._hand]
         self._acquire, self._renew, self._release, self._take, self._finish = (
             redis.register_script(script(name)) for name in ("acquire", "renew", "release", "take", "finish")
         )
@@ -116,19 +125,28 @@ class Queue:
         """Give the lease up, if it is still held. Raises redis.RedisError."""
         await self._release(keys=[self._line, self._lease, self._keys.free(self.partition)], args=[epoch])
 
-    async def take(self, epoch: int, mine: Iterable[str]) -> tuple[Taken | None, float | None]:
-        """Take a batch that isn't among those named, if one is due; also return in how many seconds the next job is.
+    async def take(self, epoch: int, mine: Iterable[str]) -> Answer:
+        """Take a batch that isn't among those named, if one is due.
 
         Raises DeposedError, redis.RedisError.
         """
-        args: list[str | int] = [epoch, self._limits.jobs, self._limits.bytes, JOB_PREFIX, NEVER_MS, *mine]
-        reply = await self._take(keys=[self._line, self._keys.queue(self.partition), self._hand], args=args)
+        return self.taken(await self._take(keys=self._takes, args=self._take_args(epoch, mine)))
+
+    def taking(self, epoch: int, mine: Iterable[str]) -> list[str | int]:
+        """Give the command that takes, where it is sent in another way; `taken` reads what Redis answers."""
+        return ["EVALSHA", self._take.sha, len(self._takes), *self._takes, *self._take_args(epoch, mine)]
+
+    def taken(self, reply: Sequence[bytes]) -> Answer:
+        """Read what a take was answered. Raises DeposedError."""
         if reply[0] != b"done":
             raise DeposedError
         now_ms, idle_s = float(reply[1]), None
         if reply[2]:
             idle_s = max(0.0, (float(reply[2]) - now_ms) / 1000)
-        return (_taken(now_ms, reply[3:]) if len(reply) > _HEAD else None), idle_s
+        return Answer(_taken(now_ms, reply[3:]) if len(reply) > _HEAD else None, idle_s)
+
+    def _take_args(self, epoch: int, mine: Iterable[str]) -> list[str | int]:
+        return [epoch, self._limits.jobs, self._limits.bytes, JOB_PREFIX, NEVER_MS, *mine]
 
     async def finish(self, epoch: int, ended: Iterable[Ended]) -> None:
         """End jobs. Works while Redis is out of memory. Raises DeposedError, redis.RedisError."""
@@ -169,7 +187,7 @@ def printable(text: str) -> bytes:
     return text.encode(errors="backslashreplace")[:2000]
 
 
-def _taken(now_ms: float, reply: list[bytes]) -> Taken:
+def _taken(now_ms: float, reply: Sequence[bytes]) -> Taken:
     field = reply[0].decode()
     series, _, first = field.partition(".")
     start = int(first) - 1

@@ -1,0 +1,30 @@
+"""What is on its way: batches, and the commits of their events."""
+
+from typing import NamedTuple
+
+from tailrace.log import Appended, NewEvent
+from tailrace.worker._batch import Delivery
+from tailrace.worker._queue import Taken
+
+
+class Batch:
+    """A batch on its way."""
+
+    def __init__(self, taken: Taken, deliveries: list[Delivery]) -> None:
+        self.taken, self.deliveries = taken, deliveries
+        self.asking = [delivery for delivery in deliveries if delivery.listener is not None]
+        """Deliveries that somebody wants a receipt of."""
+        self.appended: dict[str, Appended] = {}
+        """By event name, if somebody asks."""
+        self.outcomes: list[tuple[int, str]] = []
+        """Shard and field of each commit."""
+        self.unanswered = 0
+        """Commits."""
+
+
+class Commit(NamedTuple):
+    """Events of a batch for one shard."""
+
+    number: int
+    events: list[NewEvent]
+    batch: Batch
