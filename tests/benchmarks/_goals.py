@@ -87,8 +87,9 @@ _IN_THE_WAY = """What stands in the way of the others, by profiles of November 2
   That is some hundred us, which 100 clients share out among them as 5,000 do.
 - **p99 at 50 events/s**: the C loop misses it too on this machine, since 1,000 writes of 10 us take 10 ms of one core. The goal
   stems from a machine with four.
-- **Accepts with replay**: no command goes to Redis, and registration is batched. Half of the time is the request itself (head, query,
-  cursor, first frames), the rest HTTP parsing, uvicorn, `accept` and `write`.
+- **Accepts with replay**: no command goes to Redis for a replay, and registration is batched. Of what an accept still costs, a third is the
+  event loop's and the kernel's (`accept`, `read`, `write`), a fifth reading the request, a fifth telling Redis of the client, a sixth the
+  first frames.
 - **push_many**: Redis is the larger side, and one core. Of what it does, 95 % are the commits. An event of one costs 68,900 instructions on
   Valkey 9.1 (85,100 before a commit's last ids were read and written together, and one event in eight trimmed its history), 79,200 on
   Redis 7.0. By contract it is two XADDs, to log and history: a fifth of that is the commands themselves, a quarter the append-only file,

@@ -34,7 +34,7 @@ class Client:
     async def begin(self, *, framed: bool = False) -> None:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_accepted_socket(lambda: self.connection, self.near)
-        self.connection.begin(transport, b"", framed=framed)
+        self.connection.begin(transport, framed=framed)
 
     async def gone(self) -> None:
         """Return when the engine has let go of its socket."""

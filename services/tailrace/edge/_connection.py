@@ -12,10 +12,7 @@ from tailrace.edge._frames import LAST_CHUNK, PIECE_BYTES
 from tailrace.edge._subscriber import Subscriber
 
 EXTENSION = "tailrace.handover"
-"""The ASGI extension by which a server offers the socket of a response: `{"take": take(protocol) -> (transport, framed, head)}`.
-
-The head has to be sent before all else.
-"""
+"""The ASGI extension by which a server offers the socket of a response: `{"take": take(protocol) -> (transport, framed)}`."""
 
 
 class SocketConnection(asyncio.Protocol):
@@ -31,8 +28,8 @@ class SocketConnection(asyncio.Protocol):
         self.framed = self.paused = False
         self.write: Callable[[bytes | memoryview], None] = _discard
 
-    def begin(self, transport: asyncio.Transport, head: bytes, *, framed: bool) -> None:
-        """Take a socket over; the head and what is written in this turn of the loop go out at its end, in one packet."""
+    def begin(self, transport: asyncio.Transport, head: bytes = b"", *, framed: bool) -> None:
+        """Take a socket over; what is written in this turn of the loop goes out at its end, after the head if that wasn't sent yet."""
         self._transport, self.framed, self.write = transport, framed, self._gather
         self._gathered = head
         asyncio.get_running_loop().call_soon(self._go_direct)
@@ -98,8 +95,8 @@ def hand_over(scope: Scope, engine: Engine, subscriber: Subscriber) -> SocketCon
     taken = offer["take"](connection) if offer else None
     if taken is None:
         return None
-    transport, framed, head = taken
-    connection.begin(transport, head, framed=framed)
+    transport, framed = taken
+    connection.begin(transport, framed=framed)
     return connection
 
 

@@ -26,7 +26,7 @@ from tailrace.edge._request import StreamRequest
 from tailrace.edge._ring import Ring
 from tailrace.edge._roster import Roster
 from tailrace.edge._start import Starter
-from tailrace.edge._subscriber import Connection, Subscriber
+from tailrace.edge._subscriber import Behind, Connection, Subscriber
 from tailrace.edge._sync import Sync
 from tailrace.edge._tail import Tail
 from tailrace.edge._warmup import WarmUp
@@ -64,6 +64,7 @@ class Engine:
         self._roster = Roster()
         registry = Registry(self._redis, core.keys, lease_s=config.registry_lease_s)
         self._registrar = Registrar(registry, self.id, self._roster, config.registry_lease_s / 3)
+        self.when_registered = self._registrar.when_told
         self._most = config.max_connections or most_connections()
         self.addresses = Addresses(config)
         self._farewell = Farewell(config, self.subscribers)
@@ -158,17 +159,30 @@ class Engine:
         self._check_room(address)
         behind = await self._starter.begin(request)
         self._check_room(address)  # others may have come meanwhile
+        subscriber = self._admit(request, behind, address)
+        try:
+            await self._registrar.told()
+        except asyncio.CancelledError:
+            self.leave(subscriber)
+            raise
+        return subscriber
+
+    def enter_at_once(self, request: StreamRequest, address: str) -> Subscriber | None:
+        """Take a client in without waiting for its registration, for which see `when_registered`; None where that takes `enter`.
+
+        Raises BusyError: not now.
+        """
+        self._check_room(address)
+        behind = self._starter.begin_at_once(request)
+        return self._admit(request, behind, address) if behind else None
+
+    def _admit(self, request: StreamRequest, behind: Behind, address: str) -> Subscriber:
         subscriber = Subscriber(request.client, request.channels, round(time.time() * 1000), behind, address)
         self.addresses.enter(address)
         self._hub.behind.add(subscriber)
         self.subscribers.add(subscriber)
         self._roster.join(subscriber.client, subscriber.presence)
         self.meter.resumed += bool(request.cursor)
-        try:
-            await self._registrar.told()
-        except asyncio.CancelledError:
-            self.leave(subscriber)
-            raise
         return subscriber
 
     def _check_room(self, address: str) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import sys
 from functools import partial
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -17,46 +17,11 @@ from tailrace.cli import BoundedRequests
 from tailrace.edge._connection import EXTENSION
 
 
-class _Joining:
-    """A transport, as a request cycle uses it, that sends an answer's head together with what follows in the same turn of the loop.
-
-    A write to a socket is the dearest part of an answer.
-    """
-
-    __slots__ = ("_head", "_transport", "is_closing")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport, self.is_closing = transport, transport.is_closing
-        self._head: bytes | None = None
-
-    def write(self, data: bytes) -> None:
-        """Keep the head, which is written first; send all else at once."""
-        if self._head is None:
-            self._head = data
-            asyncio.get_running_loop().call_soon(self._flush)
-        else:
-            self._transport.write(self.take() + data)
-
-    def take(self) -> bytes:
-        """Return what is kept, to be sent by who takes it."""
-        head, self._head = self._head or b"", b""
-        return head
-
-    def _flush(self) -> None:
-        if self._head and not self.is_closing():
-            self._transport.write(self.take())
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-
 class HandoverProtocol(BoundedRequests, HttpToolsProtocol):
     """uvicorn's protocol, which offers its socket to the application, and bounds what a client may ask of it."""
 
     def begin_request(self) -> None:
         super().begin_request()
-        self.cycle.transport = _Joining(self.transport)
         self.scope["extensions"] = {EXTENSION: {"take": partial(self._take, self.cycle)}}
         if self.scope["http_version"] != "1.1":
             self.cycle.send = _send_unchunked(self.cycle)
@@ -67,9 +32,9 @@ class HandoverProtocol(BoundedRequests, HttpToolsProtocol):
         else:
             super().send_400_response(msg)
 
-    def _take(self, cycle: RequestResponseCycle, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bool, bytes] | None:
-        """Hand the socket over, and say whether the body is sent in chunks, and what has to be sent first; None if there is no head yet."""
-        transport, joining = self.transport, cast("_Joining", cycle.transport)
+    def _take(self, cycle: RequestResponseCycle, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bool] | None:
+        """Hand the socket over, and say whether the body is sent in chunks; None if the head isn't sent yet."""
+        transport = self.transport
         if not cycle.response_started or transport.is_closing():
             return None
         self.connections.discard(self)
@@ -78,7 +43,7 @@ class HandoverProtocol(BoundedRequests, HttpToolsProtocol):
         transport.set_protocol(successor)
         cycle.response_complete = cycle.disconnected = True  # uvicorn takes the request for done
         self.cycle = self.parser = self.transport = None  # type: ignore[assignment]
-        return transport, bool(cycle.chunked_encoding), joining.take()
+        return transport, bool(cycle.chunked_encoding)
 
 
 def _send_unchunked(cycle: RequestResponseCycle) -> Any:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import zip_longest
 
@@ -23,30 +23,56 @@ _LEAVE_S = 2
 """How long an edge that ends tries; its lease ends all the same."""
 
 
+class _Round:
+    """Those who wait for the same registration."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], object]] = []
+        self._over = False
+
+    def add(self, then: Callable[[], object]) -> None:
+        """Call `then` at the round's end, or when it has waited long enough."""
+        loop = asyncio.get_running_loop()
+        if self._over:
+            loop.call_soon(then)
+            return
+        if not self._waiting:  # one timer for all
+            loop.call_later(PATIENCE_S, self.end)
+        self._waiting.append(then)
+
+    def end(self) -> None:
+        self._over = True
+        for then in self._waiting:
+            asyncio.get_running_loop().call_soon(then)
+        self._waiting.clear()
+
+
 class Registrar:
     """Writes an edge's part of the registry."""
 
     def __init__(self, registry: Registry, edge: str, roster: Roster, renew_s: float) -> None:
         self._registry, self._edge, self._roster, self._renew_s = registry, edge, roster, renew_s
         self._wake = asyncio.Event()
-        self._round = asyncio.Event()
-        self._awaited = False
+        self._round = _Round()
         self._away = False
 
     def changed(self) -> None:
         """Have changes told soon."""
         self._wake.set()
 
+    def when_told(self, then: Callable[[], object]) -> None:
+        """Call `then` once what the roster has now is registered; it doesn't wait for long."""
+        if self._away:
+            asyncio.get_running_loop().call_soon(then)
+        else:
+            self._round.add(then)
+            self._wake.set()
+
     async def told(self) -> None:
         """Wait until what the roster has now is registered, but not for long."""
-        if self._away:
-            return
-        this = self._round
-        if not self._awaited:  # one timer for all who wait for the same round
-            self._awaited = True
-            asyncio.get_running_loop().call_later(PATIENCE_S, this.set)
-        self._wake.set()
-        await this.wait()
+        told = asyncio.Event()
+        self.when_told(told.set)
+        await told.wait()
 
     async def run(self) -> None:
         """Tell changes as they come, and renew the lease for ever."""
@@ -55,7 +81,7 @@ class Registrar:
                 async with asyncio.timeout(self._renew_s):
                     await self._wake.wait()
             self._wake.clear()
-            this, self._round, self._awaited = self._round, asyncio.Event(), False
+            this, self._round = self._round, _Round()
             try:
                 await self.tell()
                 self._away = False
@@ -64,7 +90,7 @@ class Registrar:
                     logger.warning("can't write the registry now: %s", error)
                 self._away = True
             finally:
-                this.set()
+                this.end()
             await asyncio.sleep(_PAUSE_S if self._away else _GATHER_S)
             if self._away:
                 self._wake.set()

@@ -56,10 +56,10 @@ async def _answered() -> tuple[bytes, int]:
 async def _app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # ASGI's signature
     await send({"type": "http.response.start", "status": 200, "headers": []})
     offers = cast("dict[str, dict[str, Any]]", scope["extensions"])
-    transport, _, head = offers[EXTENSION]["take"](asyncio.Protocol())
+    transport, _ = offers[EXTENSION]["take"](asyncio.Protocol())
 
     def go_on(_: object) -> None:
-        transport.write(head + b"still open")
+        transport.write(b"still open")
         transport.close()
 
     task = asyncio.current_task()

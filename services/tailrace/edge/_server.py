@@ -15,6 +15,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from tailrace.cli import announce, bind, end_slow
 from tailrace.edge._app import make_app, make_metrics_app
 from tailrace.edge._config import EdgeConfig
+from tailrace.edge._door import Door
 from tailrace.edge._engine import Engine
 from tailrace.edge._handover import HandoverProtocol
 from tailrace.edge._processes import Member
@@ -34,7 +35,7 @@ class EdgeServer(uvicorn.Server):
 
     def __init__(self, engine: Engine, ready: Callable[[], None] | None = None) -> None:
         """Call `ready`, or say it on stdout, when clients can come."""
-        super().__init__(_settings(_direct(engine, make_app(engine))))
+        super().__init__(_settings(_direct(engine, make_app(engine)), Door(engine)))
         self._engine, self._ready = engine, ready
         self._hurry = asyncio.Event()
 
@@ -128,10 +129,10 @@ def _direct(engine: Engine, app: Litestar) -> ASGIApp:
     return dispatch
 
 
-def _settings(app: ASGIApp) -> uvicorn.Config:
+def _settings(app: ASGIApp, protocol: Callable[..., asyncio.Protocol] = HandoverProtocol) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=HandoverProtocol,
+        http=protocol,  # type: ignore[arg-type]  # it is only called
         ws="none",
         lifespan="off",
         log_config=None,

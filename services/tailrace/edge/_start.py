@@ -26,6 +26,21 @@ class Starter:
         self._tails, self._logs, self._hub, self._sync = core.tails, core.logs, hub, sync
         self._reading = asyncio.Semaphore(REWINDS)
 
+    def begin_at_once(self, request: StreamRequest) -> Behind | None:
+        """Return where a stream begins if that holds whatever Redis says; for any other ask `begin`."""
+        if self._sync.away or (request.rewind and not request.cursor):
+            return None
+        behind = Behind(self._hub.position)
+        try:
+            cursor = decode_cursor(request.cursor, len(self._tails)) if request.cursor else ()
+        except CursorError:
+            return None
+        for shard, place in enumerate(cursor):
+            if not holds(self._tails[shard], place, None):
+                return None
+            behind.positions[shard] = place.position
+        return behind
+
     async def begin(self, request: StreamRequest) -> Behind:
         """Return where a stream begins.
 

@@ -1,7 +1,7 @@
 """`GET /sse` over ASGI: the stream's contract, from the request to the first bytes."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
@@ -15,7 +15,7 @@ from tailrace.wire import comment, retry
 
 Headers = list[tuple[bytes, bytes]]
 _ALLOWED = b"GET, HEAD, OPTIONS"
-_HEAD: Headers = [
+STREAM_HEAD: Headers = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache, no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
@@ -40,34 +40,34 @@ class StreamHandler:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-        cors = self._cors(headers)
+        allowed = cors(self._engine.config.origins, headers)
         method = scope.get("method", "GET")
         if method == "OPTIONS":
-            await _answer(send, 204, [*cors, *_preflight(headers), (b"allow", _ALLOWED)])
+            await _answer(send, 204, [*allowed, *_preflight(headers), (b"allow", _ALLOWED)])
             return
         if method not in ("GET", "HEAD"):
             problem = Problem("there is no way to publish here", "method")
-            await _answer(send, 405, [*cors, (b"allow", _ALLOWED)], problem)
+            await _answer(send, 405, [*allowed, (b"allow", _ALLOWED)], problem)
             return
         try:
             request = read_request(scope["query_string"], headers, self._engine.config.max_channels)
             if method == "HEAD":
-                await _answer(send, 200, [*_HEAD, *cors])
+                await _answer(send, 200, [*STREAM_HEAD, *allowed])
                 return
             address = self._engine.addresses.of(scope.get("client"), headers)
             subscriber = await self._engine.enter(request, address)
         except RequestError as error:
-            await _answer(send, error.status, cors, Problem(str(error), error.path))
+            await _answer(send, error.status, allowed, Problem(str(error), error.path))
         except BusyError:
-            await self._put_off(send, cors)
+            await self._put_off(send, allowed)
         else:
-            await self._stream(subscriber, cors, scope, receive, send)
+            await self._stream(subscriber, allowed, scope, receive, send)
 
-    async def _stream(self, subscriber: Subscriber, cors: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _stream(self, subscriber: Subscriber, allowed: Headers, scope: Scope, receive: Receive, send: Send) -> None:
         engine = self._engine
         socket: SocketConnection | None = None
         try:
-            await send(_start(200, [*_HEAD, *cors]))
+            await send(_start(200, [*STREAM_HEAD, *allowed]))
             if socket := hand_over(scope, engine, subscriber):
                 engine.open(subscriber, socket)
             else:
@@ -80,23 +80,24 @@ class StreamHandler:
             if socket is None:
                 engine.leave(subscriber)
 
-    async def _put_off(self, send: Send, cors: Headers) -> None:
+    async def _put_off(self, send: Send, allowed: Headers) -> None:
         """Answer in the one way after which a browser's EventSource comes again."""
-        await send(_start(200, [*_HEAD, *cors]))
+        await send(_start(200, [*STREAM_HEAD, *allowed]))
         body = comment("busy") + retry(self._engine.busy_retry_ms())
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    def _cors(self, headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-        origins = self._engine.config.origins
-        origin = next((value for name, value in headers if name == b"origin"), b"")
-        if not origins or not origin:
-            return []
-        if origin.decode("latin-1") in origins:
-            allowed = [(b"access-control-allow-origin", origin), (b"access-control-allow-credentials", b"true")]
-            return [*allowed, (b"vary", b"Origin")]
-        if "*" in origins:
-            return [(b"access-control-allow-origin", b"*")]
-        return [(b"vary", b"Origin")]
+
+def cors(origins: Sequence[str], headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Return what an answer says about the origin that asks."""
+    origin = next((value for name, value in headers if name == b"origin"), b"")
+    if not origins or not origin:
+        return []
+    if origin.decode("latin-1") in origins:
+        allowed = [(b"access-control-allow-origin", origin), (b"access-control-allow-credentials", b"true")]
+        return [*allowed, (b"vary", b"Origin")]
+    if "*" in origins:
+        return [(b"access-control-allow-origin", b"*")]
+    return [(b"vary", b"Origin")]
 
 
 def _preflight(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
