@@ -21,10 +21,13 @@ logger = logging.getLogger(__name__)
 BLOCK_S = 1.0
 _MOST = 512
 _GATHER_S = 0.002
-"""The least time from one reply to the next question: an event that follows another so closely brings along what comes meanwhile.
+"""The least time from a reply to the next question where replies are many: an event brings along what comes meanwhile.
 
-To ask costs more than to write to one client, so 1,000 events a second cost half as much; one that comes alone never waits.
+To ask costs more than to write to one client, so 1,000 events a second cost half as much; one that comes alone never waits,
+nor is the loop woken once more for the sake of the one after it.
 """
+_MANY_S = 2 * _GATHER_S
+"""Replies are many if they come closer together than this."""
 _FAR = (1 << 128) - 1  # the last id that there can be
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
@@ -46,8 +49,8 @@ class Reader:
         self._confirmed: dict[int, tuple[str, int]] = {}
         """Generation and position that Redis confirmed, after a reply that didn't fit, before it was asked again."""
         self._doubt: Exception | None = None
-        self._next = 0.0
-        """When to ask again, on the monotonic clock."""
+        self._replied = self._next = 0.0
+        """When the last reply came and the next question may go, on the monotonic clock."""
 
     async def run(self) -> None:
         """Read for ever."""
@@ -58,7 +61,8 @@ class Reader:
                 failures = 0
                 while not self._doubt:
                     await self._read()
-                    await asyncio.sleep(max(0, self._next - time.monotonic()))
+                    if (wait_s := self._next - time.monotonic()) > 0:
+                        await asyncio.sleep(wait_s)
                 raise self._doubt
             except (RedisError, OSError) as error:
                 self._doubt = None
@@ -105,7 +109,8 @@ class Reader:
         places = {shard: self._place(shard) for shard in self.shards}
         asked = {shard: seen for shard, (_, seen) in places.items()}
         reply = await follow(self._redis, self._keys, asked, round(BLOCK_S * 1000), _MOST)
-        self._next = time.monotonic() + _GATHER_S if reply else 0.0
+        last, self._replied = self._replied, time.monotonic()
+        self._next = self._replied + _GATHER_S if self._replied - last < _MANY_S else 0.0
         async with self._turn:
             found = {shard: Page.read(raw) for shard, raw in reply.items()}
             doubtful = [shard for shard, page in found.items() if not self._fits(shard, places[shard], page)]
