@@ -21,7 +21,7 @@ test: $(READY) system ## run the checks and the tests (TESTS="tests/wire -k curs
 	@$(MAKE) --no-print-directory check
 	$(BIN)/pytest $(TESTS)
 
-coverage: $(READY) system ## run the tests traced, which takes twice as long, and show what no test runs
+coverage: $(READY) system ## run the tests traced, but for the trials, which are about time, and show what no test runs
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --ignore tests/prove/test_trials.py $(TESTS)
 	$(BIN)/coverage combine --quiet

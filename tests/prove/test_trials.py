@@ -10,15 +10,7 @@ from tests.prove.record import read
 from tests.prove.trials import TRIALS
 
 
-@pytest.fixture
-def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let processes run without coverage, which makes them several times slower: trials are about time."""
-    for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.mark.anyio
-@pytest.mark.usefixtures("untraced")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("trial", TRIALS, ids=[trial.name for trial in TRIALS])
 async def test_a_trial_passes(trial: Trial) -> None:
