@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tailrace.cli import check_origins
+
 HIGHEST_PORT = 65_535
 
 
@@ -38,6 +40,10 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     metrics_port: Annotated[
         int, Meta(description="Port of /metrics (Prometheus) of the first process; 0 is none.", ge=0, le=HIGHEST_PORT)
     ] = 0
+
+    def __post_init__(self) -> None:
+        """Refuse origins that never match. Raises ValueError."""
+        check_origins(self.origins)
 
 
 class CommandConfig(EdgeConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tailrace.cli import check_origins
 from tailrace.wire import MAX_PARTITIONS
 
 _TOKEN = re.compile(r"[!-~]*")
@@ -33,7 +34,8 @@ class IngestConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged: this level and above.")] = "info"
 
     def __post_init__(self) -> None:
-        """Refuse a token that no header can carry: it would never match. Raises ValueError, which doesn't show it."""
+        """Refuse origins that never match, and a token that no header can carry. Raises ValueError, which doesn't show the token."""
+        check_origins(self.origins)
         if not _TOKEN.fullmatch(self.push_token):
             raise ValueError("--push-token (TAILRACE_PUSH_TOKEN): a bearer token has printable ASCII characters only, and no spaces")
 

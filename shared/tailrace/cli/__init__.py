@@ -6,6 +6,7 @@ from tailrace.cli._command import Command
 from tailrace.cli._files import raise_file_limit
 from tailrace.cli._logging import announce, configure_logging
 from tailrace.cli._main import main
+from tailrace.cli._origins import check_origins
 from tailrace.cli._settings import SettingsError, add_settings, read_settings
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "add_settings",
     "announce",
     "bind",
+    "check_origins",
     "configure_logging",
     "end_slow",
     "main",
