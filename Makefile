@@ -19,7 +19,7 @@ up: $(READY) ## run all of tailrace here; Ctrl-C stops it (UP="--data DIR" for i
 
 test: $(READY) system ## run the checks and the tests (TESTS="tests/wire -k cursor" for some of them)
 	@$(MAKE) --no-print-directory check
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest $(or $(TESTS),--numprocesses 2 --dist loadfile)
 
 coverage: $(READY) system ## run the tests traced, but for the trials, which are about time, and show what no test runs
 	$(BIN)/coverage erase
