@@ -5,10 +5,12 @@ import asyncio
 import os
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -61,11 +63,17 @@ def _measured(arguments: argparse.Namespace) -> Report:
             with figures.attempt("ingestion"):
                 asyncio.run(ingestion.measure(figures, (ingestion.Plan(), _FULL_INGESTION, _SMALL_INGESTION)[tier], Path(folder)))
     about["load while it ran"] = f"{os.getloadavg()[1]:.1f} (5 minutes), of which the benchmark's own processes are a part"
+    about["the machine's pace"] = _pace(figures.paces_ms)
     about["it took"] = f"{(time.monotonic() - begun) / 60:.1f} minutes"
     about |= {f"without {name}": reason for name, reason in missing.items()}
     if figures.troubles:
         about["not measured"] = "; ".join(figures.troubles)
     return Report(about, figures.all())
+
+
+def _pace(paces_ms: Sequence[float]) -> str:
+    low, middle, high = min(paces_ms), statistics.median(paces_ms), max(paces_ms)
+    return f"a million squares in Python took it {middle:.0f} ms of CPU before a measure ({low:.0f} to {high:.0f})"
 
 
 def _arguments() -> argparse.Namespace:

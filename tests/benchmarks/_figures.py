@@ -1,6 +1,7 @@
 """What was measured: one figure per side and size, with the value of each round."""
 
 import statistics
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ class Figures:
         self._values: dict[tuple[str, str, str, str], list[float]] = {}
         self.troubles: list[str] = []
         """What couldn't be measured, and why."""
+        self.paces_ms: list[float] = []
+        """How long the machine took for the same work, before each measure: where others share it, its pace changes."""
 
     def add(self, bench: str, measure: str, size: str, side: str, value: float) -> None:
         """Note one round's value, and say it at once."""
@@ -40,6 +43,7 @@ class Figures:
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
         """Go on without a measure that fails: the others are worth having."""
+        self.paces_ms.append(_pace_ms())
         try:
             yield
         except (RuntimeError, ValueError, OSError, RedisError) as error:
@@ -48,6 +52,12 @@ class Figures:
 
     def all(self) -> list[Figure]:
         return [Figure(*names, values=tuple(values)) for names, values in self._values.items()]
+
+
+def _pace_ms() -> float:
+    begun = time.process_time()
+    sum(number * number for number in range(1_000_000))
+    return (time.process_time() - begun) * 1000
 
 
 def shown(value: float) -> str:
