@@ -10,7 +10,9 @@ from redis.asyncio import Redis
 from tailrace.log import Registry
 from tailrace.wire import Keys
 from tests.edge.conftest import StartEdge
-from tests.edge.tools import SlowClient, crowd, is_in_state, log_on, numbers, readiness, sse
+from tests.edge.test_handover import REQUEST, connection, read_until
+from tests.edge.tools import SlowClient, crowd, gives, is_in_state, log_on, metric, numbers, readiness, sse
+from tests.support.ports import free_port
 from tests.support.redis import RedisServer
 from tests.support.wait import wait_until
 
@@ -35,6 +37,21 @@ async def test_drains_and_ends_with_status_0(start_edge: StartEdge, redis_url: s
             assert await ending == 0
     assert await Registry(redis, Keys()).clients() == []
     assert [key async for key in redis.scan_iter("*edge:*")] == []
+
+
+async def test_who_is_being_registered_as_a_drain_begins_is_sent_away_like_all(start_edge: StartEdge, redis_server: RedisServer) -> None:
+    metrics = free_port()
+    edge = start_edge(redis_server.url, metrics_port=metrics)
+    async with log_on(redis_server) as log:
+        await log.redis.execute_command("CLIENT", "PAUSE", 1000, "WRITE")  # type: ignore[no-untyped-call]
+        with connection(edge, REQUEST) as plain, connection(edge, REQUEST[:-2] + b"x: \xe9\r\n\r\n") as other:
+            await wait_until(lambda: gives(metric(edge, metrics, "connections"), 2))
+            ending = asyncio.create_task(asyncio.to_thread(edge.terminate))
+            for stream in (plain, other):
+                text = await asyncio.to_thread(read_until, stream, b"not there")
+                assert b"event: drain" in text
+                assert text.endswith(b"\r\n0\r\n\r\n")
+            assert await ending == 0
 
 
 async def test_a_second_signal_ends_at_once(start_edge: StartEdge, redis_url: str) -> None:

@@ -199,6 +199,8 @@ class Engine:
         subscriber.write(self._opening(subscriber))
         self._heart.add(subscriber)
         self._catch_up.serve(subscriber)
+        if self.state != "ready":  # the edge has begun to end while this one was registered
+            self._farewell.send_away(subscriber)
 
     def make_room(self, subscriber: Subscriber) -> None:
         """Go on with a client whose socket takes more again."""
