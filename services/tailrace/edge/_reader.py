@@ -24,7 +24,7 @@ _GATHER_S = 0.002
 """The least time from a reply to the next question where replies are many: an event brings along what comes meanwhile.
 
 To ask costs more than to write to one client, so 1,000 events a second cost half as much; one that comes alone never waits,
-nor is the loop woken once more for the sake of the one after it.
+nor is the loop woken once more for the sake of the one after it. Where a reply is full there is more already.
 """
 _MANY_S = 2 * _GATHER_S
 """Replies are many if they come closer together than this."""
@@ -110,7 +110,8 @@ class Reader:
         asked = {shard: seen for shard, (_, seen) in places.items()}
         reply = await follow(self._redis, self._keys, asked, round(BLOCK_S * 1000), _MOST)
         last, self._replied = self._replied, time.monotonic()
-        self._next = self._replied + _GATHER_S if self._replied - last < _MANY_S else 0.0
+        more = any(len(raw) == _MOST for raw in reply.values())
+        self._next = self._replied + _GATHER_S if self._replied - last < _MANY_S and not more else 0.0
         async with self._turn:
             found = {shard: Page.read(raw) for shard, raw in reply.items()}
             doubtful = [shard for shard, page in found.items() if not self._fits(shard, places[shard], page)]
