@@ -1,5 +1,7 @@
 """Taking over: what a holder that died, was paused or was cut off has left, ends whole, once and in order."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -7,7 +9,9 @@ from typing import Any
 import pytest
 
 from tailrace.log import LogWriter, NewEvent, RefusedError, read_outcome
+from tailrace.push import Pusher
 from tailrace.wire import JobState, bucket, format_id
+from tailrace.worker._application import load
 from tailrace.worker._queue import Queue, QueueLimits, Taken, TakenJob
 from tailrace.worker._triage import judge_batch
 from tests.support.wait import wait_until
@@ -221,6 +225,24 @@ async def test_a_lease_that_is_given_up_is_taken_at_once(any_redis_url: str, mon
             await seen.push("0", "room:1")
             await queue.release(grant.epoch)
             await seen.appended(1, timeout_s=3)
+
+
+async def test_who_is_pushed_to_all_the_time_stops_at_once(redis_url: str) -> None:
+    async with bench(redis_url) as seen, Pusher(redis_url) as pusher:
+
+        async def push() -> None:
+            while True:
+                await pusher.push("room:1", 1, receipt=False)
+
+        pushing = asyncio.create_task(push())
+        try:
+            async with working(redis_url, load(["tests.worker.handlers"]).functions):
+                await seen.appended(10)
+                begin = time.monotonic()
+            assert time.monotonic() - begin < 2
+        finally:
+            pushing.cancel()
+            await asyncio.wait([pushing])
 
 
 async def test_a_fault_of_ours_costs_a_lease_and_not_the_worker(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ class Hold:
                         self._ahead = asyncio.create_task(self._take(taken))
                     await self._start(taken)
                     await self._shorter(1 if taken.deaths else self._line.window)
-                if not taken or (heard and idle_s != 0):
+                if not stopping.is_set() and (not taken or (heard and idle_s != 0)):
                     self._heard = await self._listen(idle_s)
         finally:
             if self._ahead:
