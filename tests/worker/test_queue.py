@@ -275,6 +275,33 @@ async def test_a_payload_that_may_not_be_read_is_not_lost(seen: Bench) -> None:
     assert ids(await take(queue(seen), epoch)) == [b"a"]
 
 
+async def test_a_queue_whose_redis_may_not_be_asked_about_itself_loses_nothing(seen: Bench) -> None:
+    await seen.put("a", PUSH)
+    epoch = await epoch_of(queue(seen))
+    await seen.queues.acl_setuser("weak", enabled=True, nopass=True, categories=["+@all"], commands=["-info"], keys=["*"])
+    try:
+        async with client(seen.url.replace("://", "://weak:any@")) as other:
+            with pytest.raises(RedisError, match=r"permission|can't run"):
+                await Queue(other, seen.keys).take(epoch, [])
+    finally:
+        await seen.queues.acl_deluser("weak")
+    assert ids(await take(queue(seen), epoch)) == [b"a"]
+
+
+async def test_tickets_never_come_again_where_redis_has_lost_all_of_them() -> None:
+    with RedisServer("valkey") as server:
+        async with bench(server.url) as before:
+            epoch = await epoch_of(queue(before, lease_ms=60_000))
+            await before.queues.save()
+            await before.put("x", PUSH)
+            first = await take(queue(before), epoch)
+        server.kill()
+        server.start()
+        async with bench(server.url) as seen:
+            await seen.put("y", PUSH)
+            assert (await take(queue(seen), epoch)).field != first.field
+
+
 @pytest.mark.parametrize("kind", ["valkey", "redis"])
 async def test_tickets_never_come_again(kind: Kind) -> None:
     """Not even where Redis has lost what it had acknowledged: the holder would end other jobs than it means."""

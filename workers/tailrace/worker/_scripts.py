@@ -5,8 +5,8 @@ from tailrace.log import Scripts
 script = Scripts(
     __package__,
     {
-        "acquire": ("batch",),
-        "take": ("batch",),
+        "acquire": ("batch", "replication"),
+        "take": ("batch", "replication"),
         "finish": ("batch", "payload", "bell", "ending"),
         "claim": ("payload", "bell", "claims"),
         "keep": ("payload", "claims"),

@@ -8,6 +8,7 @@ local ended = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0')
 local epoch = ended
 if not owner then
   epoch = math.max(ended + 1, tonumber(ARGV[3]))
+  redis.call('HSETNX', KEYS[1], 'replid', replication_id()) -- no take has lost this if the epoch is there
   redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch))
 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])

@@ -74,8 +74,8 @@ for i = #ids, given + 1, -1 do
   ids[i], scores[i] = nil, nil
 end
 if given > 0 then
+  local replid, passed = replication_id(), 0 -- before anything is written, for it may be refused
   if lost then redis.call('ZREM', KEYS[2], unpack(ids)) else redis.call('ZREMRANGEBYRANK', KEYS[2], 0, given - 1) end
-  local replid, passed = redis.call('INFO', 'replication'):match('master_replid:(%w+)'), 0
   if state[3] ~= replid then
     redis.call('HSET', KEYS[1], 'replid', replid)
     passed = state[3] and PASSED_OVER or 0
