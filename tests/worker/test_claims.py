@@ -7,9 +7,10 @@ from typing import cast
 
 import pytest
 
-from tailrace.wire import Keys
+from tailrace.push import Pusher
+from tailrace.wire import JobState, Keys
 from tailrace.worker._application import load
-from tailrace.worker._claims import CallQueue, Claimed, Ended, Room
+from tailrace.worker._claims import Again, CallQueue, Claimed, Ended, Room
 from tailrace.worker._queue import QueueLimits
 from tests.support.service import Service
 from tests.support.trap import Call, Snare, Trap
@@ -42,6 +43,30 @@ async def test_a_claim_that_is_lost_is_told_from_the_workers_own_new_one(any_red
         assert await queue(seen).keep([first, second]) == [False, True]
         assert await queue(seen).settle(1, [(first, Ended()), (second, Ended())]) == [False, True]
         await seen.idle()
+
+
+async def test_a_claim_that_is_sent_again_holds_from_then_on(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen:
+        await seen.put("a", payload("add", 1), queue=CALLS)
+        lost = await claimed(queue(seen, lease_ms=1), 1)
+        assert await claimed(queue(seen), 1) == lost
+        assert (await queue(seen, "another").claim(1, Room(10), ["add"])).claims == []
+
+
+async def test_a_call_that_was_given_back_after_a_death_can_be_cancelled_and_is_forgotten(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen, Pusher(any_redis_url) as pusher:
+        await seen.put("a", payload("add", 1), queue=CALLS)
+        await claimed(queue(seen, lease_ms=1), 1)
+        second = await claimed(queue(seen), 2)
+        assert await pusher.cancel("a") == JobState.QUEUED
+        await queue(seen).settle(1, [(second, Again(60_000, 1))])
+        status = await pusher.status("a")
+        assert status
+        assert status.state == JobState.SCHEDULED
+        assert await pusher.cancel("a") == JobState.CANCELLED
+        await seen.put("a", payload("add", 1), queue=CALLS)
+        third = await claimed(queue(seen), 3)
+        assert (second.deaths, third.deaths, third.tries) == (1, 0, 0)
 
 
 async def test_a_settlement_that_is_sent_again_does_nothing_more_and_is_answered_as_before(any_redis_url: str) -> None:

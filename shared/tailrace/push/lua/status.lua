@@ -9,8 +9,10 @@ for i = 4, #KEYS, 2 do
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
     local last = KEYS[i + 1] ~= '' and redis.call('HGET', KEYS[i + 1], 'last') or '0'
-    -- A call that runs has the score of its claim.
-    local waits = tonumber(score) > math.max(now, tonumber(last)) and redis.call('EXISTS', KEYS[3]) == 0
+    -- A call that runs has the score of its claim; "- ..." is nobody's.
+    local mark = redis.pcall('GET', KEYS[3])
+    local runs = mark and (type(mark) ~= 'string' or mark:sub(1, 2) ~= '- ')
+    local waits = not runs and tonumber(score) > math.max(now, tonumber(last))
     return {waits and 'scheduled' or 'queued'}
   end
 end

@@ -78,7 +78,11 @@ local before = redis.call('GET', memory)
 if before and before:sub(1, #token + 1) == token .. ' ' then -- the answer was lost
   for _, id in ipairs(cmsgpack.unpack(before:sub(#token + 2))) do
     local held = read_claim(ARGV[6] .. id)
-    if held and held.token == token then give_out(id, held.due, held.deaths) end
+    if held and held.token == token then
+      write_claim(ARGV[6] .. id, token, held.deaths, ends, held.due, ARGV[4])
+      redis.call('ZADD', calls, 'XX', ends, id)
+      give_out(id, held.due, held.deaths)
+    end
   end
   return reply
 end
