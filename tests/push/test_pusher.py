@@ -207,6 +207,12 @@ async def test_a_scheduled_call_can_be_cancelled_and_who_waits_hears_of_it(pushe
     assert time.monotonic() - begin < 2
 
 
+@pytest.mark.parametrize("receipt_s", [0, -1, float("nan")])
+async def test_receipts_that_would_not_be_kept_are_refused(receipt_s: float) -> None:
+    with pytest.raises(SetupError, match=r"0\.001 s at least"):
+        Pusher("redis://127.0.0.1:1/0", receipt_s=receipt_s)
+
+
 @pytest.mark.parametrize("partitions", [0, -1, 65, 1.5])
 async def test_partitions_that_cannot_be_are_refused(partitions: int) -> None:
     with pytest.raises(SetupError, match="1 to 64 partitions"):

@@ -4,6 +4,7 @@ import logging
 import sys
 import types
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -86,6 +87,19 @@ def test_a_worker_takes_one(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [module(monkeypatch, f"tailrace_{name}", {"functions": [func(plain, name=name)]}) for name in ("one", "two")]
     with pytest.raises(SetupError, match="a worker takes one"):
         load(names)
+
+
+def test_a_module_that_only_importlib_can_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "from tailrace.worker import function\n\n@function\ndef greet(who: dict[str, str]) -> None: ...\n"
+    (tmp_path / "my-handlers.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(load(["my-handlers"]).functions) == ["greet"]
+
+
+@pytest.mark.parametrize("name", ["./handlers", "shop/handlers", "", ".handlers", "shop..handlers", "two words"])
+def test_what_is_no_modules_name(name: str) -> None:
+    with pytest.raises(SetupError, match="no module's name"):
+        load([name])
 
 
 @pytest.mark.parametrize("name", ["tests.worker.application.Nothing", "tests.nowhere.WorkerSettings", "nowhere"])

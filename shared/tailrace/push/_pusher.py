@@ -33,6 +33,7 @@ from tailrace.wire import (
 )
 
 LONGEST_ID = 256
+_SHORTEST_S = 0.001
 
 
 class Job(NamedTuple):
@@ -103,10 +104,12 @@ class Pusher:
 
         `partitions` is the workers', and so is `receipt_s`: how long the receipt of a job is kept that is cancelled here.
 
-        Raises SetupError: the URL can't be read, or names a Cluster; there can't be so many partitions.
+        Raises SetupError: the URL can't be read, or names a Cluster; there can't be so many partitions; receipts aren't kept at all.
         """
         if partitions not in range(1, MAX_PARTITIONS + 1):
             raise SetupError(f"a queue has 1 to {MAX_PARTITIONS} partitions, and not {partitions}")
+        if not receipt_s >= _SHORTEST_S:  # Redis would refuse when the job is gone
+            raise SetupError(f"a receipt is kept for {_SHORTEST_S:g} s at least, and not for {receipt_s:g}")
         keys, self._listener, self._ids = Keys(prefix), secrets.token_hex(8), JobIds()
         self._redis, self._subscriber = connect_queue(url), connect_queue(url, timeout_s=None, connections=2)
         self._planner = Planner(partitions, self._listener, self._ids.next)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta, tzinfo
 from types import ModuleType
@@ -26,6 +27,7 @@ _OURS = {
     "burst": "--burst",
     "max_burst_jobs": "--burst",
 }
+_NAME = re.compile(r"[^\s./\\]+(\.[^\s./\\]+)*")  # what Python imports needn't be an identifier
 _NAMED = "modules are named as after `import`, such as shop.handlers for shop/handlers.py"
 _log = logging.getLogger(__name__)
 
@@ -90,7 +92,7 @@ def load(names: Iterable[str]) -> Application:
 
 def _import(name: str) -> tuple[ModuleType, Any]:
     """Import a module, or a class in one."""
-    if not all(map(str.isidentifier, name.split("."))):
+    if not _NAME.fullmatch(name):
         raise SetupError(f"{name!r} is no module's name: {_NAMED}")
     try:
         return importlib.import_module(name), None
