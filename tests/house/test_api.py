@@ -14,8 +14,8 @@ PACKAGES = sorted(
 )
 API = {
     "tailrace.cli": """
-        BoundedRequests Command SettingsError add_settings announce bind configure_logging end_slow main raise_file_limit
-        read_settings
+        BoundedRequests Command SettingsError add_settings announce bind check_origins configure_logging end_slow main
+        raise_file_limit read_settings
     """,
     "tailrace.console": """
         ConsoleConfig create_app
