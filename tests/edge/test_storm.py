@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
+from tailrace.log import HistoryPolicy, LogLimits
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import numbers, sse
 from tests.support.service import Service
@@ -56,6 +58,27 @@ async def test_a_crowd_that_comes_back_shares_what_is_read(start_edge: StartEdge
     print(f"{CLIENTS} clients: {rounds} questions to Redis, {reads - CLIENTS} histories read beside each client's own")
     assert rounds <= CLIENTS / 5
     assert reads <= CLIENTS + 3 * rounds  # its own channel is each client's own
+
+
+async def test_a_crowd_that_can_share_little_does_not_ask_for_all_again_and_again(
+    start_edge: StartEdge, redis_url: str, redis: Redis
+) -> None:
+    """Each has read another part of a history that is longer than an answer."""
+    log = Log(redis, limits=LogLimits(history=HistoryPolicy("*=2000/20000000/3600")))
+    edge = start_edge(redis_url, ring_entries=10)
+    async with sse(edge, channel="a") as client:
+        sent = await log.append("a", times=5 * EVENTS)
+        await numbers(client, 5 * EVENTS)
+        ids = [event.id for event in client.events if event.event == "message"]
+    await log.append("elsewhere", times=100)
+    await redis.config_resetstat()
+    async with crowd(edge, ids[: 2 * CLIENTS : 2]) as seen:
+        await wait_until(lambda: all(numbers_of(blocks[-3:])[-1:] == sent[-1:] for blocks in seen), timeout_s=20)
+        for number, blocks in enumerate(seen):
+            assert numbers_of(blocks) == sent[2 * number + 1 :]
+    asked = (await redis.info("stats"))["total_net_input_bytes"] / CLIENTS
+    print(f"{CLIENTS} clients, each elsewhere: {asked:.0f} bytes of questions to Redis for each")
+    assert asked < 10_000
 
 
 async def test_histories_longer_than_an_answer_come_whole(start_edge: StartEdge, redis_url: str, log: Log) -> None:

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _APART_S = 0.005
 """From one round to the next, at least: clients come back in crowds, and who comes meanwhile shares the next."""
 _CHANNELS = 2000
-"""Channels that are asked for in one round, about."""
+"""Channels that are asked for in one round, about; fewer where most have to ask again, for each time they cost as much as the others."""
 _SLICE = 50
 """Subscribers served between two turns of the loop."""
 
@@ -44,6 +44,7 @@ class Histories:
         self._tails, self._logs, self._sync, self._shard = core.tails, core.logs, sync, shard
         self._give, self._serve = give, serve
         self._waiting: deque[Asker] = deque()
+        self._channels = _CHANNELS
         self._wake = asyncio.Event()
 
     def ask(self, subscriber: Subscriber, behind: Behind) -> None:
@@ -59,14 +60,15 @@ class Histories:
             await self._wake.wait()
             if askers := self._next():
                 await self._answer(askers)
-                await asyncio.sleep(_APART_S)
+                await asyncio.sleep(_APART_S if self._channels == _CHANNELS else 0)
             if not self._waiting:
                 self._wake.clear()
+                self._channels = _CHANNELS
 
     def _next(self) -> list[Asker]:
         """Take those out who are asked for in the next round."""
         askers, channels = list[Asker](), 0
-        while self._waiting and channels < _CHANNELS:
+        while self._waiting and channels < self._channels:
             asker = self._waiting.popleft()
             if self._still_asks(asker):
                 channels += len(asker.question.channels)
@@ -95,10 +97,13 @@ class Histories:
             await self._read(unserved)
         except (RedisError, OSError) as error:
             logger.warning("can't read histories now: %s", error)
+            self._channels = _CHANNELS
             for asker in unserved:
                 asker.behind.reading = False  # it is looked after again, as all are who are behind
         else:
             self._waiting.extendleft(reversed(unserved))
+            many = 2 * len(unserved) > len(askers)
+            self._channels = max(1, self._channels // 2) if many else min(_CHANNELS, 2 * self._channels)
 
     async def _read(self, askers: deque[Asker]) -> None:
         """Serve askers, and leave those who have to ask again."""
