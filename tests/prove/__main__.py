@@ -21,7 +21,11 @@ def main() -> int:
     if arguments.list:
         _show(trials)
         return 0
-    bad = [trial.name for trial in trials if not _passes(trial, arguments)]
+    try:
+        bad = [trial.name for trial in trials if not _passes(trial, arguments)]
+    except KeyboardInterrupt:
+        print("\nstopped; trials that had ended are in the record" if arguments.write else "\nstopped", file=sys.stderr)
+        return 130
     if bad:
         print(f"failed: {', '.join(bad)}", file=sys.stderr)
     return 1 if bad else 0
