@@ -99,7 +99,7 @@ def _versions(known: Sequence[tuple[Trial, Result]]) -> list[str]:
     """Say once for all trials that ran with the same versions what these were."""
     trials: dict[str, list[str]] = {}
     for trial, result in known:
-        versions = ", ".join([f"{name} {number}" for name, number in result.about.versions.items()])
+        versions = ", ".join([f"{name} {number}" for name, number in sorted(result.about.versions.items())])
         trials.setdefault(versions, []).append(trial.name)
     if len(trials) == 1:
         return [f"With {versions}." for versions in trials]
