@@ -59,7 +59,14 @@ def test_what_is_not_there(console: Service) -> None:
         answer = httpx.get(f"{console.url}/{path}")
         assert (answer.status_code, answer.json()["status"], answer.json()["path"]) == (404, "error", "$")
     answer = httpx.post(console.url)
-    assert (answer.status_code, answer.headers["allow"], answer.json()["status"]) == (405, "GET, OPTIONS", "error")
+    assert (answer.status_code, answer.headers["allow"], answer.json()["status"]) == (405, "GET, HEAD, OPTIONS", "error")
+
+
+@pytest.mark.parametrize("path", ["", "/main.js", "/config.json", "/healthz"])
+def test_what_can_be_read_can_be_asked_after(console: Service, path: str) -> None:
+    answer, whole = httpx.head(console.url + path), httpx.get(console.url + path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-length"] == str(len(whole.content))
 
 
 def test_health(console: Service) -> None:

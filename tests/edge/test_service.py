@@ -42,12 +42,13 @@ async def test_page_health_and_metrics(start_edge: StartEdge, redis_url: str, lo
 async def test_errors_elsewhere_have_the_contracts_shape(start_edge: StartEdge, redis_url: str) -> None:
     edge = start_edge(redis_url)
     async with httpx.AsyncClient(base_url=edge.url) as client:
-        missing, forbidden = await client.get("/nowhere"), await client.post("/healthz")
+        missing, forbidden, asked_after = await client.get("/nowhere"), await client.post("/healthz"), await client.head("/healthz")
     assert (missing.status_code, missing.json()) == (
         404,
         {"status": "error", "message": "there is nothing here: streams are at /sse", "path": "$"},
     )
-    assert (forbidden.status_code, forbidden.headers["allow"]) == (405, "GET, OPTIONS")
+    assert (asked_after.status_code, asked_after.content) == (200, b"")
+    assert (forbidden.status_code, forbidden.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
     assert forbidden.json() == {"status": "error", "message": "Method Not Allowed", "path": "$"}
 
 

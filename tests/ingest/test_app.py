@@ -20,6 +20,12 @@ def guarded(system_url: str) -> Iterator[Service]:
         assert service.terminate() == 0
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_is_told_without_its_body_too(ingest: Service, path: str) -> None:
+    answer = httpx.head(ingest.url + path)
+    assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, "application/json", b"")
+
+
 def test_health(ingest: Service) -> None:
     assert httpx.get(f"{ingest.url}/healthz").json() == {"state": "alive"}
     assert httpx.get(f"{ingest.url}/readyz").json() == {"state": "ready"}
@@ -69,7 +75,7 @@ def test_openapi_describes_what_is_used(ingest: Service) -> None:
     document = httpx.get(f"{ingest.url}/schema/openapi.json").json()
     assert set(document["paths"]) == {"/push", "/jobs/{job}"}
     push = document["paths"]["/push"]["post"]
-    assert set(push["responses"]) == {"200", "202", "400", "401", "404", "408", "409", "410", "413", "422", "429", "503"}
+    assert set(push["responses"]) == {"200", "202", "400", "401", "404", "408", "409", "410", "413", "415", "422", "429", "503"}
     array, one = push["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
     assert array["items"] == one
     assert set(one["properties"]) >= {"to", "event", "data", "text", "key", "delay_s", "at", "expires_s", "stamp"}

@@ -1,5 +1,6 @@
 """The push contract, row by row, over HTTP with a real worker behind."""
 
+import gzip
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,6 +50,14 @@ async def test_appended(client: httpx.AsyncClient, redis: Redis) -> None:
 async def test_stamp_false_leaves_data_as_it_is(client: httpx.AsyncClient) -> None:
     answer = await _push(client, {"to": "room:2", "data": {"a": 1}, "stamp": False})
     assert answer.json()["data"] == {"a": 1}
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip"])
+async def test_a_compressed_body_is_refused_by_its_coding(client: httpx.AsyncClient, coding: str) -> None:
+    answer = await client.post("/push", content=gzip.compress(b'{"to": "room:1", "data": 1}'), headers={"content-encoding": coding})
+    assert (answer.status_code, answer.headers["accept-encoding"], answer.json()["status"]) == (415, "identity", "error")
+    assert repr(coding) in answer.json()["message"]
+    assert (await _push(client, {"to": "room:1", "data": 1}, **{"content-encoding": "Identity"})).status_code == 200
 
 
 async def test_text_is_answered_as_text(client: httpx.AsyncClient) -> None:

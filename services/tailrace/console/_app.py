@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Litestar, MediaType, Request, Response, get
+from litestar import HttpMethod, Litestar, MediaType, Request, Response, route
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import Parameter
 
@@ -12,6 +12,7 @@ from tailrace.console._page import HEADERS, load_page, policy, reached
 from tailrace.wire import CursorError, Place, decode_cursor, encode_cursor, id_at, id_parts
 
 _INDEX = "index.html"
+_READS = [HttpMethod.GET, HttpMethod.HEAD]
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -47,7 +48,7 @@ def create_app(config: ConsoleConfig) -> Litestar:
     """Make the application."""
     page = load_page()
 
-    @get(["/", "/{name:str}"], sync_to_thread=False)
+    @route(["/", "/{name:str}"], http_method=_READS, sync_to_thread=False)
     def file(request: AnyRequest, name: str = _INDEX) -> Response[bytes]:
         if name not in page:
             raise NotFoundException(f"there is no {name[:64]!r} here")
@@ -58,18 +59,18 @@ def create_app(config: ConsoleConfig) -> Litestar:
         rules = policy([*addresses.edges, addresses.ingest])
         return Response(found.body, media_type=found.media_type, headers={"ETag": found.tag, "Content-Security-Policy": rules})
 
-    @get("/config.json", sync_to_thread=False)
+    @route("/config.json", http_method=_READS, sync_to_thread=False)
     def page_config(request: AnyRequest) -> PageConfig:
         return _reached(config, request)
 
-    @get("/aged-cursor", sync_to_thread=False)
+    @route("/aged-cursor", http_method=_READS, sync_to_thread=False)
     def aged_cursor(cursor: str, age_s: Annotated[float, Parameter(ge=0, le=1e9)]) -> Response[AgedCursor | Problem]:
         try:
             return Response(AgedCursor(age_cursor(cursor, age_s)))
         except CursorError as error:
             return Response(Problem(str(error)), status_code=400)
 
-    @get("/healthz", sync_to_thread=False)
+    @route("/healthz", http_method=_READS, sync_to_thread=False)
     def healthz() -> dict[str, str]:
         return {"state": "alive"}
 
@@ -89,5 +90,5 @@ def _reached(config: ConsoleConfig, request: AnyRequest) -> PageConfig:
 
 def _refuse(_: AnyRequest, error: HTTPException) -> Response[Problem]:
     """Answer in the shape that errors have everywhere in tailrace."""
-    headers = {"Allow": "GET, OPTIONS"} if error.status_code == 405 else error.headers
+    headers = {"Allow": "GET, HEAD, OPTIONS"} if error.status_code == 405 else error.headers
     return Response(Problem(error.detail), status_code=error.status_code, headers=headers, media_type=MediaType.JSON)

@@ -4,12 +4,14 @@ from importlib.resources import files
 from typing import Any
 
 import msgspec
-from litestar import Litestar, MediaType, Request, Response, asgi, get
+from litestar import HttpMethod, Litestar, MediaType, Request, Response, asgi, route
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
 from tailrace.edge._engine import Engine
 from tailrace.edge._stream import Problem, StreamHandler
+
+_READS = [HttpMethod.GET, HttpMethod.HEAD]
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -38,7 +40,7 @@ def make_app(engine: Engine) -> Litestar:
     async def sse(scope: Scope, receive: Receive, send: Send) -> None:
         await stream(scope, receive, send)
 
-    @get("/", media_type=MediaType.HTML, sync_to_thread=False)
+    @route("/", http_method=_READS, media_type=MediaType.HTML, sync_to_thread=False)
     def index() -> str:
         return page
 
@@ -48,7 +50,7 @@ def make_app(engine: Engine) -> Litestar:
 def make_metrics_app(engine: Engine) -> Litestar:
     """Make the application on `metrics_port`: there each process of several can be asked for itself."""
 
-    @get("/metrics", media_type="text/plain; version=0.0.4; charset=utf-8", sync_to_thread=False)
+    @route("/metrics", http_method=_READS, media_type="text/plain; version=0.0.4; charset=utf-8", sync_to_thread=False)
     def metrics() -> str:
         return engine.metrics()
 
@@ -56,11 +58,11 @@ def make_metrics_app(engine: Engine) -> Litestar:
 
 
 def _health(engine: Engine) -> list[ControllerRouterHandler]:
-    @get("/healthz", sync_to_thread=False)
+    @route("/healthz", http_method=_READS, sync_to_thread=False)
     def healthz() -> Health:
         return Health("alive")
 
-    @get("/readyz", sync_to_thread=False)
+    @route("/readyz", http_method=_READS, sync_to_thread=False)
     def readyz() -> Response[Health]:
         status, health = readiness(engine)
         return Response(health, status_code=status)
@@ -72,7 +74,7 @@ def _app(handlers: list[ControllerRouterHandler], nothing_here: str) -> Litestar
     def refuse(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
         """Answer in the one shape that all errors have here."""
         status = error.status_code
-        headers = {"Allow": "GET, OPTIONS"} if status == 405 else error.headers
+        headers = {"Allow": "GET, HEAD, OPTIONS"} if status == 405 else error.headers
         problem = Problem(nothing_here if status == 404 else error.detail, "$")
         return Response(problem, status_code=status, headers=headers, media_type=MediaType.JSON)
 

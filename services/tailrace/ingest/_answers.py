@@ -124,6 +124,11 @@ def bad_push(error: PushError) -> Answer:
     return problem(status, error.message, path=error.path)
 
 
+def coded(coding: str) -> Answer:
+    """Answer 415 to a body that is compressed, and say what is taken instead (RFC 9110, 15.5.16)."""
+    return problem(415, f"the body is {coding[:64]!r}, and only one without Content-Encoding is taken", headers={"Accept-Encoding": "identity"})
+
+
 def away(error: RedisAwayError | None = None) -> Answer:
     """Answer 503, without a word of where Redis is."""
     told = ": it isn't known whether the push was enqueued" if error and error.uncertain else ""

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from litestar import Litestar, MediaType, Request, Response, delete, get, post
+from litestar import HttpMethod, Litestar, MediaType, Request, Response, delete, get, post, route
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
@@ -22,6 +22,7 @@ from tailrace.ingest._requests import MAX_BODY_BYTES
 from tailrace.push import Pusher
 
 AnyRequest = Request[Any, Any, Any]
+_READS = [HttpMethod.GET, HttpMethod.HEAD]
 _MESSAGES = {
     404: "there is nothing here: POST /push takes pushes, and /schema describes it all",
     405: "not with this method: POST /push takes pushes, and /schema describes it all",
@@ -31,6 +32,9 @@ _MESSAGES = {
 
 @post("/push", operation_class=PushOperation, summary="Push one event, or an array of them")
 async def push(request: AnyRequest, state: State) -> Response[bytes]:
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
+        return _respond(answers.coded(coding))
     config: IngestConfig = state.config
     preference = read_prefer(",".join(request.headers.getall("prefer", [])), default_s=config.wait_s, max_s=config.max_wait_s)
     answer = await state.engine.push(request.stream(), preference)  # unlike body(), it isn't kept while this waits
@@ -49,12 +53,12 @@ async def cancel(job: str, state: State) -> Response[bytes]:
     return _respond(await state.engine.cancel(job))
 
 
-@get("/healthz", opt={OPEN: True}, include_in_schema=False, sync_to_thread=False)
+@route("/healthz", http_method=_READS, opt={OPEN: True}, include_in_schema=False, sync_to_thread=False)
 def healthz() -> Response[bytes]:
     return _respond(Answer(200, {"state": "alive"}))
 
 
-@get("/readyz", opt={OPEN: True}, include_in_schema=False)
+@route("/readyz", http_method=_READS, opt={OPEN: True}, include_in_schema=False)
 async def readyz(state: State) -> Response[bytes]:
     return _respond(await state.engine.ready())
 

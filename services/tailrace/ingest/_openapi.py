@@ -99,6 +99,7 @@ class PushOperation(Operation):
                 "409": "The job was cancelled while this waited.",
                 "410": "It expired before it could be appended.",
                 "413": "`data` or `text` has more than 1 MiB, the body more than 16 MiB, or an array more than 10,000 pushes.",
+                "415": "The body is compressed (`Content-Encoding`).",
                 "422": "A value is wrong: `path` names the field. Nothing was enqueued.",
                 "429": "Too much comes at once; see `Retry-After`.",
             },
