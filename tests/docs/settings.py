@@ -35,7 +35,7 @@ _UP = (
 )
 _PARTS: list[tuple[str, str, type[msgspec.Struct]]] = [
     ("tailrace edge", _EDGE, CommandConfig),
-    ("tailrace worker", "`WorkerConfig` in `tailrace.worker`. `--check` says whether a worker is alive, and ends.", WorkerConfig),
+    ("tailrace worker", "`WorkerConfig` in `tailrace.worker`. `--check` says whether a worker of this host lives, and ends.", WorkerConfig),
     ("tailrace ingest", "`IngestConfig` in `tailrace.ingest`.", IngestConfig),
     ("tailrace console", "`ConsoleConfig` in `tailrace.console`.", ConsoleConfig),
     ("tailrace up", _UP, UpConfig),

@@ -1,5 +1,6 @@
 """`tailrace worker` as a process."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -37,13 +38,22 @@ def test_ready_line_signs_of_life_and_a_clean_end(redis_url: str) -> None:
         assert service.stdout == ["tailrace worker ready"]
         wait_until_sync(lambda: client.zcard("tailrace:workers"))
         checked = tailrace("--check", "--redis", redis_url)
-        assert (checked.returncode, checked.stdout) == (0, "workers alive: 1\n")
+        assert (checked.returncode, checked.stdout) == (0, "workers alive: 1 here, 1 in all\n")
         put(client, "a", payload("push", {"to": "room:1", "data": 1}))
         wait_until_sync(lambda: client.xlen("tailrace:{0}:log"))
         wait_until_sync(lambda: not client.exists("tailrace:hand:0"))
         assert service.terminate() == 0
         assert client.exists("tailrace:lease:0", "tailrace:workers") == 0  # given up, so nobody has to wait for it
         assert "error" not in service.stderr
+
+
+def test_a_worker_elsewhere_is_counted_and_says_nothing_of_this_one(redis_url: str) -> None:
+    """In compose each container asks for itself; a host's name is its container's."""
+    with redis.Redis.from_url(redis_url) as client:
+        now, _ = client.time()
+        client.zadd("tailrace:workers", {"elsewhere:1:abcdef12": now, f"{socket.gethostname()}:1:abcdef12": now - 60})
+    checked = tailrace("--check", "--redis", redis_url)
+    assert (checked.returncode, checked.stdout) == (1, "workers alive: 0 here, 1 in all\n")
 
 
 def test_burst_ends_when_the_queues_are_empty(redis_url: str) -> None:

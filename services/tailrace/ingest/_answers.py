@@ -126,7 +126,8 @@ def bad_push(error: PushError) -> Answer:
 
 def coded(coding: str) -> Answer:
     """Answer 415 to a body that is compressed, and say what is taken instead (RFC 9110, 15.5.16)."""
-    return problem(415, f"the body is {coding[:64]!r}, and only one without Content-Encoding is taken", headers={"Accept-Encoding": "identity"})
+    message = f"the body is {coding[:64]!r}, and only one without Content-Encoding is taken"
+    return problem(415, message, headers={"Accept-Encoding": "identity"})
 
 
 def away(error: RedisAwayError | None = None) -> Answer:

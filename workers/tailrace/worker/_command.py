@@ -22,7 +22,7 @@ _EXAMPLES = """examples:
   tailrace worker
   tailrace worker --functions shop.events --redis redis://10.0.0.5:6379/0
   tailrace worker --burst                 # end when the queues are empty
-  tailrace worker --check                 # is a worker alive? exit status 0 or 1
+  tailrace worker --check                 # does a worker live here? for health checks
 """
 
 
@@ -37,7 +37,7 @@ _LEFT_S = 1.0
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--check", action="store_true", help="say whether a worker is alive, and end")
+    parser.add_argument("--check", action="store_true", help="say whether a worker of this host (or container) lives, and end: 0 yes, 1 no")
     add_settings(parser, WorkerConfig)
 
 
@@ -89,11 +89,11 @@ def _stop(stopping: asyncio.Event) -> None:
 
 def _check(config: WorkerConfig) -> int:
     try:
-        count = uvloop.run(alive(config))
+        living = uvloop.run(alive(config))
     except TROUBLES as error:
         raise SystemExit(f"tailrace worker: can't ask Redis: {error}") from error
-    sys.stdout.write(f"workers alive: {count}\n")
-    return 0 if count else 1
+    sys.stdout.write(f"workers alive: {living.here} here, {living.everywhere} in all\n")
+    return 0 if living.here else 1
 
 
 COMMAND = Command("Take jobs from the queue, and append their events to the logs.", _configure, _run, _EXAMPLES)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain
+from typing import NamedTuple
 from uuid import uuid4
 
 import msgspec
@@ -163,8 +164,17 @@ async def run(config: WorkerConfig, application: Application, stopping: asyncio.
         await worker.leave()
 
 
-async def alive(config: WorkerConfig) -> int:
-    """Count the workers that gave a sign of life lately. Raises redis.RedisError."""
+class Alive(NamedTuple):
+    """Workers that gave a sign of life lately."""
+
+    here: int
+    """Those of this host's name, which in a container is the container's own."""
+    everywhere: int
+
+
+async def alive(config: WorkerConfig) -> Alive:
+    """Count the workers that live. Raises redis.RedisError."""
     async with connected(config) as worker:
         seconds, _ = await worker.queues.time()
-        return int(await worker.queues.zcount(worker.keys.workers(), seconds - ALIVE_S, "+inf"))
+        names = await worker.queues.zrangebyscore(worker.keys.workers(), seconds - ALIVE_S, "+inf")
+    return Alive(sum(name.rsplit(b":", 2)[0] == socket.gethostname().encode() for name in names), len(names))
