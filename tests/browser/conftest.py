@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser.house import House, house as open_house
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,3 +26,15 @@ def browser() -> Iterator[Browser]:
         pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium, args=FLAGS) as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with open_house() as opened:
+        yield opened
+
+
+@pytest.fixture
+def url(house: House) -> str:
+    """Give the demo page's address."""
+    return house.console.url

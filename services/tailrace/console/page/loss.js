@@ -1,19 +1,23 @@
 // The panel that shows what `gap` and `reset` look like, and makes them happen.
 
 import { append, find, make } from "./dom.js";
-import { clock, say } from "./i18n.js";
+import { clock, number, say } from "./i18n.js";
 
 const MOST = 30;
 const AWAY_S = 3 * 86_400;
 const QUIET_MS = 1500;
+const RING = 20_000; // an edge's --ring-entries, unless it was told otherwise
+const AT_ONCE = 10_000; // what ingest takes in one array
 
 export class Loss {
   #stream;
+  #ingest;
   #list = find("notices");
   #waiting = 0;
 
-  constructor(stream) {
+  constructor(stream, ingest) {
     this.#stream = stream;
+    this.#ingest = ingest;
     find("make-reset").addEventListener("click", () => stream.connect("broken-on-purpose"));
     find("make-gap").addEventListener("click", () => this.#age());
     stream.addEventListener("event", ({ detail: { type, text, data } }) => {
@@ -38,7 +42,23 @@ export class Loss {
   }
 
   #complete() {
-    this.#notice("complete", "complete-words", {}, this.#stream.cursor);
+    const item = this.#notice("complete", "complete-words", {}, this.#stream.cursor);
+    const button = say(make("button", { type: "button" }), "outgrow", { count: number(RING) });
+    button.addEventListener("click", () => this.#outgrow(button));
+    item.append(button);
+    this.#list.scrollTop = this.#list.scrollHeight;
+  }
+
+  // Push as much as an edge keeps in memory, where nobody reads it: then older events can only come from histories.
+  async #outgrow(button) {
+    button.disabled = true;
+    for (let sent = 0; sent < RING; sent += AT_ONCE) {
+      const { status, body } = await this.#ingest.push(Array(AT_ONCE).fill({ to: "nobody", data: sent }));
+      if (status === 200 || status === 202) continue;
+      say(button, "not-sent", { message: body.message });
+      return;
+    }
+    await this.#age();
   }
 
   #gap({ channel, after, next }, text) {
@@ -54,6 +74,7 @@ export class Loss {
     item.dataset.type = type;
     append(this.#list, item, MOST);
     this.#list.scrollTop = this.#list.scrollHeight;
+    return item;
   }
 }
 

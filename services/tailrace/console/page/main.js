@@ -36,7 +36,7 @@ startConnection(stream);
 new Log(stream);
 new Chat(stream, ingest);
 new Pushing(stream, ingest);
-new Loss(stream);
+new Loss(stream, ingest);
 const stage = new Stage(stream, ingest);
 const dashboard = new Dashboard(stream);
 const polling = new Polling(stream);

@@ -44,15 +44,19 @@ export class Polling {
     find("streams").textContent = number(this.#streams);
     say(find("polling-words"), "polling-words", {
       time: span(seconds),
-      polls: number(polls),
+      polls: counted(polls, "once", "n-times"),
       empty: number(polls - useful),
       delay: number(late.length ? late.reduce((sum, each) => sum + each, 0) / late.length : every / 2, 1),
-      streams: this.#streams === 1 ? { t: "one-request" } : { t: "n-requests", count: number(this.#streams) },
-      events: number(this.#events),
+      streams: counted(this.#streams, "one-request", "n-requests"),
+      events: counted(this.#events, "one-event", "n-events"),
       bytes: size(this.#bytes),
     });
     if (this.#moments.length > 20_000) this.#moments.splice(0, 10_000);
   }
+}
+
+function counted(count, one, many) {
+  return count === 1 ? { t: one } : { t: many, count: number(count) };
 }
 
 function size(bytes) {
