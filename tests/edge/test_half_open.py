@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tailrace.cli import bind
+from tailrace.edge import EdgeConfig
 from tailrace.edge._server import _tuned
 from tests.edge.conftest import StartEdge
 from tests.edge.tools import metric
@@ -14,10 +15,15 @@ from tests.support.ports import free_port
 from tests.support.service import Service
 from tests.support.wait import wait_until
 
+BY_DEFAULT = pytest.param(EdgeConfig().heartbeat_s, EdgeConfig().stall_s, marks=[pytest.mark.prove, pytest.mark.timeout(90)])
+
 
 @pytest.mark.anyio
-async def test_peers_that_vanish_are_gone_after_a_heartbeat_and_a_stall(start_edge: StartEdge, redis_url: str) -> None:
-    heartbeat_s, stall_s, peers = 1.5, 1.5, 50
+@pytest.mark.parametrize(("heartbeat_s", "stall_s"), [(1.5, 1.5), BY_DEFAULT])
+async def test_peers_that_vanish_are_gone_after_a_heartbeat_and_a_stall(
+    start_edge: StartEdge, redis_url: str, heartbeat_s: float, stall_s: float
+) -> None:
+    peers = 50
     with Elsewhere() as elsewhere:
         metrics = free_port()
         edge = start_edge(redis_url, host="0.0.0.0", heartbeat_s=heartbeat_s, stall_s=stall_s, metrics_port=metrics)
@@ -25,7 +31,7 @@ async def test_peers_that_vanish_are_gone_after_a_heartbeat_and_a_stall(start_ed
         assert await metric(edge, metrics, "connections") == peers
         elsewhere.vanish()
         began = time.monotonic()
-        await wait_until(lambda: _nobody(edge, metrics), timeout_s=15)
+        await wait_until(lambda: _nobody(edge, metrics), timeout_s=60)
         took_s = time.monotonic() - began
         print(f"{peers} peers that vanished were gone after {took_s:.1f} s: {heartbeat_s} s to a heartbeat, {stall_s} s without an answer")
         assert took_s < heartbeat_s + stall_s + 1.5  # and the kernel's own timers

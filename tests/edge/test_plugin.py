@@ -1,5 +1,7 @@
 """The plugin in an application of somebody's own."""
 
+import asyncio
+import re
 import signal
 
 import httpx
@@ -8,6 +10,7 @@ from litestar.testing import TestClient
 
 from tailrace.edge import EdgeConfig
 from tailrace.wire import SetupError
+from tests.edge.conftest import Log
 from tests.edge.foreign import Foreign, make_app
 from tests.support.redis import RedisServer
 from tests.support.wait import wait_until_sync
@@ -29,6 +32,24 @@ from tests.support.wait import wait_until_sync
 def test_what_litestar_s_own_client_can_show(redis_url: str, method: str, path: str, status: int) -> None:
     with TestClient(make_app(EdgeConfig(redis=redis_url, path="/events"))) as client:
         assert client.request(method, path).status_code == status
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_ends_by_its_age_is_whole_in_litestar_s_own_client(redis_url: str, log: Log) -> None:
+    """That client gives an answer when it has ended."""
+    sent = await log.append("a", times=5)
+    with TestClient(make_app(EdgeConfig(redis=redis_url, max_connection_age_s=0.5, heartbeat_s=0.1))) as client:
+        first = await asyncio.to_thread(client.get, "/sse?channel=a&rewind=3")
+        assert _numbers(first) == sent[2:]
+        assert [name in first.text for name in ("event: connect", "event: heartbeat", "event: drain")] == [True] * 3
+        cursor = first.text.rpartition("\nid: ")[2].partition("\n")[0]
+        missed = await log.append("a", times=2)
+        again = await asyncio.to_thread(client.get, "/sse?channel=a", headers={"Last-Event-ID": cursor})
+        assert _numbers(again) == missed
+
+
+def _numbers(answer: httpx.Response) -> list[int]:
+    return [int(number) for number in re.findall(r'data: \{"n":(\d+)', answer.text)]
 
 
 def _begins(application: httpx.Client) -> bool:

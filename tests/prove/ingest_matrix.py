@@ -1,4 +1,4 @@
-"""The kill matrix: workers are killed, cut off or paused beyond their lease at seven points in the life of a job."""
+"""The kill matrix: workers are killed, cut off or paused beyond their lease, or Redis is killed, at seven points in the life of a job."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tests.prove.frame import Count, Plan, Trial
 from tests.prove.ingest_pair import CHANNELS, SHARDS, Pair, Servers
 from tests.prove.steps import Say, steps
-from tests.support.redis import RedisServer, executable
+from tests.support.redis import KEPT, Kind, RedisServer, executable
 from tests.support.trap import Call, Snare
 from tests.support.wait import wait_until
 
@@ -52,6 +52,8 @@ POINTS: dict[str, Callable[[random.Random], Snare]] = {
     "while a function's events are appended, between two emits": _in_the_middle("emit"),
 }
 TAKEN, SENT, ANSWERED, *_, MANY, FUNCTION = POINTS
+_SENT = {"kill": ("never", "at once", "late"), "restart": ("never", "at once")}
+"""Whether what was caught is sent on after all. Who lives on waits for it, so it can't be late where others don't go on instead."""
 
 
 class Shot(NamedTuple):
@@ -59,21 +61,24 @@ class Shot(NamedTuple):
 
     point: str
     fault: str
-    """`kill`, `cut` (the connection), or `stop` (beyond the lease, and back)."""
+    """`kill`, `cut` (the connection), `stop` (beyond the lease, and back), or `restart` (of Redis, killed)."""
     seed: int
 
 
 async def shoot(pair: Pair, shot: Shot) -> Count:
     """Let a fault happen at its point, let the workers go on, and see what the logs hold."""
     chance = random.Random(shot.seed)
-    caught = pair.spring(POINTS[shot.point](chance), shot.fault)
+    caught = pair.spring(POINTS[shot.point](chance), shot.fault, chance)
     await _load(pair, shot.point, chance)
     worker = (await asyncio.wait_for(caught, _CAUGHT_S)).worker
-    again = asyncio.create_task(pair.restart(worker)) if shot.fault == "kill" else None
-    sent = chance.choice(("never", "at once", "late")) if again else "late"
+    sent = chance.choice(_SENT.get(shot.fault, ("late",)))
     if sent == "at once":
         pair.trap.let_go()
+    elif shot.fault == "restart":
+        pair.trap.cut()
     await pair.push(chance.randrange(CHANNELS, 2 * CHANNELS))
+    if shot.fault == "restart":
+        await pair.again
     await pair.settled()
     asked = pair.trap.calls[worker, "acquire"]
     if shot.fault == "stop":
@@ -82,9 +87,8 @@ async def shoot(pair: Pair, shot: Shot) -> Count:
         pair.trap.let_go()
     pair.trap.cut()
     await pair.push(chance.randrange(CHANNELS, 2 * CHANNELS))
-    if again:
-        await again
-    elif shot.fault == "stop":  # it has to learn that it is out
+    await pair.again
+    if shot.fault == "stop":  # it has to learn that it is out
         await wait_until(lambda: pair.trap.calls[worker, "acquire"] > asked, _CAUGHT_S)
     await pair.settled()
     return await pair.check()
@@ -127,8 +131,8 @@ def _matrix(fault: str, points: Iterable[str] = POINTS, protection: str = "") ->
 
         async def work(say: Say) -> None:
             async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-                places = itertools.islice(itertools.cycle(_servers(stack)), min(_PAIRS, -(-plan.amount // _SHOTS)))
-                for number, where in enumerate(places):
+                places = _servers_each(stack) if fault == "restart" else itertools.cycle(_servers(stack))
+                for number, where in enumerate(itertools.islice(places, min(_PAIRS, -(-plan.amount // _SHOTS)))):
                     tasks.create_task(one(Pair(where, f"pair{number}", protection), say))
 
         return steps(work)
@@ -136,14 +140,20 @@ def _matrix(fault: str, points: Iterable[str] = POINTS, protection: str = "") ->
     return run
 
 
-def _servers(stack: AsyncExitStack) -> Iterator[Servers]:
+def _servers(stack: AsyncExitStack, *flags: str) -> Iterator[Servers]:
     """Give servers for queues and logs: the same, or each its own, of both kinds where both are installed."""
-    kinds = ["valkey", "redis"] if executable("redis") else ["valkey"]
-    first, second = [stack.enter_context(RedisServer(kind)) for kind in (kinds * 2)[:2]]  # type: ignore[arg-type]
+    kinds: list[Kind] = ["valkey", "redis" if executable("redis") else "valkey"]
+    first, second = [stack.enter_context(RedisServer(kind, *flags)) for kind in kinds]
     yield Servers(first, first)
     yield Servers(second, first)
     yield Servers(second, second)
     yield Servers(first, second)
+
+
+def _servers_each(stack: AsyncExitStack) -> Iterator[Servers]:
+    """Give each pair servers that nobody else has, and that keep what they have acknowledged."""
+    for number in itertools.count():
+        yield list(_servers(stack, *KEPT))[number % 4]
 
 
 _WHERE = (
@@ -165,6 +175,7 @@ TRIALS = (
     _trial("kill", "a worker is killed", 200 * len(POINTS), 9),
     _trial("cut", "a worker's connection is lost", 100 * len(POINTS), 3),
     _trial("stop", "a worker is paused beyond its lease, and wakes as a zombie,", 100 * len(POINTS), 6),
+    _trial("restart", "Redis, of the queue, the logs or both, is killed and started again, with an append-only file,", 50 * len(POINTS), 3),
     _twin("epochs", "a log appends what any worker sends; one is paused beyond its lease", "stop", TAKEN),
     _twin("numbers", "a log runs each commit that comes; a connection is lost before a commit's answer", "cut", SENT),
     _twin("outcomes", "a log doesn't tell the next holder what it has; the holder is killed before finish", "kill", SENT, ANSWERED),

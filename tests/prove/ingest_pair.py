@@ -18,8 +18,10 @@ from tailrace.push import Batch, Push, Pusher
 from tailrace.wire import Entry, JobState, Keys, bucket, decode_entry, format_id
 from tests.prove.emitting import Told
 from tests.prove.frame import PATIENCE_S, Count
+from tests.prove.site import restart
 from tests.prove.without import Unprotected, without
 from tests.support.redis import RedisServer
+from tests.support.service import Service
 from tests.support.trap import Call, Snare, Trap
 from tests.support.wait import wait_until
 
@@ -52,6 +54,8 @@ class Pair:
         self._jobs: dict[bytes, Sequence[int]] = {}
         self._ids: dict[int, str] = {}
         self._read = ["-"] * SHARDS
+        self.again: asyncio.Future[list[None]] = asyncio.gather()
+        """The new start of what a fault has killed."""
 
     @asynccontextmanager
     async def running(self, *arguments: str) -> AsyncIterator["Pair"]:
@@ -72,15 +76,17 @@ class Pair:
                 self.workers.append(worker)
             yield self
 
-    def spring(self, snare: Snare, fault: str) -> "asyncio.Future[Call]":
-        """Let a fault happen where the snare says."""
+    def spring(self, snare: Snare, fault: str, chance: random.Random) -> "asyncio.Future[Call]":
+        """Let a fault happen where the snare says; what it kills is started again at once."""
         caught: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
 
         def act(call: Call) -> None:
             if fault == "cut":
                 self.trap.cut()
+            elif fault == "stop":
+                self.signal(call.worker, signal.SIGSTOP)
             else:
-                self.signal(call.worker, signal.SIGKILL if fault == "kill" else signal.SIGSTOP)
+                self.again = _killed([self.workers[call.worker]] if fault == "kill" else self._victims(chance))
             caught.set_result(call)
 
         self.trap.arm(snare._replace(act=act))
@@ -89,10 +95,10 @@ class Pair:
     def signal(self, worker: int, number: signal.Signals) -> None:
         os.kill(self.workers[worker].pid, number)
 
-    async def restart(self, worker: int) -> None:
-        """Start a worker that was killed."""
-        await asyncio.to_thread(self.workers[worker].kill)
-        await asyncio.to_thread(self.workers[worker].start)
+    def _victims(self, chance: random.Random) -> list[RedisServer]:
+        """Choose the queue's server, the logs', or both."""
+        servers = list(dict.fromkeys(self._servers))
+        return chance.sample(servers, chance.randint(1, len(servers)))
 
     async def push(self, count: int) -> None:
         """Push one after another."""
@@ -170,6 +176,13 @@ class Pair:
         if not all(end and end.state is JobState.APPENDED for end in ends):
             return False
         return [made.id for made in await batch.receipts(PATIENCE_S) or ()] == [self._ids.get(number) for number in numbers]
+
+
+def _killed(parts: Sequence[Service | RedisServer]) -> "asyncio.Future[list[None]]":
+    """Kill parts at this very moment; give their new start."""
+    for part in parts:
+        os.kill(part.pid, signal.SIGKILL)
+    return asyncio.gather(*[restart(part) for part in parts])
 
 
 def number_of(entry: Entry) -> int:
