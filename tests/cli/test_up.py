@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from ctypes.util import find_library
 from http.client import HTTPResponse
 from pathlib import Path
 
@@ -141,6 +142,13 @@ def _read_until(stream: HTTPResponse, text: str) -> str:
         assert line, f"the stream ended after {read!r}"
         read += line.decode()
     return read
+
+
+def test_valkey_has_the_machines_jemalloc(up: Up) -> None:
+    library = find_library("jemalloc")
+    if library is None:
+        pytest.skip("this machine has no jemalloc")
+    assert f"/{library}" in Path(f"/proc/{up.children()['valkey']}/maps").read_text()
 
 
 def test_other_commands_find_it(up: Up) -> None:

@@ -1,5 +1,6 @@
 """Real Redis and Valkey servers, started and killed by tests."""
 
+import os
 import shutil
 import signal
 import socket
@@ -11,12 +12,14 @@ from typing import Literal, Self
 
 import pytest
 
+from tailrace.cli._valkey import valkey_environ
 from tests.support.folder import temporary_folder
 from tests.support.ports import free_port
 from tests.support.wait import wait_until_sync
 
 Kind = Literal["valkey", "redis"]
 _START_S = 10
+_ENVIRON = valkey_environ()
 KEPT = ("--appendonly", "yes", "--appendfsync", "always")
 """What was acknowledged outlives a kill. With `everysec`, Redis keeps it in its own memory for up to 2 s while a sync is under way."""
 
@@ -41,6 +44,7 @@ class RedisServer:
         if binary is None:
             pytest.skip(f"{kind}-server is not installed")
         self._command: Sequence[str] = (binary, "--save", "", *extra_args)
+        self._environ = _ENVIRON if kind == "valkey" else {}
         self._temporary = data_dir is None
         self.data_dir = data_dir or temporary_folder("tailrace-redis-")
         self.port = free_port()
@@ -63,6 +67,7 @@ class RedisServer:
         with (self.data_dir / "server.log").open("ab") as log:
             process = self._process = subprocess.Popen(
                 [*self._command, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.data_dir)],
+                env={**os.environ, **self._environ},
                 stdout=log,
                 stderr=log,
             )

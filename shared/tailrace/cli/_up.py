@@ -22,7 +22,7 @@ from tailrace.cli._logging import http_address
 from tailrace.cli._merge import Merged
 from tailrace.cli._runfile import Running, published, runtime_folder
 from tailrace.cli._settings import SettingsError, add_settings, read_settings
-from tailrace.cli._valkey import claimed, until_it_answers, valkey_command
+from tailrace.cli._valkey import claimed, until_it_answers, valkey_command, valkey_environ
 
 _READY = re.compile(r"^tailrace (?P<service>\w+) ready(?: on http://(?P<host>\S+):(?P<port>\d+))?$")
 _DEMO = "tailrace.demo"  # what the demo page's dashboard shows
@@ -107,7 +107,9 @@ class _House:
         self._config = config
         self._redis = f"redis://{_LOOPBACK}:{config.redis_port}/0"
         self._merged = Merged()
-        self._valkey = Child("valkey", valkey_command(config.redis_port, data), self._merged.line, _never, unsaid=_OVERCOMMIT)
+        self._valkey = Child(
+            "valkey", valkey_command(config.redis_port, data), self._merged.line, _never, valkey_environ(), unsaid=_OVERCOMMIT
+        )
         self._services = [
             *(self._edge(number, port) for number, port in enumerate(config.edge_port)),
             self._listener("ingest", "ingest", config.ingest_port, *self._origins()),
