@@ -93,8 +93,8 @@ _IN_THE_WAY = """What stands in the way of the others, by profiles of November 2
 - **push_many**: Redis is the larger side, and one core. Of what it does, 95 % are the commits. An event of one costs 68,900 instructions on
   Valkey 9.1 (85,100 before a commit's last ids were read and written together, and one event in eight trimmed its history), 79,200 on
   Redis 7.0. By contract it is two XADDs, to log and history: a fifth of that is the commands themselves, a quarter the append-only file,
-  the rest what a call costs a script, in arguments, answer and Lua. Two commits on their way at a time would hide one round trip in the
-  two milliseconds that 128 events take, and no more.
+  the rest what a call costs a script, in arguments, answer and Lua. Two commits are on their way at a time, so
+  Redis doesn't wait for the worker between them.
 - **Enqueue to append when idle**: a job comes with its ring, so there is one round trip left, the commit, beside the enqueue and the
   reader's own. Redis shares its core with producer and reader here. The worker's own part is 0.25 ms. (Enqueue to browser is measured
   without that reader.)

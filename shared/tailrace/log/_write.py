@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from tailrace.log._cluster import ClusterRedis
 from tailrace.log._history import HistoryPolicy
+from tailrace.log._pipe import Pipe
 from tailrace.log._scripts import script
 from tailrace.wire import LABEL_LENGTH, Keys, TailraceError, parse_id
 
@@ -82,6 +83,12 @@ class LogWriter:
         self._emit, self._commit, self._raise, self._forget, self._trim = (
             redis.register_script(script(name)) for name in ("emit", "commit", "raise", "forget", "trim")
         )
+        self._pipe = None if min_replicas or isinstance(redis, ClusterRedis) else Pipe(redis)
+
+    @property
+    def at_once(self) -> int:
+        """How many commits may be on their way: they arrive in the order in which they are sent, so that Redis always has one to run."""
+        return 2 if self._pipe else 1
 
     async def append(self, events: Sequence[NewEvent]) -> list[Appended]:
         """Append events outside the line, in one script. Raises redis.RedisError."""
@@ -99,7 +106,8 @@ class LogWriter:
             self._keys.generations(self.shard),
             self._keys.commits(self.shard, partition),
         ]
-        verdict, answer = await self._run(self._commit, keys, [*self._packed(events), epoch, number, *forget])
+        run = self._pipe.run if self._pipe else self._run
+        verdict, answer = await run(self._commit, keys, [*self._packed(events), epoch, number, *forget])
         if verdict == b"refused":
             raise RefusedError(int(answer))
         if verdict == b"early":

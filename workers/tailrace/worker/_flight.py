@@ -1,5 +1,6 @@
 """What is on its way: batches, and the commits of their events."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tailrace.log import Appended, NewEvent
@@ -26,5 +27,5 @@ class Commit(NamedTuple):
     """Events of a batch for one shard."""
 
     number: int
-    events: list[NewEvent]
+    events: Sequence[NewEvent]
     batch: Batch

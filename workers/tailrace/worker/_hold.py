@@ -9,16 +9,17 @@ from functools import partial
 from itertools import chain, takewhile
 from typing import NamedTuple, cast
 
-from tailrace.log import LogWriter, NewEvent, Registry, outcome_field, read_outcome
+from tailrace.log import LogWriter, NewEvent, Registry
 from tailrace.worker._batch import commits, events
 from tailrace.worker._bell import Bell
 from tailrace.worker._count import count
-from tailrace.worker._flight import Batch, Commit
+from tailrace.worker._flight import Batch
 from tailrace.worker._memory import Memory
 from tailrace.worker._parts import each_part
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
 from tailrace.worker._queue import Answer, Ended, Ending, Grant, Queue, Taken
 from tailrace.worker._receipts import delivered
+from tailrace.worker._sender import Sender
 from tailrace.worker._triage import Facts, Judged, Sorted, asked, judge_batch, sort
 
 _log = logging.getLogger(__name__)
@@ -54,9 +55,9 @@ class Hold:
         self._heard: Answer | None = None
         self._memory = Memory(len(line.writers))
         self._window: deque[Batch] = deque()
-        self._numbers = [0] * len(line.writers)
-        self._outbox: list[asyncio.Queue[Commit]] = [asyncio.Queue() for _ in line.writers]
         self._committed, self._finished = asyncio.Event(), asyncio.Event()
+        place = self._queue.partition, self._epoch
+        self._senders = [Sender(writer, place, self._memory, line.log_patience, self._committed) for writer in line.writers]
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Hold the queue until it is time to stop.
@@ -66,7 +67,7 @@ class Hold:
         async with asyncio.TaskGroup() as tasks:
             feed = tasks.create_task(self._feed(stopping))
             helpers = [tasks.create_task(self._renew()), tasks.create_task(self._tidy()), tasks.create_task(self._finish())]
-            helpers += [tasks.create_task(self._send(shard)) for shard in range(len(self._line.writers))]
+            helpers += [tasks.create_task(sender.send()) for sender in self._senders for _ in range(sender.at_once)]
             await stopping.wait()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._line.grace_s):
@@ -168,27 +169,11 @@ class Hold:
             for index in self._memory.begun.get(delivery.ticket, ()):
                 name = f"{delivery.ticket}:{index}"
                 batch.appended[name] = known[name]
-        for shard, new in enumerate(by_shard):
+        for sender, new in zip(self._senders, by_shard, strict=True):
             for some in commits(list(new)):
-                self._numbers[shard] += 1
-                batch.unanswered += 1
-                batch.outcomes.append((shard, outcome_field(self._epoch, self._numbers[shard])))
-                self._outbox[shard].put_nowait(Commit(self._numbers[shard], some, batch))
+                sender.put(some, batch)
         if not batch.unanswered:
             self._committed.set()
-
-    async def _send(self, shard: int) -> None:
-        writer, partition = self._line.writers[shard], self._queue.partition
-        while True:
-            number, new, batch = await self._outbox[shard].get()
-            forget = self._memory.forgettable(shard)
-            ask = partial(writer.commit, partition, self._epoch, number, forget, new)
-            outcome = await self._line.log_patience.ask(ask)
-            if batch.asking:
-                batch.appended.update([(entry.name, entry) for entry in read_outcome(outcome)])
-            batch.unanswered -= 1
-            if not batch.unanswered:
-                self._committed.set()
 
     async def _finish(self) -> None:
         """Finish batches in the order in which they were taken.

@@ -58,7 +58,7 @@ async def _hold(line: Line, grant: Grant, owner: str, leave: asyncio.Event) -> i
         at_least = max(error.epoch for error in _each(refusals)) + 1
         _log.warning("a log is at epoch %d, not %d: standing by", at_least - 1, grant.epoch)
     except* EarlyError as errors:
-        # Commits are sent one after another, so one that comes too early says that the log has lost the one before.
+        # One that comes too early though those before it were answered says that the log has lost them.
         _log.warning("a log has lost its last commits: beginning again (%s)", errors.exceptions[0])
     except* Exception:  # noqa: BLE001 - whatever it was may be a job's doing: the lease runs out, which the queue counts as a death of what was in hand.
         give_up = False
