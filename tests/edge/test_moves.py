@@ -19,6 +19,7 @@ from tests.edge.tools import is_in_state, log_on, numbers, readiness, sse
 from tests.support.cluster import Cluster, ask
 from tests.support.ports import free_port
 from tests.support.redis import RedisServer
+from tests.support.relay import Relay
 from tests.support.service import Service
 from tests.support.wait import wait_until
 
@@ -117,6 +118,22 @@ async def test_a_server_that_an_address_left_behind_is_left(start_edge: StartEdg
             assert await numbers(client, 3, timeout_s=NOTICED_S) == sent
             assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
         address.close()
+
+
+async def test_a_reader_that_hears_nothing_while_the_log_moves_is_noticed(start_edge: StartEdge, redis_server: RedisServer) -> None:
+    """All other connections are well, new ones too."""
+    async with Relay(redis_server.port) as relay, log_on(redis_server) as log:
+        edge = await asyncio.to_thread(start_edge, f"redis://{relay.address}/0", registry_lease_s=15)
+        async with sse(edge, channel="a") as client:
+            sent = await log.append("a")
+            assert await numbers(client, 1) == sent
+            relay.silent = lambda line: b"XREAD" in line.sent
+            sent = await log.append("a", times=3)
+            print(f"noticed after {await noticed(edge):.1f} s")
+            relay.silent = lambda _: False
+            assert await numbers(client, 3) == sent
+            await wait_until(lambda: is_in_state(edge, 200, "ready"))
+            assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
 
 
 async def test_one_primary_away_costs_its_own_shards_alone(start_edge: StartEdge) -> None:

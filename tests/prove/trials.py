@@ -1,6 +1,6 @@
 """All trials, in the order in which docs/reliability.md shows them."""
 
-from tests.prove import delivery, ingest_backlog, ingest_full, ingest_hostile, ingest_kills, ingest_matrix
+from tests.prove import delivery, ingest_backlog, ingest_due, ingest_full, ingest_hostile, ingest_kills, ingest_matrix
 
 TRIALS = (
     *delivery.TRIALS,
@@ -9,4 +9,5 @@ TRIALS = (
     *ingest_hostile.TRIALS,
     *ingest_full.TRIALS,
     *ingest_backlog.TRIALS,
+    *ingest_due.TRIALS,
 )

@@ -24,6 +24,8 @@ class Relay:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.silent: Callable[[Line], bool] = lambda _: False
+        """Whose answers are thrown away."""
         self._lines: set[Line] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -58,7 +60,7 @@ class Relay:
         try:
             there, onward = await asyncio.open_connection("127.0.0.1", self.port)
             line.writers.append(onward)
-            await asyncio.gather(_pump(reader, onward, line.sent), _pump(there, writer, bytearray()))
+            await asyncio.gather(_pump(reader, onward, line.sent), _pump(there, writer, bytearray(), lambda: self.silent(line)))
         except OSError:
             pass
         finally:
@@ -66,10 +68,14 @@ class Relay:
             self._lines.discard(line)
 
 
-async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter, copy: bytearray) -> None:
+async def _pump(
+    source: asyncio.StreamReader, target: asyncio.StreamWriter, copy: bytearray, silent: Callable[[], bool] = lambda: False
+) -> None:
     while data := await source.read(1 << 16):
         if len(copy) < 1 << 14:
             copy += data
+        if silent():
+            continue
         target.write(data)
         await target.drain()
     target.close()

@@ -56,6 +56,15 @@ def test_a_worker_elsewhere_is_counted_and_says_nothing_of_this_one(redis_url: s
     assert (checked.returncode, checked.stdout) == (1, "workers alive: 0 here, 1 in all\n")
 
 
+def test_an_application_s_hooks_frame_all_that_a_worker_does(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client, worker(redis_url, "--functions", "tests.worker.application") as service:
+        put(client, "a", payload("add", 1), "tailrace:calls")
+        wait_until_sync(lambda: client.exists("arq:result:a"))
+        assert client.lrange("hooks", 0, -1) == [b"startup"]
+        assert service.terminate() == 0
+        assert client.lrange("hooks", 0, -1) == [b"startup", b"shutdown"]
+
+
 def test_burst_ends_when_the_queues_are_empty(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         put(client, "a", payload("push", {"to": "room:1", "data": 1}))
