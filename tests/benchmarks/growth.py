@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,18 +17,17 @@ from tailrace.log import LogWriter, NewEvent, connect
 from tailrace.wire import Keys
 from tests.benchmarks._figures import Figures
 from tests.benchmarks._load import load
-from tests.benchmarks._process import GENERATOR, SERVER, cpu_s, pin
-from tests.benchmarks._sides import frames
+from tests.benchmarks._process import GENERATOR, SERVER, cpu_s, pin, rss_kb
+from tests.benchmarks._sides import EDGE, frames
 from tests.support.ports import free_port
 from tests.support.redis import RedisServer
 from tests.support.service import Service
 
 CHANNELS, PASS, READERS = "channels, each event for one client", "entries that nobody here asks for", "edges that read one log"
-EDGE = "tailrace edge"
 _KEYS = Keys("tailrace")
 _MOST_CLIENTS = 1000
 _BATCH, _EVERY_S = 50, 0.025
-_SETTLE_S = 0.5
+_SETTLE_S, _PATIENCE_S = 0.5, 20
 _STRIDE = 7919  # a prime: one event after another goes to another client
 
 
@@ -40,6 +40,8 @@ class Plan(NamedTuple):
     rate: float = 1000
     """Events a second."""
     passed: int = 100_000
+    passes: int = 2
+    """In each round."""
     readers: tuple[int, ...] = (1, 16, 64)
     read_s: float = 2.0
 
@@ -47,15 +49,14 @@ class Plan(NamedTuple):
 async def measure(figures: Figures, plan: Plan, folder: Path) -> None:
     """Measure all, round by round."""
     for number in range(plan.rounds):
-        print(f"growth, round {number + 1} of {plan.rounds}", flush=True)
-        for channels in plan.channels:
-            with figures.attempt(_counted(channels, "channel")):
-                await _channels(figures, plan, folder, channels)
-        with figures.attempt(PASS):
-            await _pass_over(figures, plan)
-        for readers in plan.readers:
-            with figures.attempt(_counted(readers, "edge")):
-                await _read(figures, plan, readers)
+        if figures.wants(CHANNELS, PASS, READERS):
+            figures.say(f"growth, round {number + 1} of {plan.rounds}")
+        for channels in plan.channels if figures.wants(CHANNELS) else ():
+            await figures.attempt(_counted(channels, "channel"), EDGE, partial(_channels, figures, plan, folder, channels))
+        if figures.wants(PASS):
+            await figures.attempt(PASS, EDGE, partial(_pass_over, figures, plan))
+        for readers in plan.readers if figures.wants(READERS) else ():
+            await figures.attempt(_counted(readers, "edge"), "Valkey", partial(_read, figures, plan, readers))
 
 
 @asynccontextmanager
@@ -76,10 +77,11 @@ async def _channels(figures: Figures, plan: Plan, folder: Path, channels: int) -
         pin(edge.pid, SERVER)
         port = int(edge.url.rpartition(":")[2])
         async with _written(redis.url) as writer:
-            empty = await _memory(redis.url)
+            empty, fresh = await _memory(redis.url), rss_kb(edge.pid)
             async with load(folder, port, "/sse", clients, events=events, channels=channels // clients) as running:
                 await asyncio.sleep(_SETTLE_S)
                 if clients == _MOST_CLIENTS:  # fewer would bear what the first one brings
+                    figures.add(CHANNELS, "RSS KB/client", size, EDGE, (rss_kb(edge.pid) - fresh) / clients)
                     figures.add(CHANNELS, "Redis' bytes/client", size, EDGE, (await _memory(redis.url) - empty) / clients)
                 before = cpu_s(edge.pid)
                 await _one_by_one(writer, events * clients, channels, plan.rate)
@@ -112,18 +114,25 @@ async def _pass_over(figures: Figures, plan: Plan) -> None:
     with RedisServer() as redis, Service("edge", "--redis", redis.url, "--metrics-port", str(port)) as edge:
         pin(redis.pid, GENERATOR)
         pin(edge.pid, SERVER)
-        os.kill(edge.pid, signal.SIGSTOP)
-        async with _written(redis.url) as writer:
-            for start in range(0, plan.passed, 100):
-                await writer.append([NewEvent("0", f"room:{(start + index) % 1000}", frames()) for index in range(100)])
-        before, begun = cpu_s(edge.pid), time.monotonic()
-        os.kill(edge.pid, signal.SIGCONT)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
-            while await _events(http) < plan.passed and time.monotonic() < begun + 20:  # noqa: ASYNC110 - another process' progress
-                await asyncio.sleep(0.02)
-        elapsed, used = time.monotonic() - begun, cpu_s(edge.pid) - before
-    figures.add(PASS, "entries/s", "1,000 channels", EDGE, plan.passed / elapsed)
-    figures.add(PASS, "entries per CPU second", "1,000 channels", EDGE, plan.passed / used)
+        async with _written(redis.url) as writer, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            for number in range(1, plan.passes + 1):
+                os.kill(edge.pid, signal.SIGSTOP)
+                for start in range(0, plan.passed, 100):
+                    await writer.append([NewEvent("0", f"room:{(start + index) % 1000}", frames()) for index in range(100)])
+                elapsed, used = await _catching_up(edge.pid, http, plan.passed * number)
+                figures.add(PASS, "entries/s", "1,000 channels", EDGE, plan.passed / elapsed)
+                figures.add(PASS, "entries per CPU second", "1,000 channels", EDGE, plan.passed / used)
+
+
+async def _catching_up(edge: int, http: httpx.AsyncClient, count: int) -> tuple[float, float]:
+    """Let a stopped edge go on until it has seen so many entries; return the seconds and the CPU seconds that it took."""
+    before, begun = cpu_s(edge), time.monotonic()
+    os.kill(edge, signal.SIGCONT)
+    while (seen := await _events(http)) < count:
+        if time.monotonic() > begun + _PATIENCE_S:
+            raise RuntimeError(f"the edge has seen {seen:,} of {count:,} entries")
+        await asyncio.sleep(0.02)
+    return time.monotonic() - begun, cpu_s(edge) - before
 
 
 async def _events(http: httpx.AsyncClient) -> int:

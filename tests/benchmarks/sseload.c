@@ -1,7 +1,7 @@
 // sseload: opens many SSE connections to one URL and counts what arrives; it knows nothing of any server.
 //   cc -O2 -o sseload sseload.c
-//   ./sseload PORT PATH CONNECTIONS EVENTS SECONDS [LAST_EVENT_ID [CHANNELS]]
-// 500 connections at most wait for their first bytes at a time, so that no listener's backlog overflows. When all have them it prints
+//   ./sseload PORT PATH CONNECTIONS EVENTS SECONDS [LAST_EVENT_ID [CHANNELS [AT_ONCE]]]
+// AT_ONCE connections (500) at most wait for their first bytes at a time, so that no listener's backlog overflows. When all have them it prints
 // {"connected": N, "answered_s": T}. It ends after EVENTS events on each connection, or after three seconds without
 // one since the first, or SECONDS after that line, and prints what it counted. Then it holds the connections for LINGER_S or until
 // it is killed, so that what their ends cost a server isn't counted with the deliveries.
@@ -22,13 +22,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SAMPLES = 4000000, CARRY = 60, AT_ONCE = 500, READY = 1024, QUIET_S = 3, LINGER_S = 10 };
+enum { SAMPLES = 4000000, CARRY = 60, READY = 1024, QUIET_S = 3, LINGER_S = 10 };
 struct carry { int n; char bytes[CARRY]; };  // the end of a read that may hold half an event
 
 static const char *marker = "\"t\":";
 static char *path, *cursor = "", *seen, buffer[1 << 20];
 static struct carry *carry;
-static int poll_, wanted, opened, answered, closed_, port, channels, *number_of;
+static int poll_, at_once = 500, wanted, opened, answered, closed_, port, channels, *number_of;
 static long events, bytes, samples;
 static double *latency, first, last;
 
@@ -114,7 +114,7 @@ static void turn(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 6) return fprintf(stderr, "usage: sseload PORT PATH CONNECTIONS EVENTS SECONDS [LAST_EVENT_ID [CHANNELS]]\n"), 2;
+  if (argc < 6) return fprintf(stderr, "usage: sseload PORT PATH CONNECTIONS EVENTS SECONDS [LAST_EVENT_ID [CHANNELS [AT_ONCE]]]\n"), 2;
   port = atoi(argv[1]), wanted = atoi(argv[3]);
   long expected = atol(argv[4]) * wanted;
   double seconds = atof(argv[5]), begin, end;
@@ -123,12 +123,13 @@ int main(int argc, char **argv) {
   path = argv[2];
   if (argc > 6) cursor = argv[6];
   if (argc > 7) channels = atoi(argv[7]);
+  if (argc > 8) at_once = atoi(argv[8]);
   if (strlen(path) + strlen(cursor) > 8000) return fprintf(stderr, "too long\n"), 2;
   poll_ = epoll_create1(0);
   number_of = calloc(wanted + 4096, sizeof *number_of), seen = calloc(wanted + 4096, 1), carry = calloc(wanted + 4096, sizeof *carry), latency = malloc(SAMPLES * sizeof *latency);
   begin = now(), end = begin + seconds;
   while (answered < wanted && now() < end) {
-    while (opened < wanted && opened - answered < AT_ONCE)
+    while (opened < wanted && opened - answered < at_once)
       if (open_one()) return 1;
     turn();
   }
