@@ -10,10 +10,15 @@ import redis
 from hypothesis import settings
 
 import tailrace
+from tests.support.orphans import guard
 from tests.support.redis import KEPT, Kind, RedisServer, executable
 
 settings.register_profile("tailrace", deadline=None)  # a busy machine is no failure
 settings.load_profile("tailrace")
+
+
+def pytest_configure() -> None:
+    guard()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from tests.prove.page import PAGE, page
 from tests.prove.progress import Bar
 from tests.prove.record import alone, note
 from tests.prove.trials import TRIALS
+from tests.support.orphans import guard
 
 
 def main() -> int:
@@ -21,6 +22,7 @@ def main() -> int:
     if arguments.list:
         _show(trials)
         return 0
+    guard()
     try:
         bad = [trial.name for trial in trials if not _passes(trial, arguments)]
     except KeyboardInterrupt:

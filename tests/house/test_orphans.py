@@ -1,0 +1,31 @@
+"""Who kills a run of tests leaves nothing behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.wait import wait_until_sync
+
+_RUN = """
+import subprocess, sys
+from tests.support.orphans import guard
+guard()
+print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_killed_run_has_started_ends() -> None:
+    with subprocess.Popen([sys.executable, "-c", _RUN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        started = Path("/proc", run.stdout.readline().strip(), "stat")
+        assert _lives(started)
+        run.kill()
+        wait_until_sync(lambda: not _lives(started))
+
+
+def _lives(stat: Path) -> bool:
+    try:
+        return stat.read_text().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
