@@ -20,10 +20,10 @@ class Line:
 
 
 class Relay:
-    """Listens on a free port of 127.0.0.1, and leads each connection to where `port` is when it comes."""
+    """Listens on a free port of 127.0.0.1, and leads each connection to where `port` is when it comes; bytes take `delay_s` each way."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, delay_s: float = 0) -> None:
+        self.port, self._delay_s = port, delay_s
         self.silent: Callable[[Line], bool] = lambda _: False
         """Whose answers are thrown away."""
         self._lines: set[Line] = set()
@@ -60,22 +60,24 @@ class Relay:
         try:
             there, onward = await asyncio.open_connection("127.0.0.1", self.port)
             line.writers.append(onward)
-            await asyncio.gather(_pump(reader, onward, line.sent), _pump(there, writer, bytearray(), lambda: self.silent(line)))
+            await asyncio.gather(self._pump(reader, onward, line.sent), self._pump(there, writer, bytearray(), lambda: self.silent(line)))
         except OSError:
             pass
         finally:
             line.cut()
             self._lines.discard(line)
 
-
-async def _pump(
-    source: asyncio.StreamReader, target: asyncio.StreamWriter, copy: bytearray, silent: Callable[[], bool] = lambda: False
-) -> None:
-    while data := await source.read(1 << 16):
-        if len(copy) < 1 << 14:
-            copy += data
-        if silent():
-            continue
-        target.write(data)
-        await target.drain()
-    target.close()
+    async def _pump(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, copy: bytearray, silent: Callable[[], bool] = lambda: False
+    ) -> None:
+        while data := await source.read(1 << 16):
+            if len(copy) < 1 << 14:
+                copy += data
+            if silent():
+                continue
+            if self._delay_s:
+                asyncio.get_running_loop().call_later(self._delay_s, target.write, data)
+            else:
+                target.write(data)
+                await target.drain()
+        target.close()

@@ -109,6 +109,20 @@ async def test_one_worker_makes_room_and_an_idle_one_takes_it_meanwhile(any_redi
 
 
 @pytest.mark.anyio
+async def test_room_for_one_function_keeps_nobody_from_making_it_for_another(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen:
+        await suspect(seen, "one", payload("add", 1))
+        await suspect(seen, "another", payload("say", 1))
+        adds, says, also_adds = [queue(seen, name) for name in "abc"]
+        await says.announce(["add", "say"])
+        assert await ids(adds, 1, "add", idle=False) == ([], False)
+        assert await ids(adds, 2, "add", idle=False) == ([], True)
+        assert await ids(says, 1, "say", idle=False) == ([], True)
+        assert await ids(also_adds, 1, "add", idle=False) == ([], False)
+        assert await ids(also_adds, 2, "say", "add", idle=False) == ([], False)
+
+
+@pytest.mark.anyio
 async def test_calls_that_run_alone_and_others_come_by_turns(any_redis_url: str) -> None:
     async with bench(any_redis_url) as seen:
         for number in range(2):

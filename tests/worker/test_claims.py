@@ -1,11 +1,14 @@
 """Claims on calls: who holds one, who has lost it, and answers that are lost."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
+from arq.connections import ArqRedis
+from arq.jobs import Job, JobStatus
 
 from tailrace.push import Pusher
 from tailrace.wire import JobState, Keys
@@ -39,10 +42,17 @@ async def test_a_claim_that_is_lost_is_told_from_the_workers_own_new_one(any_red
         await seen.put("a", payload("add", 1), queue=CALLS)
         first = await claimed(queue(seen, lease_ms=1), 1)
         second = await claimed(queue(seen), 2)
-        assert (first.id, first.deaths, second.deaths) == (b"a", 0, 1)
+        assert (first.id, first.deaths, second.deaths) == (b"a", 0, 0)
         assert await queue(seen).keep([first, second]) == [False, True]
         assert await queue(seen).settle(1, [(first, Ended()), (second, Ended())]) == [False, True]
         await seen.idle()
+
+
+async def test_who_takes_a_claim_that_ran_out_counts_a_death_unless_it_was_its_own(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen:
+        await seen.put("a", payload("add", 1), queue=CALLS)
+        for worker, deaths in (("one", 0), ("one", 0), ("two", 1), ("two", 1), ("three", 2)):
+            assert (await claimed(queue(seen, worker, lease_ms=1), int(time.time() * 1000))).deaths == deaths
 
 
 async def test_a_claim_that_is_sent_again_holds_from_then_on(any_redis_url: str) -> None:
@@ -56,13 +66,15 @@ async def test_a_claim_that_is_sent_again_holds_from_then_on(any_redis_url: str)
 async def test_a_call_that_was_given_back_after_a_death_can_be_cancelled_and_is_forgotten(any_redis_url: str) -> None:
     async with bench(any_redis_url) as seen, Pusher(any_redis_url) as pusher:
         await seen.put("a", payload("add", 1), queue=CALLS)
-        await claimed(queue(seen, lease_ms=1), 1)
+        await claimed(queue(seen, "dead", lease_ms=1), 1)
         second = await claimed(queue(seen), 2)
         assert await pusher.cancel("a") == JobState.QUEUED
         await queue(seen).settle(1, [(second, Again(60_000, 1))])
         status = await pusher.status("a")
         assert status
         assert status.state == JobState.SCHEDULED
+        assert await Job("a", cast("ArqRedis", seen.queues), CALLS).status() is JobStatus.deferred
+        assert await seen.queues.get("arq:retry:a") == b"1 1"
         assert await pusher.cancel("a") == JobState.CANCELLED
         await seen.put("a", payload("add", 1), queue=CALLS)
         third = await claimed(queue(seen), 3)

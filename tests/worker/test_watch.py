@@ -8,9 +8,9 @@ import pytest
 import redis
 
 from tailrace.worker._functions import Function
-from tailrace.worker._watch import place
+from tailrace.worker._watch import Watch, place
 from tests.support.service import Service
-from tests.support.wait import wait_until_sync
+from tests.support.wait import wait_until, wait_until_sync
 from tests.worker.support import payload
 from tests.worker.test_call_kills import HANDLERS, QUICK, put, workers
 from tests.worker.test_kills import entries as events
@@ -66,3 +66,24 @@ def test_what_a_thread_does_is_told_by_the_functions_name_if_it_is_in_one() -> N
         over.set()
         thread.join()
     assert place(thread.ident, []) == ("", "nowhere")
+
+
+@pytest.mark.anyio
+async def test_one_thread_watches_however_often_it_is_begun() -> None:
+    keeps, over, others = threading.Event(), threading.Event(), _watching()
+
+    async def keep(_: object) -> None:
+        keeps.set()
+        await wait_until(over.is_set)
+
+    watch = Watch(set(), keep, 0.1)
+    with watch.on():
+        keeps.wait(5)  # which blocks the loop
+    with watch.on():
+        over.set()
+        await wait_until(lambda: len(_watching() - others) == 1)
+    await wait_until(lambda: not _watching() - others)
+
+
+def _watching() -> set[threading.Thread]:
+    return {each for each in threading.enumerate() if each.name == "tailrace-watch"}

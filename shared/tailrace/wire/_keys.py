@@ -67,6 +67,10 @@ class Keys(msgspec.Struct, frozen=True):
         """List: rung when a call was enqueued."""
         return f"{self.prefix}:bell:calls"
 
+    def calls_time(self) -> str:
+        """String: when a worker last asked for calls, and how much of the calls' own time had passed then."""
+        return f"{self.prefix}:calls:time"
+
     def claimed(self, worker: str) -> str:
         """String: the calls that a worker claimed last."""
         return f"{self.prefix}:claimed:{worker}"
@@ -91,9 +95,9 @@ class Keys(msgspec.Struct, frozen=True):
         """Sorted set: calls that may kill their worker, and so run with no other beside them."""
         return f"{self.prefix}:alone:{function}"
 
-    def room(self) -> str:
-        """String: the worker that takes no more calls until it can run one alone."""
-        return f"{self.prefix}:room"
+    def room(self, function: str) -> str:
+        """String: the worker with a function that takes no more calls until it can run one of it alone."""
+        return f"{self.prefix}:room:{function}"
 
     def tick(self, job: str) -> str:
         """String: a function that runs by itself was enqueued for this time."""

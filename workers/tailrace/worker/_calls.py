@@ -48,7 +48,7 @@ class Calls:
         self._settler = Settler(queue, terms.patience)
         self._watch = Watch(self._running, terms.keep, terms.lease_s / 4)
         self._freed = asyncio.Event()
-        self._number, self._awake_until, self._cut_off = 0, 0.0, False
+        self._number, self._awake_until = 0, 0.0
         self._alone_first = True
 
     @property
@@ -63,7 +63,7 @@ class Calls:
 
     async def serve(self, stopping: asyncio.Event) -> None:
         """Run calls until it is time to stop; those that run then get a while to end, or run again elsewhere."""
-        self._awake_until, self._cut_off = self._sure_until(), False
+        self._awake_until = self._sure_until()
         with self._watch.on():
             await self._serve(stopping)
 
@@ -121,18 +121,10 @@ class Calls:
         return await self._patience.ask(partial(self._claim_awake, self._number, room))
 
     async def _claim_awake(self, number: int, room: Room) -> Found:
-        """Claim; but who was cut off from Redis, was paused, or had no time, renews first, and leaves others the time to.
-
-        So does whoever lives, and what has run out then is the dead's.
-        """
-        while self._cut_off or asyncio.get_running_loop().time() > self._awake_until:
+        """Claim; but who was paused or cut off from Redis renews first, or might take its own calls for a dead worker's."""
+        if asyncio.get_running_loop().time() > self._awake_until:
             await self._renew()
-            await asyncio.sleep(self._terms.lease_s / 4)
-            self._cut_off = False
-        self._cut_off = True
-        found = await self._queue.claim(number, room, self._functions)
-        self._cut_off = False
-        return found
+        return await self._queue.claim(number, room, self._functions)
 
     async def _listen(self, idle_s: float | None) -> None:
         """Wait for the bell, but no longer than to the next call that is due or may have come in without ringing."""

@@ -107,9 +107,9 @@ class CallQueue:
         `number` names the claim among this worker's: sent again, it gives the same calls.
         """
         token = f"{self._worker}.{number}"
-        keys = [self.key, self._keys.claimed(self._worker), self._bell, self._functions, self._keys.room()]
+        keys = [self.key, self._keys.calls_time(), self._keys.claimed(self._worker), self._bell, self._functions]
         for each in functions:
-            keys += (self._keys.shelf(each), self._keys.alone(each))
+            keys += (self._keys.shelf(each), self._keys.alone(each), self._keys.room(each))
         prefixes = (JOB_PREFIX, in_progress_key_prefix, retry_key_prefix, self._keys.alone(""))
         args: list[str | int] = [token, room.calls, self._limits.bytes, self._limits.lease_ms, *prefixes]
         args += (abort_jobs_ss if room.abortable else "", LONE_DEATHS, ALIVE_MS, int(not room.idle), int(room.alone_first))
@@ -123,7 +123,7 @@ class CallQueue:
         args: list[str | bytes | int] = [self._limits.lease_ms, in_progress_key_prefix]
         for each in claims:
             args += (each.id, each.token)
-        lost = set(await self._keep(keys=[self.key], args=args))
+        lost = set(await self._keep(keys=[self.key, self._keys.calls_time()], args=args))
         return [place not in lost for place in range(1, len(claims) + 1)]
 
     async def settle(self, number: int, settled: Sequence[tuple[Claimed, Settlement]]) -> list[bool]:
@@ -143,7 +143,8 @@ class CallQueue:
         """Leave a call to workers that have its function; return False if none has had it for too long. Raises redis.RedisError."""
         keys = [self.key, self._functions, self._missed, self._keys.shelf(function), self._bell]
         again_ms = max(_AGAIN_MS[0], min(patience_ms, _AGAIN_MS[1]))
-        args: list[str | bytes | int] = [claimed.id, claimed.token, function, in_progress_key_prefix, ALIVE_MS, patience_ms, again_ms]
+        prefixes = (in_progress_key_prefix, retry_key_prefix)
+        args: list[str | bytes | int] = [claimed.id, claimed.token, function, *prefixes, ALIVE_MS, patience_ms, again_ms]
         return bool(await self._shelve(keys=keys, args=args))
 
     async def announce(self, functions: Iterable[str]) -> None:
@@ -166,8 +167,7 @@ class CallQueue:
 
 def _claimed(token: str, fields: Sequence[bytes]) -> Claimed:
     job, due, deaths, tries, aborted, payload = fields
-    counted = int(tries) if tries.isdigit() else 0
-    return Claimed(job, token, float(due), int(deaths), counted, aborted == b"1", payload)
+    return Claimed(job, token, float(due), int(deaths), int(tries), aborted == b"1", payload)
 
 
 def _flat(settlement: Settlement) -> list[str | bytes | int]:

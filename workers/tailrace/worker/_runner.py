@@ -43,14 +43,14 @@ class Work:
 
     def __init__(self, call: Call, claimed: Claimed, ctx: dict[Any, Any], task: "asyncio.Task[tuple[Any, bytes]]", limit_s: float) -> None:
         """`limit_s` is how long the call may take."""
-        self.call, self.claimed, self.ctx, self.task, self._limit_s = call, claimed, ctx, task, limit_s
+        self.call, self.claimed, self.ctx, self.task = call, claimed, ctx, task
         self.why = Why.NOT
-        self.started_ms = round(time.time() * 1000)
+        self.started_ms, self._ends = round(time.time() * 1000), time.monotonic() + limit_s
 
     @property
     def overdue(self) -> bool:
         """Say whether it has taken longer than it may."""
-        return time.time() * 1000 > self.started_ms + self._limit_s * 1000
+        return time.monotonic() > self._ends
 
     def cancel(self, why: Why) -> None:
         if not self.task.done():

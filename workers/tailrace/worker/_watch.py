@@ -43,30 +43,28 @@ class Watch:
     def __init__(self, running: Collection[Running], keep: Keep, keep_every_s: float) -> None:
         """`running` is read from the thread: it may change at any time."""
         self._running, self._keep, self._keep_every_s = running, keep, keep_every_s
-        self._answered, self._over = threading.Event(), threading.Event()
 
     @contextmanager
     def on(self) -> Iterator[None]:
         """Watch the loop of this thread."""
-        words = asyncio.get_running_loop(), threading.get_ident()
-        thread = threading.Thread(target=self._run, args=words, name="tailrace-watch", daemon=True)
-        self._over.clear()
-        thread.start()
+        over = threading.Event()  # each time one of its own: the thread before may not have seen yet that it is over
+        words = asyncio.get_running_loop(), threading.get_ident(), over
+        threading.Thread(target=self._run, args=words, name="tailrace-watch", daemon=True).start()
         try:
             yield
         finally:
-            self._over.set()
+            over.set()
 
-    def _run(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
-        blocked_s, say_s, keep_s = 0.0, _BLOCKED_S, self._keep_every_s
+    def _run(self, loop: asyncio.AbstractEventLoop, thread: int, over: threading.Event) -> None:
+        blocked_s, say_s, keep_s, answered = 0.0, _BLOCKED_S, self._keep_every_s, threading.Event()
         while True:
             if blocked_s == 0:
-                self._answered.clear()
+                answered.clear()
                 with suppress(RuntimeError):  # the loop has ended
-                    loop.call_soon_threadsafe(self._answered.set)
-            if self._over.wait(_LOOK_S):
+                    loop.call_soon_threadsafe(answered.set)
+            if over.wait(_LOOK_S):
                 return
-            if self._answered.is_set():
+            if answered.is_set():
                 blocked_s, say_s, keep_s = 0.0, _BLOCKED_S, self._keep_every_s
                 continue
             blocked_s += _LOOK_S

@@ -2,14 +2,12 @@
 -- Cancel a job that no worker has. KEYS: its receipt, its payload, arq's mark that it runs, then the queues.
 -- ARGV: id, the receipt to leave, ms to keep it. Frees more than it takes, so it works while Redis is out of memory.
 -- Returns {"cancelled", payload}, {"late"} (a worker has it), {"receipt", text} (it has ended) or {"unknown"}.
-local mark = redis.pcall('GET', KEYS[3])
--- "- ..." is nobody's: it counts the workers that died running a call which was given back since.
-if mark and (type(mark) ~= 'string' or mark:sub(1, 2) ~= '- ') then return {'late'} end
+if redis.call('EXISTS', KEYS[3]) == 1 then return {'late'} end
 for i = 4, #KEYS do
   if redis.pcall('ZREM', KEYS[i], ARGV[1]) == 1 then -- it may be of another type
     local payload = redis.pcall('GET', KEYS[2])
     if type(payload) ~= 'string' then payload = '' end -- it is gone, or of another type
-    redis.call('DEL', KEYS[2], KEYS[3], 'arq:retry:' .. ARGV[1]) -- deaths and tries would count for a later job of this id
+    redis.call('DEL', KEYS[2], 'arq:retry:' .. ARGV[1]) -- tries and deaths would count for a later job of this id
     redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
     return {'cancelled', payload}
   end

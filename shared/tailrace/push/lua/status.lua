@@ -9,9 +9,7 @@ for i = 4, #KEYS, 2 do
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
     local last = KEYS[i + 1] ~= '' and redis.call('HGET', KEYS[i + 1], 'last') or '0'
-    -- A call that runs has the score of its claim; "- ..." is nobody's.
-    local mark = redis.pcall('GET', KEYS[3])
-    local runs = mark and (type(mark) ~= 'string' or mark:sub(1, 2) ~= '- ')
+    local runs = redis.call('EXISTS', KEYS[3]) == 1 -- then its score is when the claim on it runs out
     local waits = not runs and tonumber(score) > math.max(now, tonumber(last))
     return {waits and 'scheduled' or 'queued'}
   end

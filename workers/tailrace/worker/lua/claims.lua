@@ -1,7 +1,6 @@
--- A claim: who runs a call, how many workers have died running it, when the claim runs out, and when the call was due. It stands under
--- arq's own mark that a job runs, and outlives its end, so that a death is counted whenever somebody looks. Needs payload.lua.
-local NOBODY = '-' -- has the claim of a call that was given back and has seen deaths
-
+-- A claim: who runs a call, how many workers died running it before, when the claim runs out by the calls' own time, and when the call was
+-- due. It stands under arq's own mark that a job runs, and outlives its end, so that a death is counted whenever somebody looks. What has
+-- become of earlier runs stands under arq's count of tries: "<failures>", and where workers died, "<failures> <deaths>". Needs payload.lua.
 local function read_claim(key)
   local token, deaths, ends, due = (read_payload(key) or ''):match('^(%S+) (%d+) (%S+) (%S+)$')
   return token and {token = token, deaths = tonumber(deaths), ends = tonumber(ends), due = due}
@@ -15,15 +14,21 @@ local function check_calls(key)
 end
 
 local function write_claim(key, token, deaths, ends, due, lease_ms)
-  local value = token .. ' ' .. string.format('%.0f', deaths) .. ' ' .. ends .. ' ' .. due
+  local value = token .. ' ' .. string.format('%.0f %.0f ', deaths, ends) .. due
   redis.call('SET', key, value, 'PX', string.format('%.0f', lease_ms + 86400000))
 end
 
+local function read_past(key)
+  local tries, deaths = (read_payload(key) or ''):match('^(%d+) ?(%d*)$')
+  return tries or '0', tonumber(deaths or '') or 0
+end
+
+local function write_past(key, tries, deaths)
+  redis.call('SET', key, tries .. (deaths > 0 and string.format(' %.0f', deaths) or ''), 'PX', 88400000)
+end
+
 -- Give a claim back. How many workers have died running the call stays known.
-local function unclaim(key, held, due)
-  if held.deaths == 0 then
-    redis.call('DEL', key)
-  else
-    write_claim(key, NOBODY, held.deaths, '0', due, 0)
-  end
+local function unclaim(key, past, deaths)
+  if deaths > 0 then write_past(past, read_past(past), deaths) end
+  redis.call('DEL', key)
 end

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- End calls, or give them back. KEYS: calls, dead letters, bell, arq's aborts, what this worker settled last. ARGV: start of a payload's
--- key, of a receipt's, of a listener's, ms that receipts are kept, dead letters at most, their bytes at most, start of a claim's key, of a
--- count of tries, of a result, number, then for each call: id, token, "end", "again" or "back", ms to wait ("again"), tries so far
--- ("again"), result ('' for none), ms that it is kept ('' for ever), receipt (''), listener (''), reason of a dead letter (''), path,
--- traceback.
+-- key, of a receipt's, of a listener's, ms that receipts are kept, dead letters at most, their bytes at most, start of a claim's key, of
+-- what is known of earlier runs, of a result, number, then for each call: id, token, "end", "again" or "back", ms to wait ("again"), tries
+-- so far ("again"), result ('' for none), ms that it is kept ('' for ever), receipt (''), listener (''), reason of a dead letter (''),
+-- path, traceback.
 -- Who tries again has failed; who comes back was stopped. Each number of a worker runs once, so it may be repeated until it is answered.
 -- Returns the places (from 1, with spaces between) of those whose claim was lost; nothing became of them here.
 local number, calls, bell = tonumber(ARGV[10]), KEYS[1], KEYS[3]
@@ -13,8 +13,8 @@ check_calls(calls)
 local time, lost = redis.call('TIME'), {}
 local now = time[1] * 1000 + time[2] / 1000
 
-local function give_back(id, score, claim, held)
-  unclaim(claim, held, score)
+local function give_back(id, score, held)
+  unclaim(ARGV[7] .. id, ARGV[8] .. id, held.deaths)
   redis.call('ZADD', calls, 'XX', score, id)
   if tonumber(score) <= now then ring(bell) end
 end
@@ -35,17 +35,17 @@ local function finish(id, at)
 end
 
 for at = 11, #ARGV, 12 do
-  local id, claim, verb = ARGV[at], ARGV[7] .. ARGV[at], ARGV[at + 2]
-  local held = read_claim(claim)
+  local id, verb = ARGV[at], ARGV[at + 2]
+  local held = read_claim(ARGV[7] .. id)
   if not held or held.token ~= ARGV[at + 1] then
     lost[#lost + 1] = (at + 1) / 12
   elseif verb == 'end' then
     finish(id, at)
   elseif verb == 'back' then
-    give_back(id, held.due, claim, held)
+    give_back(id, held.due, held)
   else
-    redis.call('SET', ARGV[8] .. id, ARGV[at + 4], 'PX', 88400000)
-    give_back(id, string.format('%.0f', now + ARGV[at + 3]), claim, held)
+    write_past(ARGV[8] .. id, ARGV[at + 4], held.deaths)
+    give_back(id, string.format('%.0f', now + ARGV[at + 3]), held)
   end
 end
 answer = table.concat(lost, ' ')
