@@ -17,7 +17,7 @@ def make_tails(*positions: int) -> list[Tail]:
 
 @given(st.lists(st.integers(1, 2 * PIECE_BYTES), max_size=40))
 def test_pieces_are_bounded_and_cut_between_events(sizes: list[int]) -> None:
-    frames = [Frame(bytes([number % 256]) * size, (number,)) for number, size in enumerate(sizes)]
+    frames = [Frame(number, bytes([number % 256]) * size, (number,)) for number, size in enumerate(sizes)]
     made = list(pieces(frames))
     assert b"".join(piece.data for piece in made) == b"".join(frame.data for frame in frames)
     ends = {frame.position for frame in frames}
@@ -32,7 +32,7 @@ def test_no_more_pieces_are_made_than_are_asked_for() -> None:
     def frames() -> object:
         for number in range(100):
             made.append(number)
-            yield Frame(b"x" * PIECE_BYTES, (number,))
+            yield Frame(number, b"x" * PIECE_BYTES, (number,))
 
     next(pieces(frames()))  # type: ignore[arg-type]
     assert len(made) == 2

@@ -1,5 +1,9 @@
 """`tailrace edge` as a process, and what it serves beside the stream."""
 
+import re
+import time
+from email.utils import formatdate
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -91,3 +95,21 @@ async def test_works_on_the_oldest_redis(any_redis_url: str, start_edge: StartEd
 
 async def test_the_file_limit_leaves_room() -> None:
     assert most_connections() > 100
+
+
+async def test_an_edge_without_events_sleeps(start_edge: StartEdge, redis_url: str) -> None:
+    """It asks Redis, and writes a new Date, now and then; it doesn't look ten times a second whether there is anything to do."""
+    edge = start_edge(redis_url, heartbeat_s=30, registry_lease_s=15)
+
+    def sleeps() -> int:
+        status = Path(f"/proc/{edge.pid}/status").read_text()
+        return int(re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.MULTILINE)[0])
+
+    async with SSEClient(f"{edge.url}/sse") as client:
+        await client.next("connect")
+        await wait_until(lambda: client.headers["date"] != formatdate(usegmt=True))  # what a client brings is over
+        began, before = time.monotonic(), sleeps()
+        await wait_until(lambda: time.monotonic() > began + 2)
+        assert (sleeps() - before) / (time.monotonic() - began) < 10  # about 5, and 17 where it did
+        async with httpx.AsyncClient() as other:
+            assert (await other.get(f"{edge.url}/healthz")).headers["date"] != client.headers["date"]

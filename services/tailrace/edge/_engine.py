@@ -179,7 +179,7 @@ class Engine:
     def _admit(self, request: StreamRequest, behind: Behind, address: str) -> Subscriber:
         subscriber = Subscriber(request.client, request.channels, round(time.time() * 1000), behind, address)
         self.addresses.enter(address)
-        self._hub.behind.add(subscriber)
+        self._hub.enter(subscriber)
         self.subscribers.add(subscriber)
         self._roster.join(subscriber.client, subscriber.presence)
         self.meter.resumed += bool(request.cursor)

@@ -17,6 +17,8 @@ Positions = tuple[int, ...]
 class Frame(NamedTuple):
     """One event as it goes out, and where who has got it stands."""
 
+    number: int
+    """Its place among those of one maker."""
     data: bytes
     position: Positions
 
@@ -53,12 +55,14 @@ class FrameMaker:
         self.positions = list(positions)
         self._labels = [tail.label for tail in tails]
         self._places = [encode_place(label, at) for label, at in zip(self._labels, positions, strict=True)]
+        self._made = 0
 
     def frame(self, shard: int, entry: Entry) -> Frame:
         """Frame an entry under the cursor of who has got it."""
         self.positions[shard] = entry.id
         self._places[shard] = encode_place(self._labels[shard], entry.id)
-        return Frame(with_id(entry.block, join_places(self._places)), tuple(self.positions))
+        self._made += 1
+        return Frame(self._made, with_id(entry.block, join_places(self._places)), tuple(self.positions))
 
 
 def pieces(frames: Iterable[Frame]) -> Iterator[Piece]:
@@ -66,7 +70,7 @@ def pieces(frames: Iterable[Frame]) -> Iterator[Piece]:
     waiting: list[bytes] = []
     size = 0
     position: Positions = ()
-    for data, after in frames:
+    for _, data, after in frames:
         if waiting and size + len(data) > PIECE_BYTES:
             yield Piece(b"".join(waiting), position)
             waiting, size = [], 0

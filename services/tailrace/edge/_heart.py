@@ -55,6 +55,8 @@ class Heart:
             self._beat(list(self._wheel[self._now]))
 
     def _beat(self, subscribers: Sequence[Subscriber]) -> None:
+        if not subscribers:
+            return
         block = encode_control(Heartbeat(rfc3339(time.time())))
         position = self._hub.position
         shared = with_id(block, cursor_at(self._tails, position))
@@ -77,8 +79,11 @@ class Heart:
     async def watch(self) -> None:
         """Look after those that are behind, for ever."""
         while True:
+            await self._hub.any_behind.wait()
             await asyncio.sleep(_LOOK_EVERY_S)
             now = time.monotonic()
+            if not self._hub.behind:
+                self._hub.any_behind.clear()
             for subscriber in list(self._hub.behind):
                 behind = subscriber.behind
                 if behind and subscriber.connection is not None:

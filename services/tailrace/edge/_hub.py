@@ -27,7 +27,9 @@ class Hub:
         self._pending: set[Subscriber] = set()
         self._before: Positions = ()
         self.behind: set[Subscriber] = set()
-        """The others, which the hub leaves alone."""
+        """The others, which the hub leaves alone; who comes begins here."""
+        self.any_behind = asyncio.Event()
+        """Set whenever there are some; who finds none clears it."""
 
     @property
     def position(self) -> Positions:
@@ -49,11 +51,16 @@ class Hub:
         if subscriber.connection is not None and not subscriber.connection.framed:
             self._plain.add(subscriber)
 
+    def enter(self, subscriber: Subscriber) -> None:
+        """Note a subscriber that is behind."""
+        self.behind.add(subscriber)
+        self.any_behind.set()
+
     def put_behind(self, subscriber: Subscriber, positions: Positions, *, slow: bool = False) -> Behind:
         """Take a live subscriber out of fan-out, with a position to catch up from."""
         self.remove(subscriber)
         subscriber.behind = behind = Behind(positions, slow=slow)
-        self.behind.add(subscriber)
+        self.enter(subscriber)
         return behind
 
     def remove(self, subscriber: Subscriber) -> None:
@@ -90,26 +97,23 @@ class Hub:
                 written += len(some) * len(parts)
                 self._write(some, parts)
 
-    def _frames(self, batch: Batch, before: Positions) -> dict[str, list[tuple[int, Frame]]]:
+    def _frames(self, batch: Batch, before: Positions) -> dict[str, list[Frame]]:
         maker = FrameMaker(self._tails, before)
-        frames: dict[str, list[tuple[int, Frame]]] = {}
-        count = 0
+        frames: dict[str, list[Frame]] = {}
         for shard, page in batch:
             for entry in page.touching(self._channels):
                 if entry is None:
                     self._meter.foreign += 1
-                    continue
-                count += 1
-                frames.setdefault(entry.channel, []).append((count, maker.frame(shard, entry)))
-            if page.last:
-                maker.positions[shard] = page.last.id
+                else:
+                    frames.setdefault(entry.channel, []).append(maker.frame(shard, entry))
+            maker.positions[shard] = self._tails[shard].position
         return frames
 
-    def _addressed(self, frames: dict[str, list[tuple[int, Frame]]]) -> Iterator[tuple[list[Subscriber], list[Piece]]]:
+    def _addressed(self, frames: dict[str, list[Frame]]) -> Iterator[tuple[list[Subscriber], list[Piece]]]:
         """Choose who gets what: those touched through the same channels share the same bytes."""
         for names, members in self._touched(list(frames)).items():
             parts = _joined([frames[name] for name in names])
-            plain = self._plain.intersection(members)
+            plain = self._plain and self._plain.intersection(members)
             if plain:
                 yield list(plain), parts
             chunks = [Piece(chunked(data), position) for data, position in parts]
@@ -118,7 +122,7 @@ class Hub:
     def _touched(self, names: Sequence[str]) -> dict[tuple[str, ...], list[Subscriber]]:
         """Sort subscribers by those of some channels that they are in."""
         groups: dict[tuple[str, ...], list[Subscriber]] = {(name,): list(self._channels[name]) for name in names}
-        if sum(map(len, groups.values())) == len(self._pending):  # nobody is in two of them
+        if len(names) == 1 or sum(map(len, groups.values())) == len(self._pending):  # nobody is in two of them
             return groups
         touched: dict[Subscriber, tuple[str, ...]] = {}
         for only, members in groups.items():
@@ -165,6 +169,6 @@ def _write_to_all(subscribers: Iterable[Subscriber], data: bytes) -> list[Subscr
     return slow
 
 
-def _joined(frames: Iterable[list[tuple[int, Frame]]]) -> list[Piece]:
-    ordered = sorted([numbered for channel in frames for numbered in channel])
-    return list(pieces([frame for _, frame in ordered]))
+def _joined(frames: Sequence[list[Frame]]) -> list[Piece]:
+    in_order = frames[0] if len(frames) == 1 else sorted([frame for channel in frames for frame in channel])
+    return list(pieces(in_order))

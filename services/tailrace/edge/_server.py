@@ -25,7 +25,7 @@ from tailrace.edge._stream import StreamHandler
 _BACKLOG = 4096
 _GC = 10_000, 20, 20
 """What a client brings stays as long as it does, and no cycle of ours is left by who goes: looking for garbage often finds none."""
-_TICKS_PER_S = 10
+_TICK_S = 1.0
 _SEND_BUFFER = 32 << 10
 """The kernel doubles it; with its own choice it takes megabytes for a stalled client."""
 
@@ -37,7 +37,7 @@ class EdgeServer(uvicorn.Server):
         """Call `ready`, or say it on stdout, when clients can come."""
         super().__init__(_settings(_direct(engine, make_app(engine)), Door(engine)))
         self._engine, self._ready = engine, ready
-        self._hurry = asyncio.Event()
+        self._told, self._hurry = asyncio.Event(), asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -49,6 +49,7 @@ class EdgeServer(uvicorn.Server):
         if self.should_exit:
             self._hurry.set()
         self.should_exit = True
+        self._told.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -57,10 +58,13 @@ class EdgeServer(uvicorn.Server):
         gc.set_threshold(*_GC)
         self._engine.when_ready(self._ready or partial(_announce, sockets or []))
 
-    async def on_tick(self, counter: int) -> bool:
-        if counter % _TICKS_PER_S == 0:
+    async def main_loop(self) -> None:
+        """Run until told to end. uvicorn looks whether it is ten times a second, which is most of what an idle edge does."""
+        while not await self.on_tick(0):  # each is a tenth of its own, with which it writes a new Date
             end_slow(self.server_state.connections)
-        return await super().on_tick(counter)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._told.wait()
 
     async def serve_metrics(self, listener: socket.socket) -> None:
         """Answer for health and figures on another port, too, as long as the loop runs."""

@@ -42,6 +42,7 @@ def join_places(places: Sequence[str]) -> str:
     return _VERSION + ".".join(places)
 
 
+@lru_cache(maxsize=64)  # who went on from one event is asked for again with the next
 def encode_place(generation: str, position: int) -> str:
     """Write one shard's part of a cursor."""
     ms, seq = id_parts(position)
