@@ -1,8 +1,12 @@
 """The edge's part of the registry."""
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 
+from tailrace.edge._registrar import Registrar
+from tailrace.edge._roster import Changes, Presence, Roster
 from tailrace.log import AWAY, Registry
 from tailrace.wire import ALL, Keys, client_channel
 from tests.edge.conftest import StartEdge
@@ -52,3 +56,42 @@ async def test_who_leaves_while_redis_is_away_is_away(start_edge: StartEdge, red
     redis_server.start()
     async with log_on(redis_server) as log:
         await wait_until(lambda: gives(Registry(log.redis, Keys()).recipients([own]), [AWAY]), timeout_s=10)
+
+
+class CountingRoster(Roster):
+    """Counts how often all that it has was put together."""
+
+    put_together = 0
+
+    def changes(self) -> Changes:
+        changes = super().changes()
+        self.put_together += changes.whole
+        return changes
+
+
+async def test_what_an_edge_has_is_put_together_once_redis_is_back(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ten thousand clients, doing so twice a second would be what an edge is busy with while Redis is away."""
+    monkeypatch.setattr("tailrace.edge._registrar._PAUSE_S", 0.02)
+    async with log_on(redis_server) as log:
+        registry, roster, rounds = Registry(log.redis, Keys()), CountingRoster(), set[object]()
+        registrar = Registrar(registry, "edge", roster, renew_s=0.1)
+
+        def five_rounds() -> bool:
+            rounds.add(registrar._round)
+            return len(rounds) > 5
+
+        roster.join("x", Presence(1, ("a",)))
+        running = asyncio.create_task(registrar.run())
+        await registrar.told()
+        redis_server.kill()
+        await wait_until(lambda: registrar._away)
+        before = roster.put_together
+        await wait_until(five_rounds)
+        assert roster.put_together == before
+        redis_server.start()
+        await wait_until(lambda: roster.put_together > before)
+        await registrar.told()
+        assert roster.put_together == before + 1
+        assert await registry.recipients(["a"]) == [1]
+        running.cancel()
+        await asyncio.wait([running])

@@ -83,6 +83,8 @@ class Registrar:
             self._wake.clear()
             this, self._round = self._round, _Round()
             try:
+                if self._away:  # all has to be said anew: first see whether anybody listens
+                    await self._registry.register(self._edge, {}, {})
                 await self.tell()
                 self._away = False
             except (RedisError, OSError) as error:
