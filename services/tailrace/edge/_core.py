@@ -1,9 +1,13 @@
 """What all parts of one edge share."""
 
 from dataclasses import dataclass
+from typing import Self
+
+from redis.asyncio import Redis
 
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._meter import Meter
+from tailrace.edge._ring import Ring
 from tailrace.edge._tail import Tail
 from tailrace.log import LogReader
 from tailrace.wire import Keys
@@ -18,3 +22,10 @@ class Core:
     logs: list[LogReader]
     """... and how its log is asked."""
     meter: Meter
+
+    @classmethod
+    def of(cls, config: EdgeConfig, redis: Redis) -> Self:
+        """Make what a configuration asks for; `redis` serves all commands but the readers'."""
+        keys, shards = Keys(config.prefix), range(config.shards)
+        tails = [Tail(Ring(0, config.ring_entries, config.ring_bytes)) for _ in shards]
+        return cls(config, keys, tails, [LogReader(redis, keys, shard) for shard in shards], Meter())

@@ -14,27 +14,23 @@ from tailrace.edge._config import EdgeConfig
 from tailrace.edge._core import Core
 from tailrace.edge._errors import BusyError
 from tailrace.edge._farewell import Farewell
-from tailrace.edge._frames import cursor_at, jittered
-from tailrace.edge._heart import Heart, rfc3339
+from tailrace.edge._frames import jittered
+from tailrace.edge._heart import Heart
 from tailrace.edge._hub import Hub
 from tailrace.edge._limits import most_connections
-from tailrace.edge._meter import Meter, render
+from tailrace.edge._meter import render
 from tailrace.edge._probe import PROBE_S, Probe
 from tailrace.edge._reader import BLOCK_S, Reader
 from tailrace.edge._registrar import Registrar
 from tailrace.edge._request import StreamRequest
-from tailrace.edge._ring import Ring
 from tailrace.edge._roster import Roster
 from tailrace.edge._start import Starter
 from tailrace.edge._subscriber import Behind, Connection, Subscriber
 from tailrace.edge._sync import Sync
-from tailrace.edge._tail import Tail
 from tailrace.edge._warmup import WarmUp
-from tailrace.log import LogReader, Registry, connect, connect_reader, read_together
-from tailrace.wire import Connect, Keys, comment, encode_control, retry, with_id
+from tailrace.log import Registry, connect, connect_reader, read_together
 
 logger = logging.getLogger(__name__)
-_GREETING = comment("tailrace")
 
 
 class Engine:
@@ -51,9 +47,9 @@ class Engine:
         self.on_failure: Callable[[], None] = lambda: None
         """Called if the engine breaks, which ends all streams."""
         self._on_ready: Callable[[], None] = lambda: None
-        self.meter = Meter()
         self._redis = connect(config.redis)
-        self._core = core = self._make_core(config)
+        self._core = core = Core.of(config, self._redis)
+        self.meter = core.meter
         self._hub = hub = Hub(core)
         self._sync = sync = Sync(core, hub)
         self._catch_up = CatchUp(core, hub, sync)
@@ -68,11 +64,6 @@ class Engine:
         self._most = config.max_connections or most_connections()
         self.addresses = Addresses(config)
         self._farewell = Farewell(config, self.subscribers)
-
-    def _make_core(self, config: EdgeConfig) -> Core:
-        keys, shards = Keys(config.prefix), range(config.shards)
-        tails = [Tail(Ring(0, config.ring_entries, config.ring_bytes)) for _ in shards]
-        return Core(config, keys, tails, [LogReader(self._redis, keys, shard) for shard in shards], self.meter)
 
     def _make_readers(self, engine: tuple[Hub, CatchUp, Sync]) -> tuple[list[Reader], list[Probe]]:
         url, core, turn = self.config.redis, self._core, asyncio.Lock()
@@ -196,7 +187,7 @@ class Engine:
         """Begin the stream of a client whose response has begun."""
         self.meter.accepted += 1
         subscriber.connection = connection
-        subscriber.write(self._opening(subscriber))
+        subscriber.write(self._starter.opening(subscriber))
         self._heart.add(subscriber)
         self._catch_up.serve(subscriber)
         if self.state != "ready":  # the edge has begun to end while this one was registered
@@ -205,21 +196,6 @@ class Engine:
     def make_room(self, subscriber: Subscriber) -> None:
         """Go on with a client whose socket takes more again."""
         self._catch_up.serve(subscriber)
-
-    def _opening(self, subscriber: Subscriber) -> bytes:
-        behind = subscriber.behind
-        connect = encode_control(
-            Connect(
-                id=subscriber.client,
-                time=rfc3339(time.time()),
-                message="connected",
-                channels=list(subscriber.channels),
-                heartbeat_s=self.config.heartbeat_s,
-            )
-        )
-        if not (behind and behind.reset):  # a reset brings the cursor
-            connect = with_id(connect, cursor_at(self._core.tails, self._hub.position_of(subscriber)))
-        return _GREETING + retry(jittered(self.config.retry_ms)) + connect
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forget a client that has gone."""

@@ -1,7 +1,9 @@
 """Bytes for streams: events under their cursors, in pieces that many subscribers share."""
 
 import random
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from tailrace.edge._tail import Tail
@@ -9,6 +11,7 @@ from tailrace.wire import Entry, Place, encode_cursor, encode_place, join_places
 
 PIECE_BYTES = 32 << 10
 """No write is longer, but for a single event that is."""
+LAST_CHUNK = b"0\r\n\r\n"
 
 Positions = tuple[int, ...]
 """A position for each shard."""
@@ -40,7 +43,15 @@ def jittered(ms: int) -> int:
     return round(ms * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
 
 
-LAST_CHUNK = b"0\r\n\r\n"
+def rfc3339(moment: float) -> str:
+    """Write a Unix time in seconds with milliseconds, in UTC."""
+    seconds, ms = divmod(round(moment * 1000), 1000)
+    return f"{_whole_second(seconds)}.{ms:03}Z"
+
+
+@lru_cache(maxsize=2)
+def _whole_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def cursor_at(tails: Sequence[Tail], positions: Sequence[int]) -> str:

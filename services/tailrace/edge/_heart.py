@@ -4,11 +4,10 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 
 from tailrace.edge._catchup import CatchUp
 from tailrace.edge._core import Core
-from tailrace.edge._frames import chunked, cursor_at
+from tailrace.edge._frames import chunked, cursor_at, rfc3339
 from tailrace.edge._hub import Hub
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.wire import Heartbeat, encode_control, with_id
@@ -17,17 +16,6 @@ _SPOKES = 30
 _LOOK_EVERY_S = 0.25
 _AHEAD_S = 1.75
 """A cursor ahead of this edge's reader waits 2 s at most, the next look included."""
-
-
-def rfc3339(moment: float) -> str:
-    """Write a Unix time in seconds with milliseconds, in UTC."""
-    seconds, ms = divmod(round(moment * 1000), 1000)
-    return f"{_whole_second(seconds)}.{ms:03}Z"
-
-
-@lru_cache(maxsize=2)
-def _whole_second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class Heart:

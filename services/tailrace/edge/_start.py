@@ -1,29 +1,33 @@
-"""The start of a stream: where a client's cursor puts it."""
+"""The start of a stream: where a client's cursor puts it, and the first that it is told."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 from redis import RedisError
 
 from tailrace.edge._core import Core
 from tailrace.edge._errors import BusyError
+from tailrace.edge._frames import cursor_at, jittered, rfc3339
 from tailrace.edge._hub import Hub
 from tailrace.edge._request import StreamRequest
 from tailrace.edge._resume import holds
-from tailrace.edge._subscriber import Behind
+from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import LOST, Sync
 from tailrace.log import Generations
-from tailrace.wire import CursorError, bucket, decode_cursor
+from tailrace.wire import Connect, CursorError, bucket, comment, decode_cursor, encode_control, retry, with_id
 
 REWINDS = 8
 """Rewinds that are read at the same time, each channel by channel: a client of Redis has so many connections and no more."""
+_GREETING = comment("tailrace")
 
 
 class Starter:
-    """Finds out where streams begin."""
+    """Finds out where streams begin, and begins them."""
 
     def __init__(self, core: Core, hub: Hub, sync: Sync) -> None:
         self._tails, self._logs, self._hub, self._sync = core.tails, core.logs, hub, sync
+        self._config = core.config
         self._reading = asyncio.Semaphore(REWINDS)
 
     def begin_at_once(self, request: StreamRequest) -> Behind | None:
@@ -105,3 +109,19 @@ class Starter:
             behind.starts[name] = start = starts.get(name, began[shard] + 1)
             behind.positions[shard] = min(behind.positions[shard], start - 1)
         return behind
+
+    def opening(self, subscriber: Subscriber) -> bytes:
+        """Return a stream's first bytes."""
+        behind, config = subscriber.behind, self._config
+        connect = encode_control(
+            Connect(
+                id=subscriber.client,
+                time=rfc3339(time.time()),
+                message="connected",
+                channels=list(subscriber.channels),
+                heartbeat_s=config.heartbeat_s,
+            )
+        )
+        if not (behind and behind.reset):  # a reset brings the cursor
+            connect = with_id(connect, cursor_at(self._tails, self._hub.position_of(subscriber)))
+        return _GREETING + retry(jittered(config.retry_ms)) + connect
