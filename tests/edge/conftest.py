@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from typing import NamedTuple
 
 import pytest
 from redis.asyncio import Redis
@@ -9,9 +10,12 @@ from redis.asyncio import Redis
 from tailrace.log import LogLimits, LogWriter, NewEvent, connect
 from tailrace.wire import Keys, bucket, encode_json_block
 from tests.edge.foreign import SERVERS, Foreign
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 
 FAST = {"heartbeat_s": "0.3", "registry_lease_s": "1.5", "retry_ms": "100", "busy_retry_ms": "300", "drain_s": "2"}
+KINDS = ["tailrace edge", *(f"plugin on {server}" for server in SERVERS)]
+"""An edge whose transport is handed over, then guests of other servers, over plain ASGI."""
 StartEdge = Callable[..., Service]
 
 
@@ -52,24 +56,36 @@ def log(redis: Redis) -> Log:
     return Log(redis)
 
 
+def make_edge(redis_url: str, kind: str = KINDS[0], **settings: object) -> Service:
+    """Make an edge that isn't started yet; settings by name."""
+    chosen = {**FAST, "redis": redis_url, **{name: str(value) for name, value in settings.items()}}
+    if kind == "tailrace edge":
+        flags = [part for name, value in chosen.items() for part in ("--" + name.replace("_", "-"), value)]
+        return Service("edge", *flags)
+    names = {"redis": "REDIS_URL"}
+    environ = {f"TAILRACE_{names.get(name, name.upper())}": value for name, value in chosen.items()}
+    return Foreign(kind.removeprefix("plugin on "), environ)
+
+
+class Site(NamedTuple):
+    redis_url: str
+    edge: Service
+    other: Service
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Start an edge of each kind, and another beside it, for all tests of a module that use nothing up."""
+    with (
+        RedisServer() as server,
+        make_edge(server.url, request.param, origins="https://example.org") as edge,
+        make_edge(server.url) as other,
+    ):
+        yield Site(server.url, edge, other)
+
+
 @pytest.fixture
 def start_edge() -> Iterator[StartEdge]:
     """Start edges that end with the test; settings by name."""
     with ExitStack() as stack:
-
-        def start(redis_url: str, kind: str = "tailrace edge", **settings: object) -> Service:
-            chosen = {**FAST, "redis": redis_url, **{name: str(value) for name, value in settings.items()}}
-            if kind == "tailrace edge":
-                flags = [part for name, value in chosen.items() for part in ("--" + name.replace("_", "-"), value)]
-                return stack.enter_context(Service("edge", *flags))
-            names = {"redis": "REDIS_URL"}
-            environ = {f"TAILRACE_{names.get(name, name.upper())}": value for name, value in chosen.items()}
-            return stack.enter_context(Foreign(kind.removeprefix("plugin on "), environ))
-
-        yield start
-
-
-@pytest.fixture(params=["tailrace edge", *(f"plugin on {server}" for server in SERVERS)])
-def edge(request: pytest.FixtureRequest, redis_url: str, start_edge: StartEdge) -> Service:
-    """Give an edge whose transport is handed over, then guests of other servers, over plain ASGI."""
-    return start_edge(redis_url, request.param, origins="https://example.org")
+        yield lambda redis_url, *kind, **settings: stack.enter_context(make_edge(redis_url, *kind, **settings))

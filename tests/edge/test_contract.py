@@ -8,10 +8,9 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.edge import EdgeConfig
-from tailrace.log import AWAY, LEASE_S, Registry
+from tailrace.log import AWAY, Registry
 from tailrace.wire import ALL, Keys
-from tests.edge.conftest import Log, StartEdge
+from tests.edge.conftest import Log, Site
 from tests.edge.tools import numbers, sse
 from tests.support.service import Service
 from tests.support.sse import SSEClient
@@ -19,6 +18,18 @@ from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
 CLIENT = "6ffb1c74-4ca5-4b92-9a2e-6ef8d4d1b0a1"
+
+
+@pytest.fixture
+def redis_url(site: Site) -> str:
+    return site.redis_url
+
+
+@pytest.fixture
+async def edge(site: Site, redis: Redis) -> Service:
+    """Give the edge, once all who were there before have left."""
+    await wait_until(partial(has, Registry(redis, Keys()), ALL, 0))
+    return site.edge
 
 
 async def get(edge: Service, method: str = "GET", params: dict[str, str | list[str]] | None = None) -> httpx.Response:
@@ -172,10 +183,11 @@ async def test_rewind_gives_exactly_the_last_events_of_each_channel(edge: Servic
         await client.next("connect")
         a, b = await log.append("a", times=5), await log.append("b", times=5)
         a += await log.append("a", times=1)
-        await numbers(client, 11)  # the edge has read them: a rewind counts from where it stands
+        to_all = await log.append(ALL, times=3)
+        await numbers(client, 14)  # the edge has read them: a rewind counts from where it stands
     async with sse(edge, channel=["a", "b", "silent"], rewind=2) as client:
-        seen = [(await client.data())["n"] for _ in range(4)]
-        assert seen == sorted([*a[-2:], *b[-2:]])
+        seen = [(await client.data())["n"] for _ in range(6)]
+        assert seen == sorted([*a[-2:], *b[-2:], *to_all[-2:]])
         (number,) = await log.append("silent")
         assert (await client.data())["n"] == number
         assert [event.event for event in client.events if event.event not in ("message", "heartbeat")] == ["connect"]
@@ -199,21 +211,20 @@ async def test_registered_before_connect_is_read_and_away_after_leaving(edge: Se
         async with sse(edge, channel="a") as client:
             own = (await client.data("connect"))["channels"][-1]
             assert await registry.recipients([ALL, "a", own]) == [1, 1, 1]
-        await wait_until(partial(_is_away, registry, own))
+        await wait_until(partial(has, registry, own, AWAY))
     assert await registry.recipients([ALL, "a"]) == [0, 0]
 
 
-async def test_two_edges_both_deliver(edge: Service, start_edge: StartEdge, redis_url: str, log: Log) -> None:
-    other = start_edge(redis_url)
-    async with sse(edge, channel="a") as one, sse(other, channel="a") as two:
+async def test_two_edges_both_deliver(edge: Service, site: Site, log: Log) -> None:
+    async with sse(edge, channel="a") as one, sse(site.other, channel="a") as two:
         await one.next("connect")
         await two.next("connect")
         await log.append("a")
         assert (await one.next()).id == (await two.next()).id
 
 
-async def test_a_client_moves_between_edges(edge: Service, start_edge: StartEdge, redis_url: str, log: Log) -> None:
-    other = start_edge(redis_url)
+async def test_a_client_moves_between_edges(edge: Service, site: Site, log: Log) -> None:
+    other = site.other
     numbers = []
     async with sse(edge, channel="a") as client:
         await client.next("connect")
@@ -233,10 +244,5 @@ async def test_large_events_and_bursts_arrive_whole(edge: Service, log: Log) -> 
         assert [(await client.data(timeout_s=10))["n"] for _ in numbers] == numbers
 
 
-async def test_defaults() -> None:
-    config = EdgeConfig()
-    assert (config.heartbeat_s, config.drain_s, config.max_channels, config.registry_lease_s) == (30, 20, 100, LEASE_S)
-
-
-async def _is_away(registry: Registry, channel: str) -> bool:
-    return await registry.recipients([channel]) == [AWAY]
+async def has(registry: Registry, channel: str, recipients: int) -> bool:
+    return await registry.recipients([channel]) == [recipients]

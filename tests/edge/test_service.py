@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tailrace.edge import EdgeConfig
 from tailrace.edge._limits import most_connections
+from tailrace.log import LEASE_S
 from tests.edge.conftest import Log, StartEdge
 from tests.support.ports import free_port
 from tests.support.redis import RedisServer
@@ -113,3 +115,8 @@ async def test_an_edge_without_events_sleeps(start_edge: StartEdge, redis_url: s
         assert (sleeps() - before) / (time.monotonic() - began) < 10  # about 5, and 17 where it did
         async with httpx.AsyncClient() as other:
             assert (await other.get(f"{edge.url}/healthz")).headers["date"] != client.headers["date"]
+
+
+async def test_defaults() -> None:
+    config = EdgeConfig()
+    assert (config.heartbeat_s, config.drain_s, config.max_channels, config.registry_lease_s) == (30, 20, 100, LEASE_S)
