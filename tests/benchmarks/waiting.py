@@ -36,7 +36,8 @@ class Plan(NamedTuple):
     idle: int = 100
     stock_idle: int = 10
     """Of stock arq as it comes, which needs up to half a second for each."""
-    due: int = 150
+    due: int = 100
+    browsed: int = 1000
 
 
 async def measure(figures: Figures, plan: Plan, folder: Path) -> None:
@@ -94,8 +95,8 @@ async def _browser(figures: Figures, plan: Plan, folder: Path) -> None:
         pin(edge.pid, SERVER)
         async with Pusher(server.url) as pusher:
             port = int(edge.url.rpartition(":")[2])
-            async with load(folder, port, "/sse?channel=room:1", 1, events=plan.idle * 16, seconds=plan.idle * 0.04 + 8) as client:
-                for _ in range(plan.idle * 16):
+            async with load(folder, port, "/sse?channel=room:1", 1, events=plan.browsed, seconds=plan.browsed * 0.01 + 10) as client:
+                for _ in range(plan.browsed):
                     await pusher.push("room:1", msgspec.Raw(payload()), receipt=False)
                     await asyncio.sleep(0.002)
                 counted = await client.counted()
