@@ -2,9 +2,13 @@
 
 import argparse
 import asyncio
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import uvloop
 
@@ -28,6 +32,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nstopped; trials that had ended are in the record" if arguments.write else "\nstopped", file=sys.stderr)
         return 130
+    finally:
+        _end_children()
     if bad:
         print(f"failed: {', '.join(bad)}", file=sys.stderr)
     return 1 if bad else 0
@@ -48,6 +54,14 @@ def _arguments() -> argparse.Namespace:
 def _show(trials: Sequence[Trial]) -> None:
     for trial in trials:
         print(f"{trial.name:24} {trial.full:>8,} {trial.unit:12} about {trial.minutes:g} min   {trial.does}")
+
+
+def _end_children() -> None:
+    """Kill what a trial that was broken off twice has left running. Where there is no /proc, nothing can be found."""
+    for children in Path("/proc/self/task").glob("*/children"):  # a child is listed with the thread that started it
+        for pid in children.read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def _passes(trial: Trial, arguments: argparse.Namespace) -> bool:

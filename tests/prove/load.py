@@ -104,7 +104,12 @@ class Crowd:
             client.seen.clear()
         verdict = sum([judge.verdict({channel: numbers[-1] for channel, numbers in upto.items()}) for judge in self._judges], Verdict())
         told, self._told = self._told, verdict
-        count = count_of(verdict, told) + Count(forks=len(forks(seen)))
+        receded = [pair for client in self.clients for pair in client.receded]
+        for client in self.clients:
+            client.receded.clear()
+        count = count_of(verdict, told) + Count(forks=len(forks(seen)), other=len(receded))
+        if receded:
+            print(f"ids that went back: {len(receded)}, such as {receded[0]}", file=sys.stderr)
         for kind in ("silent", "doubled", "reordered", "forks"):
             if getattr(count, kind):
                 print(f"{kind}: {getattr(count, kind)}, such as {getattr(verdict, kind, forks(seen))[-1]}", file=sys.stderr)

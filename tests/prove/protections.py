@@ -11,7 +11,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from tailrace.log import connect
-from tests.prove.frame import PATIENCE_S, Count, Plan, Trial
+from tests.prove.frame import FAULTS, PATIENCE_S, Count, Plan, Trial
 from tests.prove.load import Crowd, Pushing, count_of
 from tests.prove.site import Site, running, together
 from tests.prove.unprotected import Unprotected
@@ -67,7 +67,7 @@ async def joins(plan: Plan, make: Make) -> AsyncIterator[Count]:
                     await _have_seen(clients, 10)
                 cursors = [client.cursor for client in clients]
                 verdict = sum([_of_newcomer(client, pushing) for client in clients], Verdict())
-                yield count_of(verdict) + Count(done=len(clients))
+                yield count_of(verdict) + Count(done=len(clients), other=sum([len(client.receded) for client in clients]))
             pushing.stop()
 
 
@@ -156,6 +156,7 @@ TRIALS = (
             full=2000,
             few=10,
             minutes=10,
+            looks_for=FAULTS,
         ),
     ),
     *_with_and_without(
@@ -168,6 +169,7 @@ TRIALS = (
             full=20_000,
             few=100,
             minutes=10,
+            looks_for=FAULTS,
         ),
     ),
     *_with_and_without(
@@ -180,6 +182,7 @@ TRIALS = (
             full=60,
             few=1,
             minutes=12,
+            looks_for=FAULTS,
         ),
     ),
 )

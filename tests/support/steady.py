@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlencode, urlsplit
@@ -13,6 +14,7 @@ import anyio
 import httpx
 import msgspec
 
+from tailrace.wire import decode_cursor
 from tests.support.stream import Block, Stream, open_stream
 from tests.system.checker import Gap, Seen, Start, event
 
@@ -80,6 +82,8 @@ class SteadyClient:
     """The one that is open."""
     latest: dict[str, int] = field(default_factory=dict)
     """The number that came last, per channel."""
+    receded: list[str] = field(default_factory=list)
+    """Cursors that lay behind the one before them, in any shard: ids never decrease."""
 
     async def run(self) -> None:
         """Stay until cancelled."""
@@ -111,7 +115,7 @@ class SteadyClient:
         return f"GET /sse?{urlencode(query)} HTTP/1.1\r\nHost: {host}\r\n{cursor}\r\n".encode()
 
     def _take(self, block: Block) -> None:
-        self.cursor = block.id or self.cursor
+        self._move(block.id or self.cursor)
         self.retry_ms = int(block.retry or self.retry_ms)
         match block.event:
             case "message":
@@ -130,6 +134,11 @@ class SteadyClient:
             case "drain":
                 self.drained += 1
 
+    def _move(self, cursor: str) -> None:
+        if self.cursor and recedes(self.cursor, cursor):
+            self.receded.append(f"{self.cursor} {cursor}")
+        self.cursor = cursor
+
     def _note(self, data: Numbered) -> None:
         channel = data.c or self.channels[0]
         self.latest[channel] = data.n
@@ -138,6 +147,14 @@ class SteadyClient:
     def has(self, accepted: Mapping[str, Sequence[int]]) -> bool:
         """Say whether the last accepted push of each of its channels has come."""
         return all(self.latest.get(channel, -1) >= accepted[channel][-1] for channel in self.channels if accepted.get(channel))
+
+
+@lru_cache(maxsize=1024)  # clients of one edge get the same ones
+def recedes(before: str, after: str) -> bool:
+    """Say whether a cursor lies behind the one before it in any shard whose generation is the same."""
+    shards = before.count(".") + 1
+    pairs = zip(decode_cursor(before, shards), decode_cursor(after, shards), strict=True)
+    return any(was.generation == now.generation and was.position > now.position for was, now in pairs)
 
 
 @dataclass

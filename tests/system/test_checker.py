@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, strategies as st
 
+from tailrace.wire import Place, encode_cursor, id_at
+from tests.support.steady import recedes
 from tests.system.checker import Event, Gap, Seen, Start, Verdict, forks, judge
 
 FROM_0 = Start({})
@@ -122,3 +124,13 @@ def test_parts_of_one_order_are_no_fork(counts: Channels, one: list[float], othe
 
 def test_three_that_agree_in_pairs_can_still_differ() -> None:
     assert forks({"w": events(0, 3), "x": events(0, 1), "y": events(1, 2), "z": events(2, 0)}) == (("x", "y"), ("y", "z"))
+
+
+def test_ids_that_go_back_in_any_shard_are_found() -> None:
+    def cursor(*places: tuple[str, int]) -> str:
+        return encode_cursor(tuple([Place(label, id_at(1000, number)) for label, number in places]))
+
+    first = cursor(("aaaaa", 5), ("bbbbb", 5))
+    assert not recedes(first, cursor(("aaaaa", 5), ("bbbbb", 6)))
+    assert recedes(first, cursor(("aaaaa", 9), ("bbbbb", 4)))
+    assert not recedes(first, cursor(("aaaaa", 5), ("ccccc", 1)))  # of another generation: nothing can be said

@@ -72,6 +72,7 @@ async def under_load(system: System, victim: str, *, resumes: bool = True) -> li
         f"doubled {sum(len(v.doubled) for v in verdicts)}, reordered {sum(len(v.reordered) for v in verdicts)}"
     )
     assert [notice for client in clients for notice in client.notices] == []
+    assert [pair for client in clients for pair in client.receded] == []
     return verdicts
 
 

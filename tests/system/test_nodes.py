@@ -81,6 +81,7 @@ async def under_load(system: System, action: Callable[[], object], *, house: str
     wrong = f"lost {len(verdict.lost)}, doubled {len(verdict.doubled)}, reordered {len(verdict.reordered)}"
     print(f"{sum(map(len, accepted.values()))} accepted; {wrong}")
     assert verdict == Verdict()
+    assert [pair for client in clients for pair in client.receded] == []
     notices = {notice for client in clients for notice in client.notices}
     assert notices == set() or (resets and all(notice.startswith("reset") for notice in notices))
 

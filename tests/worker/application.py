@@ -89,6 +89,7 @@ class WorkerSettings:
         *(add, context, stubborn, sleepy, parent, raises, murderous, beside),
         func(add, name="forgetful", keep_result=0),
         func(sleepy, name="hasty", timeout=0.2),
+        func(sleepy, name="patient", timeout=86_400),
         func(stubborn, name="once", max_tries=1),
     ]
     cron_jobs: ClassVar[list[Any]] = [cron(beat, second=set(range(60)), microsecond=0)]

@@ -59,8 +59,9 @@ def whose(client: Any, job: str, services: list[Service], start: int = 0) -> Ser
     ("lease", "within_s"), [(QUICK, 5), pytest.param((), 15, marks=pytest.mark.prove)], ids=["a lease of 1 s", "the default"]
 )
 def test_a_killed_workers_call_runs_again(client: Any, redis_url: str, lease: tuple[str, ...], within_s: float) -> None:
+    """Stock arq leaves it alone for as long as the longest may take, which is a day here."""
     with workers(2, redis_url, *lease) as services:
-        put(client, "a", payload("sleepy", 1))
+        put(client, "a", payload("patient", 1))
         whose(client, "a", services).kill()
         killed = time.monotonic()
         wait_until_sync(lambda: client.llen("starts:a") == 2, 20)
