@@ -1,10 +1,12 @@
 """One Valkey and one worker for the tests that look at what becomes of pushes."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
+from tailrace.push import Pusher
 from tests.support.redis import RedisServer
 from tests.support.service import Service
 
@@ -19,3 +21,15 @@ def working_url() -> Iterator[str]:
         Service("worker", "--redis", server.url, "--functions", "tests.push.functions", environ={"PYTHONPATH": str(ROOT)}),
     ):
         yield server.url
+
+
+@pytest.fixture
+async def redis(working_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(working_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def pusher(working_url: str) -> AsyncIterator[Pusher]:
+    async with Pusher(working_url) as made:
+        yield made

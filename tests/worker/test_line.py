@@ -1,8 +1,6 @@
 """A worker and its queue: what becomes of every kind of job."""
 
-import json
 import math
-import random
 import time
 from typing import Any
 
@@ -10,13 +8,11 @@ import msgspec
 import pytest
 from arq.connections import RedisSettings, create_pool
 
-from tailrace.log import Registry
-from tailrace.wire import MAX_DATA_BYTES, ClientEntry, JobState, Keys, format_id
+from tailrace.wire import MAX_DATA_BYTES, JobState
 from tests.support.wait import wait_until
 from tests.worker.support import bench, data_of, payload, working
 
 pytestmark = pytest.mark.anyio
-
 BAD = {
     "pickled": (b"\x80\x04\x95\x10", "pickled", "$"),
     "not JSON": (b'{"f": "push", ', "truncated", "$"),
@@ -160,124 +156,6 @@ async def test_what_is_late_expires(redis_url: str) -> None:
         assert fresh.state is many.state is JobState.APPENDED
         assert [receipt.status for receipt in many.receipts] == ["info", "success"]
         assert await seen.jobs("room:1") == ["fresh", "y"]
-
-
-async def test_receipts_name_the_entry_and_count_who_is_there(any_redis_url: str) -> None:
-    async with bench(any_redis_url) as seen, working(any_redis_url):
-        there = ClientEntry(since=0, channels=["room:1", "all", "client:here"])
-        registry = Registry(seen.logs, Keys())
-        await registry.register("edge", {"here": there, "left": None}, {"room:1": 1, "all": 1, "client:here": 1}, whole=True)
-        channels = ("room:1", "room:2", "all", "client:here", "client:left", "client:never")
-        for channel in channels:
-            await seen.push(channel, channel, {"x": 1}, receipt="")
-        receipts = {channel: await seen.receipt(channel) for channel in channels}
-        rows = {channel: (made.receipts[0].status, made.receipts[0].recipients) for channel, made in receipts.items()}
-        assert rows == {
-            "room:1": ("success", 1),
-            "room:2": ("success", 0),
-            "all": ("success", 1),
-            "client:here": ("success", 1),
-            "client:left": ("info", 0),
-            "client:never": ("error", 0),
-        }
-        assert receipts["client:never"].state is JobState.EXPIRED
-        assert receipts["client:never"].receipts[0].message == "no such client"
-        entries = {entry.channel: entry for entry in await seen.log()}
-        assert "client:never" not in entries
-        receipt = receipts["room:1"].receipts[0]
-        assert receipt.id == format_id(entries["room:1"].id)
-        assert msgspec.json.decode(receipt.data) == {"timestamp": receipt.timestamp, "x": 1}  # type: ignore[arg-type]
-
-
-async def test_nobody_connected(redis_url: str) -> None:
-    async with bench(redis_url) as seen, working(redis_url):
-        await seen.push("a", "all", receipt="")
-        receipt = (await seen.receipt("a")).receipts[0]
-        assert (receipt.status, receipt.recipients) == ("info", 0)
-        assert isinstance(receipt.id, str)
-
-
-async def test_receipts_are_announced_to_who_asked_and_made_for_nobody_else(redis_url: str) -> None:
-    async with bench(redis_url) as seen, seen.queues.pubsub() as heard, working(redis_url):
-        await heard.subscribe("tailrace:receipts:me")
-        await wait_until(lambda: heard.get_message(timeout=1))
-        await seen.push("silent", "room:1")
-        await seen.push("asked", "room:1", receipt="me")
-        message = await wait_until(lambda: heard.get_message(timeout=1))
-        assert json.loads(message["data"])["job"] == "asked"
-        await seen.idle()
-        assert await seen.queues.exists("tailrace:receipt:silent") == 0
-        assert 3000 < await seen.queues.ttl("tailrace:receipt:asked") <= 3600
-
-
-async def test_many_over_three_shards_keep_their_order_and_have_a_receipt_each(redis_url: str) -> None:
-    async with bench(redis_url, shards=3) as seen, working(redis_url, shards=3):
-        pushes = [{"to": f"room:{number % 10}", "data": {"job": number}} for number in range(1000)]
-        await seen.put("many", payload("push_many", pushes, receipt=""))
-        receipt = await seen.receipt("many")
-        assert receipt.many
-        assert len({made.id for made in receipt.receipts}) > 300  # ids of different shards may be equal
-        for channel in range(10):
-            assert await seen.jobs(f"room:{channel}") == list(range(channel, 1000, 10))
-        by_id = {(entry.channel, format_id(entry.id)): data_of(entry)["job"] for entry in await seen.all_logs()}
-        assert [by_id[f"room:{n % 10}", made.id] for n, made in enumerate(receipt.receipts) if isinstance(made.id, str)] == list(
-            range(1000)
-        )
-
-
-async def test_many_of_nothing_and_of_no_client(redis_url: str) -> None:
-    async with bench(redis_url) as seen, working(redis_url):
-        await seen.put("empty", payload("push_many", [], receipt=""))
-        pushes = [{"to": "client:nobody", "data": 1}, {"to": "room:1", "data": 1}]
-        await seen.put("some", payload("push_many", pushes, receipt=""))
-        assert (await seen.receipt("empty")).receipts == []
-        assert [made.status for made in (await seen.receipt("some")).receipts] == ["error", "success"]
-
-
-async def test_a_known_key_answers_the_first_entry(redis_url: str) -> None:
-    async with bench(redis_url) as seen, working(redis_url):
-        for job in ("first", "again"):
-            await seen.push(job, "room:1", key="k", receipt="")
-        first, again = [(await seen.receipt(job)).receipts[0] for job in ("first", "again")]
-        assert (first.id, first.duplicate, again.duplicate) == (again.id, False, True)
-        assert len(await seen.log()) == 1
-
-
-async def test_jobs_that_ring_no_bell_are_found_soon_on_an_idle_redis(redis_url: str) -> None:
-    """An idle Redis looks only ten times a second at whether a blocked command has waited long enough."""
-    async with bench(redis_url) as seen, working(redis_url):
-        await seen.push("first", "room:0")
-        await seen.appended(1)
-        start_ms = time.time() * 1000 + 100
-        due_ms = [start_ms + 53 * number for number in range(20)]
-        for number, due in enumerate(due_ms):
-            await seen.push(str(number), "room:1", due_ms=due)
-        await wait_until(lambda: time.time() * 1000 > due_ms[-1] + 200)  # and Redis is left alone
-        late_ms = [(entry.id >> 64) - due for entry, due in zip((await seen.appended(21))[1:], due_ms, strict=True)]
-        assert sorted(late_ms)[10] < 20
-        assert min(late_ms) > -2
-
-
-async def test_the_bell_wakes_the_worker(redis_url: str) -> None:
-    async with bench(redis_url) as seen, working(redis_url, poll_ms=2000):
-        await seen.push("a", "room:1")
-        await seen.queues.rpush("tailrace:bell:0", "1")  # type: ignore[misc]
-        await seen.appended(1, timeout_s=1)
-
-
-async def test_what_is_found_without_a_ring_and_at_one_comes_once(redis_url: str) -> None:
-    """A take waits behind the bell, while others look for what didn't ring; some rings come while what those found is in hand."""
-    chance = random.Random(3)
-    async with bench(redis_url, 2) as seen, working(redis_url, shards=2, poll_ms=2):
-        for number in range(400):
-            await seen.push(str(number), f"room:{number % 3}", {"job": number})
-            if chance.random() < 0.5:
-                for _ in range(chance.randrange(8)):
-                    await seen.queues.ping()
-                await seen.queues.rpush("tailrace:bell:0", "1")  # type: ignore[misc]
-        await seen.appended(400)
-        await seen.idle()
-        assert [await seen.jobs(f"room:{room}") for room in range(3)] == [list(range(room, 400, 3)) for room in range(3)]
 
 
 async def test_several_partitions(redis_url: str) -> None:
