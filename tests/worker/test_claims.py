@@ -55,6 +55,20 @@ async def test_who_takes_a_claim_that_ran_out_counts_a_death_unless_it_was_its_o
             assert (await claimed(queue(seen, worker, lease_ms=1), int(time.time() * 1000))).deaths == deaths
 
 
+async def test_who_was_only_away_takes_its_death_back_once(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen:
+        await seen.put("a", payload("add", 1), queue=CALLS)
+        away = await claimed(queue(seen, "away", lease_ms=1), 1)
+        second = await claimed(queue(seen, "second", lease_ms=1), 1)
+        for _ in range(2):
+            assert await queue(seen, "away").keep([away]) == [False]
+        third = await claimed(queue(seen, "third"), 1)
+        assert [each.deaths for each in (away, second, third)] == [0, 1, 1]
+        assert await queue(seen, "away").keep([away]) == [False]  # it isn't the one that was lost last
+        assert await queue(seen, "third").settle(1, [(third, Again(0, 1))]) == [True]
+        assert await seen.queues.get("arq:retry:a") == b"1 1"
+
+
 async def test_a_claim_that_is_sent_again_holds_from_then_on(any_redis_url: str) -> None:
     async with bench(any_redis_url) as seen:
         await seen.put("a", payload("add", 1), queue=CALLS)

@@ -28,8 +28,8 @@ local shelved, some_alone = shelves[1] and redis.call('EXISTS', unpack(shelves))
 -- Let a call come up again when the claim on it has run out.
 local function put_off(id, wait_ms) redis.call('ZADD', calls, 'XX', string.format('%.0f', now + wait_ms), id) end
 
-local function give_out(id, due, tries, deaths)
-  write_claim(ARGV[6] .. id, token, deaths, time + lease_ms, due, lease_ms)
+local function give_out(id, due, tries, deaths, dead)
+  write_claim(ARGV[6] .. id, {token = token, deaths = deaths, ends = time + lease_ms, due = due, before = dead or ''}, lease_ms)
   put_off(id, lease_ms)
   local payload = read_payload(ARGV[5] .. id)
   local aborted = ARGV[9] ~= '' and redis.call('ZSCORE', ARGV[9], id)
@@ -60,13 +60,12 @@ local function claim(id, due, its_turn)
     put_off(id, math.max(held.ends - time, 1))
     return
   end
-  if held then -- its worker died, unless it is this one, which was away
-    due, deaths = held.due, held.deaths + (held.token:match('^(.*)%.') == worker and 0 or 1)
-  end
+  local dead = held and held.token:match('^(.*)%.') ~= worker and held.token -- this one was only away
+  if held then due, deaths = held.due, held.deaths + (dead and 1 or 0) end
   if deaths == tonumber(ARGV[10]) and not its_turn and set_aside(id, due) then
     if held then unclaim(key, past, deaths) end
   else
-    give_out(id, due, tries, deaths)
+    give_out(id, due, tries, deaths, dead)
   end
 end
 
@@ -108,7 +107,7 @@ local before = redis.call('GET', memory)
 if before and before:sub(1, #token + 1) == token .. ' ' then -- the answer was lost
   for _, id in ipairs(cmsgpack.unpack(before:sub(#token + 2))) do
     local held = read_claim(ARGV[6] .. id)
-    if held and held.token == token then give_out(id, held.due, read_past(ARGV[7] .. id), held.deaths) end
+    if held and held.token == token then give_out(id, held.due, read_past(ARGV[7] .. id), held.deaths, held.before) end
   end
   return reply
 end

@@ -1,9 +1,9 @@
--- A claim: who runs a call, how many workers died running it before, when the claim runs out by the calls' own time, and when the call was
--- due. It stands under arq's own mark that a job runs, and outlives its end, so that a death is counted whenever somebody looks. What has
+-- A claim: who runs a call, how many workers died running it before, when the claim runs out by the calls' own time, when the call was due,
+-- and whose claim ran out before, which counts as a death until that worker says that it lives. It stands under arq's own mark that a job runs, and outlives its end, so that a death is counted whenever somebody looks. What has
 -- become of earlier runs stands under arq's count of tries: "<failures>", and where workers died, "<failures> <deaths>". Needs payload.lua.
 local function read_claim(key)
-  local token, deaths, ends, due = (read_payload(key) or ''):match('^(%S+) (%d+) (%S+) (%S+)$')
-  return token and {token = token, deaths = tonumber(deaths), ends = tonumber(ends), due = due}
+  local token, deaths, ends, due, before = (read_payload(key) or ''):match('^(%S+) (%d+) (%S+) (%S+) ?(%S*)$')
+  return token and {token = token, deaths = tonumber(deaths), ends = tonumber(ends), due = due, before = before}
 end
 
 -- Refuse a queue of calls that another program has overwritten, before anything is done.
@@ -13,8 +13,8 @@ local function check_calls(key)
   end
 end
 
-local function write_claim(key, token, deaths, ends, due, lease_ms)
-  local value = token .. ' ' .. string.format('%.0f %.0f ', deaths, ends) .. due
+local function write_claim(key, claim, lease_ms)
+  local value = claim.token .. string.format(' %.0f %.0f ', claim.deaths, claim.ends) .. claim.due .. ' ' .. claim.before
   redis.call('SET', key, value, 'PX', string.format('%.0f', lease_ms + 86400000))
 end
 

@@ -10,10 +10,15 @@ for i = 3, #ARGV, 2 do
   local key = ARGV[2] .. ARGV[i]
   local held = read_claim(key)
   if held and held.token == ARGV[i + 1] then
-    write_claim(key, held.token, held.deaths, ends, held.due, ARGV[1])
+    held.ends = ends
+    write_claim(key, held, ARGV[1])
     redis.call('ZADD', KEYS[1], 'XX', string.format('%.0f', now + ARGV[1]), ARGV[i])
   else
     lost[#lost + 1] = (i - 1) / 2
+    if held and held.before == ARGV[i + 1] then -- it was only away, and hasn't died
+      held.deaths, held.before = held.deaths - 1, ''
+      write_claim(key, held, ARGV[1])
+    end
   end
 end
 return lost
