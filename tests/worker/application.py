@@ -102,6 +102,13 @@ class WorkerSettings:
     max_jobs = 20
 
 
+class Early(WorkerSettings):
+    cron_jobs: ClassVar[list[Any]] = [
+        cron(beat, second=set(range(60)), microsecond=0),
+        cron(beat, name="early", month=1, day=1, hour=0, minute=0, run_at_startup=True),
+    ]
+
+
 class Timeless(WorkerSettings):
     """Nothing runs by itself, so what runs was called by a test."""
 

@@ -85,6 +85,15 @@ def test_burst_waits_for_calls_that_are_tried_again_or_due_soon(redis_url: str) 
         assert client.keys("arq:*") == client.keys("arq:result:*")
 
 
+def test_burst_runs_by_itself_only_what_runs_at_startup(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        put(client, "a", payload("sleepy", 3), "tailrace:calls")
+        with worker(redis_url, "--burst", "--functions", "tests.worker.application.Early") as service:
+            assert service.wait(20) == 0
+        assert client.exists("arq:result:a") == 1
+        assert client.llen("beats") == 1
+
+
 def test_a_worker_looks_for_garbage_seldom(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client, worker(redis_url, "--functions", HERE):
         put(client, "a", payload("collector", {"sender": "x"}))

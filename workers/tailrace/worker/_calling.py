@@ -40,6 +40,8 @@ class Means(NamedTuple):
     emitter: Emitter
     limits: QueueLimits
     patience: Patience
+    begun: asyncio.Event
+    """Set when calls that run at startup are enqueued."""
 
 
 async def serve_calls(config: WorkerConfig, application: Application, means: Means, stopping: asyncio.Event) -> None:
@@ -50,7 +52,8 @@ async def serve_calls(config: WorkerConfig, application: Application, means: Mea
         how = Limits(terms.job_timeout or config.call_timeout_s, terms.max_tries or config.call_tries)
         runner = Runner(application, means.emitter, how, queue.key)
         runner.ctx["redis"] = redis
-        clock = Clock([*cron_jobs(application.functions), *application.cron_jobs], queue, terms.timezone)
+        crons = [*cron_jobs(application.functions), *application.cron_jobs]
+        clock = Clock(crons, queue, means.begun, terms.timezone, burst=config.burst)
         how_taken = _terms(config, application, means.patience, bell, partial(_keep, config, limits))
         calls = Calls(application, queue, runner, clock, how_taken)
         if not await before(stopping, _started(application, runner.ctx)):

@@ -70,25 +70,35 @@ async def _nothing(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:
 class Clock:
     """Enqueues runs of functions a moment before they are due; the queue sees to it that one of all workers does."""
 
-    def __init__(self, cron_jobs: Sequence[CronJob], queue: CallQueue, timezone: tzinfo | None = None) -> None:
-        """`timezone` is this machine's where none is given."""
-        self._queue, self._timezone = queue, timezone
-        self._jobs = [copy(each) for each in cron_jobs]
+    def __init__(
+        self, cron_jobs: Sequence[CronJob], queue: CallQueue, begun: asyncio.Event, timezone: tzinfo | None = None, *, burst: bool = False
+    ) -> None:
+        """`begun` is set when what runs at startup is enqueued; `timezone` is this machine's where none is given.
+
+        In a `burst` nothing is enqueued but what runs at startup: runs that come again and again would leave the queue never empty.
+        """
+        self._queue, self._begun, self._timezone, self._burst = queue, begun, timezone, burst
+        self._jobs = [copy(each) for each in cron_jobs if each.run_at_startup or not burst]
 
     async def run(self) -> None:
         while True:
             now = datetime.now(tz=self._timezone) if self._timezone else datetime.now().astimezone()
-            for job in self._jobs:
+            for job in list(self._jobs):
                 await self._look(job, now)
+            if not self._burst or not self._jobs:
+                self._begun.set()
             await asyncio.sleep(_LOOK_S)
 
     async def _look(self, job: CronJob, now: datetime) -> None:
         if job.next_run is None and job.run_at_startup:
             job.next_run = now
-        elif job.next_run is None or job.next_run < now - _MISSED:
+        elif not self._burst and (job.next_run is None or job.next_run < now - _MISSED):
             job.calculate_next(now)
         while job.next_run and job.next_run < now + _AHEAD:
             if not await self._enqueue(job, to_unix_ms(job.next_run)):
+                return
+            if self._burst:
+                self._jobs.remove(job)
                 return
             job.calculate_next(job.next_run)
 

@@ -45,7 +45,7 @@ class Worker:
         limits = LogLimits(config.log_age_s, config.log_bytes, config.dedupe_s, HistoryPolicy(config.history))
         self.writers = [LogWriter(logs, self.keys, shard, limits, min_replicas=config.min_replicas) for shard in range(config.shards)]
         self.registry = Registry(logs, self.keys)
-        self._bells = bells
+        self._bells, self._begun = bells, asyncio.Event()
         self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
     @property
@@ -108,15 +108,18 @@ class Worker:
         with contextlib.suppress(*TROUBLES):
             await asyncio.wait_for(self.queues.zrem(self.keys.workers(), self._name), 1)
 
-    async def watch_burst(self, stopping: asyncio.Event, *, calls: bool) -> None:
+    async def watch_burst(self, stopping: asyncio.Event, application: Application) -> None:
         """Stop when the queues that are served here hold nothing any more."""
+        if any(each.run_at_startup for each in application.cron_jobs):
+            await self._begun.wait()
+        calls = bool(application.functions)
         while await self.queue_patience.ask(partial(self._left, calls)):  # noqa: ASYNC110 - Redis fires no event when a queue is empty
             await asyncio.sleep(_BURST_LOOKS_S)
         stopping.set()
 
     async def calls(self, application: Application, stopping: asyncio.Event) -> None:
         """Run calls until it is time to stop."""
-        means = Means(Emitter(self.logs, self.writers, self.registry, self.log_patience), self.limits, self.queue_patience)
+        means = Means(Emitter(self.logs, self.writers, self.registry, self.log_patience), self.limits, self.queue_patience, self._begun)
         ctx = {"logs": self.logs, "keys": self.keys, "shards": self.config.shards, **application.ctx}
         await serve_calls(self.config, msgspec.structs.replace(application, ctx=ctx), means, stopping)
 
@@ -151,7 +154,7 @@ async def run(config: WorkerConfig, application: Application, stopping: asyncio.
         async with asyncio.TaskGroup() as tasks:
             helpers = [tasks.create_task(worker.sign())]
             if config.burst:
-                helpers.append(tasks.create_task(worker.watch_burst(stopping, calls=bool(application.functions))))
+                helpers.append(tasks.create_task(worker.watch_burst(stopping, application)))
             share = worker.share(stopping)
             helpers.append(tasks.create_task(share.stop()))
             if config.partitions > 1:
