@@ -95,6 +95,18 @@ async def test_a_call_that_was_given_back_after_a_death_can_be_cancelled_and_is_
         assert (second.deaths, third.deaths, third.tries) == (1, 0, 0)
 
 
+async def test_an_abort_that_came_too_late_for_one_job_is_none_for_a_later_one_of_its_id(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen:
+        for number, (late_s, aborted) in enumerate([(3600, False), (-1, True)], 1):
+            enqueued = round(time.time() * 1000)
+            await seen.put("a", b'{"f":"add","a":[1],"et":%d}' % enqueued, queue=CALLS)
+            await seen.queues.zadd("arq:abort", {"a": enqueued - late_s * 1000})
+            found = await queue(seen).claim(number, Room(10, abortable=True), ["add"])
+            assert [each.aborted for each in found.claims] == [aborted]
+            assert await queue(seen).to_abort(found.claims) == ({b"a"} if aborted else set())
+            await queue(seen).settle(number, [(found.claims[0], Ended())])
+
+
 async def test_a_settlement_that_is_sent_again_does_nothing_more_and_is_answered_as_before(any_redis_url: str) -> None:
     async with bench(any_redis_url) as seen:
         calls = queue(seen)

@@ -28,14 +28,24 @@ local shelved, some_alone = shelves[1] and redis.call('EXISTS', unpack(shelves))
 -- Let a call come up again when the claim on it has run out.
 local function put_off(id, wait_ms) redis.call('ZADD', calls, 'XX', string.format('%.0f', now + wait_ms), id) end
 
+-- Say whether `Job.abort` has named a job, and not an earlier one of this id, which had ended by then: arq keeps its word for ever.
+local function is_aborted(id, payload)
+  local named = ARGV[9] ~= '' and redis.call('ZSCORE', ARGV[9], id)
+  if not named then return false end
+  local read, job = pcall(cjson.decode, payload or '')
+  local enqueued = read and type(job) == 'table' and tonumber(job.et) or 0
+  if tonumber(named) > enqueued - 60000 then return true end -- the clocks of two clients may differ
+  redis.call('ZREM', ARGV[9], id)
+  return false
+end
+
 local function give_out(id, due, tries, deaths, dead)
   write_claim(ARGV[6] .. id, {token = token, deaths = deaths, ends = time + lease_ms, due = due, before = dead or ''}, lease_ms)
   put_off(id, lease_ms)
   local payload = read_payload(ARGV[5] .. id)
-  local aborted = ARGV[9] ~= '' and redis.call('ZSCORE', ARGV[9], id)
   local at = #reply
   reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = id, due, deaths, tries
-  reply[at + 5], reply[at + 6] = aborted and '1' or '0', payload
+  reply[at + 5], reply[at + 6] = is_aborted(id, payload) and '1' or '0', payload
   ids[#ids + 1] = id
   bytes = bytes + (payload and #payload or 0)
 end
