@@ -58,6 +58,16 @@ async def broken(message: Message) -> None:
     raise ValueError(message.text)
 
 
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+@function
+async def unspeakable(message: Message) -> None:
+    raise UnspeakableError if message.text == "no words" else ValueError("\ud800")
+
+
 @function
 async def deaf(ctx: dict[str, Any], message: Message) -> None:
     await ctx["redis"].incr("deaf")

@@ -52,6 +52,9 @@ BAD: dict[str, tuple[bytes | None, str, str]] = {
     "no argument": (payload("say"), "takes one argument", "$"),
     "keyword": (payload("say", {"sender": "x"}, loud=True), "unknown keyword `loud`", "$.k"),
     "broken": (payload("broken", {"sender": "x", "text": "why"}), "broken failed: ValueError: why", "$"),
+    "unspeakable": (payload("unspeakable", {"sender": "x", "text": "no words"}), "UnspeakableError: (an error", "$"),
+    "unwritable": (payload("unspeakable", {"sender": "x"}), "ValueError: \\ud800", "$"),
+    "never enqueued": (b'{"f":"say","a":[],"et":-1}', "no time", "$.et"),
     "leaves": (payload("leaves", {"sender": "x", "text": "why"}), "leaves failed: RuntimeError: SystemExit: why", "$"),
     "leaves thread": (payload("leaves_thread", {"sender": "x"}), "RuntimeError: SystemExit: ", "$"),
     "interrupts": (payload("interrupts", {"sender": "x"}), "RuntimeError: KeyboardInterrupt: ", "$"),
@@ -97,6 +100,29 @@ async def test_a_call_whose_payload_is_of_another_type_is_a_dead_letter(any_redi
         assert (await seen.receipt("set")).state is JobState.DEAD
         await seen.idle()
         assert await seen.queues.exists("arq:job:set") == 0
+
+
+async def test_what_nobody_has_thought_of_is_one_calls_own(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unthought(*_: Any) -> None:
+        raise OverflowError
+
+    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS):
+        await seen.put("slow", payload("slow", {"sender": "x", "at": 1000, "text": "slow"}), queue=CALLS)
+        await wait_until(lambda: seen.queues.exists("arq:in-progress:slow"))
+        with monkeypatch.context() as patch:
+            patch.setattr("tailrace.worker._runner.ms_to_datetime", unthought)
+            await seen.put("bad", payload("say", {"sender": "x"}), queue=CALLS)
+            (letter,) = await seen.dead(1)
+        assert (letter.job, letter.reason) == ("bad", "it can't be handled: OverflowError")
+        assert await seen.queues.exists("arq:in-progress:slow")
+        await seen.appended(1)
+
+
+async def test_a_call_with_an_endless_score_runs(redis_url: str) -> None:
+    async with bench(redis_url) as seen, working(redis_url, FUNCTIONS):
+        await seen.put("a", payload("say", {"sender": "x"}), -math.inf, queue=CALLS)
+        await seen.appended(1)
+        await seen.idle()
 
 
 async def test_retry_tries_again(redis_url: str) -> None:

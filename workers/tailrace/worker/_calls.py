@@ -142,15 +142,21 @@ class Calls:
 
     async def _handle(self, running: Running) -> None:
         try:
-            found = await self._read(running.claimed)
-            if isinstance(found, Unfit):
-                await self._settler.end(running, bury(running.claimed, found))
-            elif found:
-                await self._run(running, found)
+            await self._read_and_run(running)
+        except Exception as error:  # noqa: BLE001 - nobody has thought of it; it is this call's, and no other's
+            _log.exception("a call can't be handled")
+            await self._settler.end(running, bury(running.claimed, Unfit(f"it can't be handled: {type(error).__name__}")))
         finally:
             running.cancel(Why.STOPPING)
             self._running.discard(running)
             self._freed.set()
+
+    async def _read_and_run(self, running: Running) -> None:
+        found = await self._read(running.claimed)
+        if isinstance(found, Unfit):
+            await self._settler.end(running, bury(running.claimed, found))
+        elif found:
+            await self._run(running, found)
 
     async def _read(self, claimed: Claimed) -> Call | Unfit | None:
         """Read a call; None if it was left to workers that have its function."""

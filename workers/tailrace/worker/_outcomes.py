@@ -13,10 +13,12 @@ from tailrace.wire import Job, JobReceipt, JobState, PushError, convert_error, d
 from tailrace.worker._claims import Again, Claimed, Ended
 from tailrace.worker._functions import RECEIPT, TRANSIENT, Function
 from tailrace.worker._judge import LOST, MAX_DEATHS, listener
+from tailrace.worker._queue import printable
 from tailrace.worker._receipts import dead
 
 _MAX_TRACEBACK = 20_000
 _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 1000, 60_000
+_LAST_MS = 253_402_300_799_999  # of the year 9999, after which Python knows no time
 _MAX_NAME = 200  # of a function that isn't here; it becomes part of a key
 _arguments = msgspec.json.Decoder(list[Any])
 _keywords = msgspec.json.Decoder(dict[str, Any])
@@ -67,6 +69,8 @@ def read_call(claimed: Claimed, functions: Mapping[str, Function]) -> Call | Unk
         args, kwargs = _shape(job)
     except PushError as error:
         return Unfit(error.message, error.path)
+    if not 0 <= job.et <= _LAST_MS:
+        return Unfit("when it was enqueued is no time", "$.et")
     function = functions.get(job.f)
     if function is None:
         return Unknown(job.f, listener(job)) if len(job.f) <= _MAX_NAME else missing(job.f, listener(job))
@@ -100,7 +104,7 @@ def failed(call: Call, error: BaseException) -> Unfit:
     """Say why a call isn't tried again."""
     if isinstance(error, PushError):
         return Unfit(error.message, error.path, call.listener)
-    kind = f"{type(error).__name__}: {error}"
+    kind = _describe(error)
     times = f"tried {call.attempt} times" if call.attempt > 1 else "failed"
     trace = "".join(traceback.format_exception(error))[-_MAX_TRACEBACK:]
     return Unfit(f"{call.function.name} {times}: {kind}", "$", call.listener, trace)
@@ -108,8 +112,8 @@ def failed(call: Call, error: BaseException) -> Unfit:
 
 def bury(claimed: Claimed, unfit: Unfit, result: bytes = b"", result_ms: int | None = 0) -> Ended:
     """Make a call a dead letter."""
-    reason, path, asker, trace = unfit
-    return Ended(result, result_ms, dead(name(claimed), reason, path), asker or "", reason, path, trace)
+    reason, path = [printable(text).decode(errors="ignore") for text in (unfit.reason, unfit.path)]
+    return Ended(result, result_ms, dead(name(claimed), reason, path), unfit.listener or "", reason, path, unfit.traceback)
 
 
 def aborted(call: Call, result: bytes, result_ms: int | None) -> Ended:
@@ -161,7 +165,13 @@ def _pause_ms(attempt: int) -> int:
 
 
 def _describe(value: Any) -> str:
-    return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else repr(value)
+    if not isinstance(value, BaseException):
+        return repr(value)
+    try:
+        text = str(value).encode(errors="backslashreplace").decode()
+    except Exception:  # noqa: BLE001 - it is an application's own
+        text = "(an error that can't say what it is)"
+    return f"{type(value).__name__}: {text}"
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_describe)

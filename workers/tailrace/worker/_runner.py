@@ -3,6 +3,7 @@
 import asyncio
 import enum
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -75,7 +76,8 @@ class Runner:
 
     def start(self, call: Call, claimed: Claimed, holds: Holds) -> Work:
         """Start a call; `holds` says whether this worker still has it."""
-        own = {"job_id": call.id, "job_try": call.attempt, "enqueue_time": ms_to_datetime(call.enqueued_ms), "score": int(claimed.due_ms)}
+        score = int(claimed.due_ms) if math.isfinite(claimed.due_ms) else 0
+        own = {"job_id": call.id, "job_try": call.attempt, "enqueue_time": ms_to_datetime(call.enqueued_ms), "score": score}
         ctx = {**self.ctx, **own}
         return Work(call, claimed, ctx, asyncio.create_task(self._run(call, ctx, holds)), self._limit_s(call.function))
 
