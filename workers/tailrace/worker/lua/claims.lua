@@ -1,6 +1,7 @@
--- A claim: who runs a call, how many workers died running it before, when the claim runs out by the calls' own time, when the call was due,
--- and whose claim ran out before, which counts as a death until that worker says that it lives. It stands under arq's own mark that a job runs, and outlives its end, so that a death is counted whenever somebody looks. What has
--- become of earlier runs stands under arq's count of tries: "<failures>", and where workers died, "<failures> <deaths>". Needs payload.lua.
+-- A claim: who runs a call, how many workers died running it before, when the claim runs out by the calls' own time, when the call was
+-- due, and whose claim ran out before, which counts as a death until that worker says that it lives. It stands under arq's own mark that a
+-- job runs, and outlives its end, so that a death is counted whenever somebody looks. What has become of earlier runs stands under arq's
+-- count of tries: "<failures>", and where workers died, "<failures> <deaths>". Needs payload.lua.
 local function read_claim(key)
   local token, deaths, ends, due, before = (read_payload(key) or ''):match('^(%S+) (%d+) (%S+) (%S+) ?(%S*)$')
   return token and {token = token, deaths = tonumber(deaths), ends = tonumber(ends), due = due, before = before}
