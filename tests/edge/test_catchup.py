@@ -11,7 +11,7 @@ from tailrace.edge import EdgeConfig
 from tailrace.edge._engine import Engine
 from tailrace.edge._page import Page
 from tailrace.edge._request import StreamRequest
-from tailrace.edge._start import REWINDS
+from tailrace.edge._rewind import AT_ONCE
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.log import Answer, ChannelHistory, Generations, LogReader, Wanted
 from tailrace.wire import Entry, bucket
@@ -69,7 +69,7 @@ class Busy:
     async def newest(self, *_: object) -> list[Entry]:
         self.asking += 1
         self.most = max(self.most, self.asking)
-        if self.asking == REWINDS:
+        if self.asking == AT_ONCE:
             self._full.set()
         await self._full.wait()
         self.asking -= 1
@@ -172,6 +172,6 @@ async def test_what_is_framed_for_slow_clients_is_bounded(engine: Engine) -> Non
 async def test_rewinds_leave_connections_to_redis_for_others(engine: Engine) -> None:
     """A pool of redis-py's refuses who comes when all of its connections are in use."""
     engine._core.logs[:] = [cast("LogReader", busy := Busy())] * 2
-    request = StreamRequest("c", tuple([f"room:{number}" for number in range(100)]), rewind=1)
-    await asyncio.gather(*[engine._starter.begin(request) for _ in range(2 * REWINDS)])
-    assert busy.most == REWINDS
+    rooms = [f"room:{number}" for number in range(100)]
+    await asyncio.gather(*[engine._starter.begin(StreamRequest("c", (room,), rewind=1)) for room in rooms])
+    assert busy.most == AT_ONCE

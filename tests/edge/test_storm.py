@@ -1,4 +1,4 @@
-"""Clients that come back all at once with cursors older than the ring, counted at a real Valkey."""
+"""Clients that come all at once, with cursors older than the ring or for the last events, counted at a real Valkey."""
 
 import asyncio
 import uuid
@@ -22,11 +22,11 @@ CLIENTS, EVENTS, OLD = 200, 100, 20
 
 
 @asynccontextmanager
-async def crowd(edge: Service, cursors: list[str]) -> AsyncIterator[list[list[Block]]]:
+async def crowd(edge: Service, cursors: list[str], query: str = "channel=a") -> AsyncIterator[list[list[Block]]]:
     """Open a stream for each cursor, and give what each is sent."""
     url, sent = urlsplit(edge.url), [list[Block]() for _ in cursors]
-    head = "GET /sse?channel=a&client_id={} HTTP/1.1\r\nHost: edge\r\nLast-Event-ID: {}\r\n\r\n"
-    requests = [head.format(uuid.uuid4(), cursor).encode() for cursor in cursors]
+    head = "GET /sse?{}&client_id={} HTTP/1.1\r\nHost: edge\r\nLast-Event-ID: {}\r\n\r\n"
+    requests = [head.format(query, uuid.uuid4(), cursor).encode() for cursor in cursors]
     streams = await asyncio.gather(*[open_stream(url, request, blocks.append) for request, blocks in zip(requests, sent, strict=True)])
     try:
         yield sent
@@ -79,6 +79,20 @@ async def test_a_crowd_that_can_share_little_does_not_ask_for_all_again_and_agai
     asked = (await redis.info("stats"))["total_net_input_bytes"] / CLIENTS
     print(f"{CLIENTS} clients, each elsewhere: {asked:.0f} bytes of questions to Redis for each")
     assert asked < 10_000
+
+
+async def test_a_crowd_that_wants_the_last_events_shares_where_they_begin(start_edge: StartEdge, redis_url: str, log: Log) -> None:
+    edge = start_edge(redis_url)
+    async with sse(edge, channel="a") as client:
+        sent = await log.append("a", times=EVENTS)
+        await numbers(client, EVENTS)
+    await log.redis.config_resetstat()
+    async with crowd(edge, [""] * CLIENTS, "channel=a&rewind=5") as seen:
+        await wait_until(lambda: all(len(numbers_of(blocks)) == 5 for blocks in seen), timeout_s=20)
+        assert all(numbers_of(blocks) == sent[-5:] for blocks in seen)
+    reads = (await log.redis.info("commandstats"))["cmdstat_xrevrange"]["calls"]
+    print(f"{CLIENTS} clients: {reads - CLIENTS} histories read beside each client's own")
+    assert reads <= CLIENTS * 1.5  # of `a`, `all` and each client's own channel
 
 
 async def test_histories_longer_than_an_answer_come_whole(start_edge: StartEdge, redis_url: str, log: Log) -> None:

@@ -1,6 +1,5 @@
 """The start of a stream: where a client's cursor puts it, and the first that it is told."""
 
-import asyncio
 import time
 from collections.abc import Iterable
 
@@ -12,13 +11,12 @@ from tailrace.edge._frames import cursor_at, jittered, rfc3339
 from tailrace.edge._hub import Hub
 from tailrace.edge._request import StreamRequest
 from tailrace.edge._resume import holds
+from tailrace.edge._rewind import Rewinds
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import LOST, Sync
 from tailrace.log import Generations
 from tailrace.wire import Connect, CursorError, bucket, comment, decode_cursor, encode_control, retry, with_id
 
-REWINDS = 8
-"""Rewinds that are read at the same time, each channel by channel: a client of Redis has so many connections and no more."""
 _GREETING = comment("tailrace")
 
 
@@ -26,9 +24,8 @@ class Starter:
     """Finds out where streams begin, and begins them."""
 
     def __init__(self, core: Core, hub: Hub, sync: Sync) -> None:
-        self._tails, self._logs, self._hub, self._sync = core.tails, core.logs, hub, sync
-        self._config = core.config
-        self._reading = asyncio.Semaphore(REWINDS)
+        self._tails, self._hub, self._sync = core.tails, hub, sync
+        self._config, self._rewinds = core.config, Rewinds(core.logs)
 
     def begin_at_once(self, request: StreamRequest) -> Behind | None:
         """Return where a stream begins if that holds whatever Redis says; for any other ask `begin`."""
@@ -91,14 +88,10 @@ class Starter:
                 self._need_redis([shard])
 
     async def _rewound(self, request: StreamRequest) -> Behind:
-        shards, starts = len(self._tails), dict[str, int]()
-        async with self._reading:
-            labels = [tail.label for tail in self._tails]
-            self._need_redis([bucket(name, shards) for name in request.channels])
-            for name in request.channels:
-                newest = await self._logs[bucket(name, shards)].newest(request.rewind, name)
-                if newest:
-                    starts[name] = newest[0].id
+        shards = len(self._tails)
+        labels = [tail.label for tail in self._tails]
+        self._need_redis([bucket(name, shards) for name in request.channels])
+        starts = {name: await self._rewinds.first(name, request.rewind) for name in request.channels}
         behind = Behind(self._hub.position)
         if labels != [tail.label for tail in self._tails]:
             return behind  # what was read belongs to another generation
@@ -106,7 +99,7 @@ class Starter:
         for name in request.channels:
             shard = bucket(name, shards)
             behind.excused[name] = began[shard]
-            behind.starts[name] = start = starts.get(name, began[shard] + 1)
+            behind.starts[name] = start = starts[name] or began[shard] + 1
             behind.positions[shard] = min(behind.positions[shard], start - 1)
         return behind
 
