@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from redis.exceptions import OutOfMemoryError
 
 from tailrace.log import Registry
 from tailrace.wire import ALL, Keys
@@ -90,6 +91,18 @@ async def test_waits_for_redis_at_start(redis_server: RedisServer) -> None:
     await starting
     assert await readiness(edge) == (200, {"state": "ready"})
     edge.__exit__()
+
+
+async def test_starts_while_redis_is_full(start_edge: StartEdge, redis_server: RedisServer) -> None:
+    async with log_on(redis_server) as log, sse(start_edge(redis_server.url), channel="a") as client:
+        sent = await log.append("a", times=2)
+        await numbers(client, 2)
+        await log.redis.config_set("maxmemory", "1mb")
+        with pytest.raises(OutOfMemoryError):
+            await log.redis.set("anything", "more")
+        another = start_edge(redis_server.url)
+        async with sse(another, client.events[-2].id, channel="a") as late:
+            assert await numbers(late, 1) == sent[1:]
 
 
 def _has_said(edge: Service, text: str) -> bool:

@@ -156,16 +156,20 @@ async def test_one_primary_away_costs_its_own_shards_alone(start_edge: StartEdge
             assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
 
 
-async def test_a_primary_that_is_away_at_the_start_is_named_and_waited_for() -> None:
+@pytest.mark.parametrize(
+    ("key", "shards", "reason"),
+    [(Keys().log(0), 3, "the Redis of shard 0 is away"), (Keys().layout(), 1, "the Redis of tailrace:layout is away")],
+)
+async def test_a_primary_that_is_away_at_the_start_is_named_and_waited_for(key: str, shards: int, reason: str) -> None:
     with Cluster() as cluster, ExitStack() as stack:
-        victim, port = cluster.owner(Keys().log(0)), free_port()
-        assert victim is not cluster.owner(Keys().log(1))
+        victim, port = cluster.owner(key), free_port()
+        assert victim is not cluster.owner(Keys().log(shards - 1))
         victim.kill()
-        edge = Service("edge", "--redis", cluster.url, "--shards", "3", "--port", str(port))
+        edge = Service("edge", "--redis", cluster.url, "--shards", str(shards), "--port", str(port))
         starting = asyncio.create_task(asyncio.to_thread(stack.enter_context, edge))
         edge.url = f"http://127.0.0.1:{port}"
         found = await wait_until(lambda: listening(edge), timeout_s=20)
-        assert found == (503, {"state": "starting", "reason": "the Redis of shard 0 is away"})
+        assert found == (503, {"state": "starting", "reason": reason})
         async with sse(edge, channel="a") as early:
             await early.until_ended()
             assert (early.status, early.events, bool(early.retry_ms)) == (200, [], True)
@@ -175,7 +179,7 @@ async def test_a_primary_that_is_away_at_the_start_is_named_and_waited_for() -> 
         assert await readiness(edge) == (200, {"state": "ready"})
         async with connect(cluster.url) as redis, sse(edge, channel="a") as client:
             await client.next("connect")
-            sent = await Log(redis, 3).append("a")
+            sent = await Log(redis, shards).append("a")
             assert await numbers(client, 1) == sent
 
 

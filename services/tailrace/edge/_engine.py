@@ -75,7 +75,7 @@ class Engine:
     async def running(self, patience_s: float | None = None) -> AsyncIterator[None]:
         """Run as long as the block lasts; begins when Redis is there and the rings are warm.
 
-        After `patience_s`, or where some shards are there and others aren't, it begins without, and puts clients off until they are.
+        After `patience_s`, or where some of Redis is there and some isn't, it begins without, and puts clients off until it is.
         Raises SetupError: Redis or a setting is not as it has to be.
         """
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -136,6 +136,8 @@ class Engine:
         if away := self._sync.away:
             every = len(away) == len(self._core.tails)
             return "Redis is away" if every else f"the Redis of shard {', '.join(map(str, sorted(away)))} is away"
+        if self._warm_up.layout_away:
+            return f"the Redis of {self._core.keys.layout()} is away"
         return f"{len(self.subscribers)} streams are open, no more are let in" if self._is_full else ""
 
     @property

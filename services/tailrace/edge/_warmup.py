@@ -25,9 +25,11 @@ class WarmUp:
 
     def __init__(self, core: Core, sync: Sync, redis: Redis, readers: Sequence[Reader]) -> None:
         self._core, self._sync, self._redis, self._readers = core, sync, redis, readers
+        self.layout_away = False
+        """Whether all shards were there but not what says how many there are, which on a Cluster another server may have."""
 
     async def run(self, partly: Callable[[], None]) -> None:
-        """Wait until the rings are warm. `partly` is called meanwhile if some shards are there and others aren't.
+        """Wait until the rings are warm. `partly` is called meanwhile if some of Redis is there and some isn't.
 
         Raises SetupError: Redis or a setting is not as it has to be.
         """
@@ -35,14 +37,14 @@ class WarmUp:
         while True:
             try:
                 await self._look_for_servers()
-                await check_layout(self._redis, self._core.keys, config.shards)
+                await self._check_layout()
                 for log, tail in zip(self._core.logs, self._core.tails, strict=True):
                     await warm(log, tail, config)
             except (RedisError, OSError) as error:
                 if not waited:
                     logger.warning("waiting for Redis at %s: %s", redact(config.redis), error)
                 waited = True
-                if 0 < len(self._sync.away) < config.shards:
+                if self.layout_away or 0 < len(self._sync.away) < config.shards:
                     partly()
                 await asyncio.sleep(_PAUSE_S)
             else:
@@ -61,6 +63,14 @@ class WarmUp:
                 self._sync.away.difference_update(reader.shards)
         if trouble:
             raise trouble
+
+    async def _check_layout(self) -> None:
+        try:
+            await check_layout(self._redis, self._core.keys, self._core.config.shards)
+        except (RedisError, OSError):
+            self.layout_away = True
+            raise
+        self.layout_away = False
 
 
 async def warm(log: LogReader, tail: Tail, config: EdgeConfig) -> None:

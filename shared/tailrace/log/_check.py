@@ -59,7 +59,9 @@ async def check_layout(redis: Redis, keys: Keys, shards: int) -> None:
     if not 1 <= shards <= MAX_SHARDS:
         message = f"`shards` is {shards}; 1 to {MAX_SHARDS} are possible"
         raise SetupError(message)
-    here = await redis.set(keys.layout(), shards, nx=True, get=True)
+    here = await redis.get(keys.layout())  # a Redis that is full refuses even a SET that would change nothing
+    if here is None:
+        here = await redis.set(keys.layout(), shards, nx=True, get=True)
     if here is not None and int(here) != shards:
         message = f"`shards` is {shards} here and {int(here)} in Redis ({keys.layout()}): all processes need the same"
         raise SetupError(message)
