@@ -1,5 +1,6 @@
 """What stands around the contract: health, the token, the OpenAPI page, other ways in."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -81,7 +82,19 @@ def test_openapi_describes_what_is_used(ingest: Service) -> None:
     assert set(one["properties"]) >= {"to", "event", "data", "text", "key", "delay_s", "at", "expires_s", "stamp"}
     assert set(document["paths"]["/jobs/{job}"]) == {"get", "delete"}
     assert "$ref" not in str(document)
-    assert "html" in httpx.get(f"{ingest.url}/schema").headers["content-type"]
+
+
+def test_its_page_shows_all_of_it_without_anything_from_elsewhere(ingest: Service) -> None:
+    document, page = httpx.get(f"{ingest.url}/schema/openapi.json").json(), httpx.get(f"{ingest.url}/schema")
+    assert "html" in page.headers["content-type"]
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert f"{method.upper()} {path}" in page.text
+            assert all(f"<b>{status}</b>" in page.text for status in operation["responses"])
+    for field in ("to", "event", "data", "text", "key", "delay_s", "at", "expires_s", "stamp", "Prefer"):
+        assert f"<code>{field}</code>" in page.text
+    assert "default-src 'none'" in page.text
+    assert not re.search(r"<script|https?://|src=|url\(", page.text)
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("PUT", "/push", 405)])

@@ -1,11 +1,10 @@
-"""The OpenAPI page at `/schema`: requests and answers as msgspec describes the very Structs that are used."""
+"""The OpenAPI document: requests and answers as msgspec describes the very Structs that are used."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import ScalarRenderPlugin
 from litestar.openapi.spec import (
     Components,
     OpenAPIMediaType,
@@ -19,6 +18,7 @@ from litestar.openapi.spec import (
 )
 
 from tailrace.ingest._answers import Accepted, JobAnswer, Problem
+from tailrace.ingest._page import PagePlugin
 from tailrace.wire import PushRequest, Receipt
 
 Responses = dict[str, OpenAPIResponse | Reference]
@@ -135,5 +135,5 @@ def openapi(version: str, *, token: bool) -> OpenAPIConfig:
         description="Push events to browsers. The push is answered from its receipt.",
         components=components,
         security=[{"token": []}] if token else None,
-        render_plugins=[ScalarRenderPlugin()],
+        render_plugins=[PagePlugin()],
     )
