@@ -84,11 +84,12 @@ def table(figures: Sequence[Figure], *, markdown: bool = False) -> str:
     return "\n\n".join(parts)
 
 
-def _order(figures: Sequence[Figure], figure: Figure) -> tuple[int, int, int]:
-    benches = list(dict.fromkeys([each.bench for each in figures]))
-    measures = list(dict.fromkeys([each.measure for each in figures]))
-    sizes = list(dict.fromkeys([each.size for each in figures]))
-    return benches.index(figure.bench), measures.index(figure.measure), sizes.index(figure.size)
+def _order(figures: Sequence[Figure], figure: Figure) -> tuple[int, ...]:
+    """Return a figure's place among the benchmarks, measures, sizes and sides as they came up; what says how it was measured comes last."""
+    columns = zip(*[(each.bench, each.measure, each.size, each.side) for each in figures], strict=True)
+    words = figure.bench, figure.measure, figure.size, figure.side
+    last = figure.bench == delivery.GENERATOR
+    return (last, *[column.index(word) for column, word in zip(columns, words, strict=True)])
 
 
 def _markdown(lines: Sequence[Sequence[str]]) -> str:

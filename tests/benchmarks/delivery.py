@@ -41,14 +41,14 @@ async def measure(figures: Figures, plan: Plan, folder: Path) -> None:
         figures.say(f"delivery, round {number + 1} of {plan.rounds}")
         if figures.wants(SINGLE, LATENCY):
             await _in_turn(run, plan, number)
-        if figures.wants(SINGLE, IDLE) and number < plan.other_rounds:
-            await _largest(run, plan)
         for name in SIDES:
             of_rounds = plan.rounds if name in _GOALS else 1 if name == _SLOW else plan.other_rounds
             parts = (IDLE, ACCEPT, BURST) if name in _GOALS else (IDLE, ACCEPT, BURST, SINGLE, LATENCY)
             if figures.has(name) and number < of_rounds and figures.wants(*parts):
                 whole = partial(_whole, run, plan, name, first=number == 0)
                 await figures.attempt("delivery", name, whole, tries=2, longest_s=_WHOLE_S)
+        if figures.wants(SINGLE, IDLE) and number < plan.other_rounds:
+            await _largest(run, plan)
 
 
 async def _in_turn(run: Run, plan: Plan, number: int) -> None:
