@@ -1,5 +1,6 @@
 """What `tailrace edge` does with sockets and requests of all kinds, and with a uvicorn that has changed."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -73,6 +74,20 @@ async def test_who_is_put_off_over_http_1_0_gets_no_chunks_either(start_edge: St
 async def test_a_stream_begins_with_one_write(edge: Service) -> None:
     with connection(edge, REQUEST) as stream:
         assert b"heartbeat_s" in stream.recv(1 << 16)
+
+
+async def test_a_batch_is_one_write(edge: Service, log: Log) -> None:
+    """A write is one chunk."""
+    with connection(edge, REQUEST.replace(b"/sse", b"/sse?channel=a&channel=b")) as stream:
+        read_until(stream, b"heartbeat_s")
+        for channel in "ab":
+            await log.append(channel, times=100)  # in one script, which wakes the reader once
+        text = b""
+        while b'"n":199,' not in text:
+            text += stream.recv(1 << 16)
+    chunks = re.findall(rb"\r\n[0-9a-f]+\r\n", b"\r\n" + text)
+    assert text.count(b"event: message\n") == 200
+    assert len(chunks) - text.count(b"event: heartbeat\n") <= 2
 
 
 async def test_what_a_client_sends_after_its_request_is_not_minded(edge: Service, log: Log) -> None:

@@ -24,7 +24,7 @@ _QUANTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 
 async def _run(plan: Plan, say: Say) -> None:
     dice = plan.dice()
-    with RedisServer() as server, Service("worker", "--redis", server.url):
+    with RedisServer() as server, Service("worker", "--redis", server.url, "--poll-ms", "5000"):
         async with Pusher(server.url, timeout_s=PATIENCE_S) as pusher, recording(server.url) as recorder:
             start = time.time() + 1 + plan.amount / _PUSHED_A_SECOND
             due = sorted(start + dice.random() * plan.amount / _A_SECOND for _ in range(plan.amount))

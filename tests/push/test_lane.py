@@ -106,6 +106,22 @@ async def test_redis_that_was_never_there_got_nothing() -> None:
     assert not caught.value.uncertain
 
 
+async def test_a_redis_that_may_not_be_written_to_got_nothing(redis: Redis, redis_server: RedisServer) -> None:
+    async with Pusher(redis_server.url, timeout_s=0.3) as pusher:
+        await pusher.push("room:1", 0)
+        await redis.config_set("min-replicas-to-write", 1)
+        with pytest.raises(RedisAwayError, match=r"nothing was enqueued .*[Rr]eplicas") as caught:
+            await pusher.push("room:1", 1)
+        await redis.config_set("min-replicas-to-write", 0)
+        await redis.replicaof("127.0.0.1", str(free_port()))  # demoted: its new primary isn't there, so it keeps what it has
+        with pytest.raises(RedisAwayError, match=r"nothing was enqueued .*read only") as demoted:
+            await pusher.push("room:1", 2)
+        await redis.replicaof("NO", "ONE")
+        await pusher.push("room:1", 3)
+    assert [caught.value.uncertain, demoted.value.uncertain] == [False, False]
+    assert await _queued(redis) == ["0", "3"]
+
+
 async def test_those_who_wait_behind_do_not_wait_longer() -> None:
     async with Pusher(f"redis://127.0.0.1:{free_port()}/0", timeout_s=0.3) as pusher:
         begin = asyncio.get_running_loop().time()

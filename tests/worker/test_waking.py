@@ -33,6 +33,14 @@ async def test_the_bell_wakes_the_worker(redis_url: str) -> None:
         await seen.appended(1, timeout_s=1)
 
 
+async def test_after_a_full_batch_a_worker_doesnt_wait(redis_url: str) -> None:
+    async with bench(redis_url) as seen, working(redis_url, poll_ms=60_000, batch_jobs=4):
+        for number in range(400):
+            await seen.push(str(number), f"room:{number % 7}")
+        await seen.queues.rpush("tailrace:bell:0", "1")  # type: ignore[misc]
+        await seen.appended(400)
+
+
 async def test_what_is_found_without_a_ring_and_at_one_comes_once(redis_url: str) -> None:
     """A take waits behind the bell, while others look for what didn't ring; some rings come while what those found is in hand."""
     chance = random.Random(3)

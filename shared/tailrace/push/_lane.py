@@ -111,7 +111,7 @@ class Lane:
             except OutOfMemoryError:
                 raise QueueFullError("Redis is out of memory") from None
             except _AWAY as error:
-                uncertain = uncertain or (sent and not _unsent(error))
+                uncertain = uncertain or (sent and not _did_nothing(error))
                 pause_s = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
                 if clock() + pause_s >= deadline:
                     raise RedisAwayError(str(error) or "no answer in time", uncertain=uncertain) from error
@@ -174,6 +174,6 @@ def _fail(group: Sequence[_Asked], error: BaseException) -> None:
             asked.done.cancel()
 
 
-def _unsent(error: BaseException) -> bool:
-    """Say whether the connection was never made; redis-py tells only by what it met."""
-    return isinstance(error.__context__, ConnectionRefusedError | FileNotFoundError)
+def _did_nothing(error: BaseException) -> bool:
+    """Say whether Redis refused the script's first write, or the connection was never made; redis-py tells that only by what it met."""
+    return isinstance(error, ReadOnlyError) or isinstance(error.__context__, ConnectionRefusedError | FileNotFoundError)
