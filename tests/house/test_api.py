@@ -31,7 +31,7 @@ API = {
     """,
     "tailrace.log": """
         AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Generations HistoryPolicy
-        HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY
+        HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY Pipe
         RawEntry RefusedError Registry STATE_S Scripts Wanted check_layout check_redis check_server connect connect_queue
         connect_reader disconnect follow outcome_field primaries read_outcome read_together redact server_id whole_entries
     """,

@@ -13,6 +13,7 @@ from tailrace.log._check import (
 )
 from tailrace.log._connect import connect, connect_queue, connect_reader, disconnect
 from tailrace.log._history import DEFAULT_HISTORY, HistoryPolicy, HistoryRule
+from tailrace.log._pipe import Pipe
 from tailrace.log._read import Answer, ChannelHistory, Generations, LogReader, RawEntry, Wanted, follow, whole_entries
 from tailrace.log._registry import AWAY, AWAY_S, LEASE_S, Registry
 from tailrace.log._scripts import Scripts
@@ -49,6 +50,7 @@ __all__ = [
     "LogReader",
     "LogWriter",
     "NewEvent",
+    "Pipe",
     "RawEntry",
     "RefusedError",
     "Registry",

@@ -1,7 +1,7 @@
 """Writing to a shard's log: appends, and the commits of the ordered line."""
 
 from collections.abc import Sequence
-from secrets import choice
+from secrets import token_bytes
 from string import ascii_letters, digits
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from tailrace.wire import LABEL_LENGTH, Keys, TailraceError, parse_id
 
 STATE_S = 86_400
 """How long a channel's last id says for certain what came before (the key lives an hour longer)."""
+_LETTERS = ascii_letters + digits
 _encode = msgspec.msgpack.encode
 
 
@@ -69,7 +70,7 @@ class LogLimits(NamedTuple):
 
 def fresh_label() -> str:
     """Make a label for a generation, should one have to begin."""
-    return "".join([choice(ascii_letters + digits) for _ in range(LABEL_LENGTH)])
+    return "".join([_LETTERS[byte % len(_LETTERS)] for byte in token_bytes(LABEL_LENGTH)])
 
 
 class LogWriter:

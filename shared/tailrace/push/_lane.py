@@ -15,6 +15,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
+from tailrace.log import Pipe
 from tailrace.push._errors import QueueBrokenError, QueueFullError, RedisAwayError
 from tailrace.push._plan import CALLS, NewJob
 from tailrace.push._scripts import script
@@ -43,7 +44,7 @@ class Lane:
     def __init__(self, redis: Redis, keys: Keys, *, max_queue: int, timeout_s: float) -> None:
         self._redis, self._keys = redis, keys
         self._max_queue, self._timeout_s = max_queue, timeout_s
-        self._script = redis.register_script(script("enqueue"))
+        self._script, self._pipe = redis.register_script(script("enqueue")), Pipe(redis)
         self._producer, self._number = secrets.token_hex(8), 0
         self._asked: deque[_Asked] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -107,7 +108,7 @@ class Lane:
                 async with asyncio.timeout_at(deadline):
                     await self._look()
                     sent = clock() < deadline
-                    return _read(await self._script(keys=keys, args=args))
+                    return _read(await self._pipe.run(self._script, keys, args))
             except OutOfMemoryError:
                 raise QueueFullError("Redis is out of memory") from None
             except _AWAY as error:
