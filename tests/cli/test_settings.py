@@ -11,7 +11,7 @@ from tailrace.cli import SettingsError, add_settings, read_settings
 
 class Config(msgspec.Struct, frozen=True):
     redis: Annotated[str, msgspec.Meta(description="URL of Redis.")] = "redis://127.0.0.1:6379/0"
-    drain_s: Annotated[float, msgspec.Meta(description="Seconds to drain, 100 % of them.", ge=0)] = 20
+    drain_s: Annotated[float, msgspec.Meta(description="Seconds to drain, 100 % of them.", ge=0)] = 20.0
     shards: Annotated[int, msgspec.Meta(description="Number of shards.", ge=1, le=8)] = 1
     stamp: Annotated[bool, msgspec.Meta(description="Stamp or not.")] = True
     origins: Annotated[tuple[str, ...], msgspec.Meta(description="Allowed origins.")] = ()
@@ -90,5 +90,6 @@ def test_help_shows_description_default_and_variable(capsys: pytest.CaptureFixtu
         parsed("--help")
     shown = " ".join(capsys.readouterr().out.split())
     assert "--drain-s N Seconds to drain, 100 % of them. [default: 20; TAILRACE_DRAIN_S]" in shown
+    assert "--stamp, --no-stamp Stamp or not. [default: yes; TAILRACE_STAMP]" in shown
     assert "--origins TEXT Allowed origins. [default: none; TAILRACE_ORIGINS]" in shown
     assert "TAILRACE_REDIS_URL" in shown

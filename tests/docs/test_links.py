@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import tailrace
 from tests.docs.pages import PAGES, name, prose
 
 _LINK = re.compile(r"(?:\]\(|(?:src|href|srcset)=\")(?!https?://|mailto:)([^)\s\"]*)")
@@ -25,6 +26,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target), link
+
+
+def test_the_modules_that_the_architecture_names_are_there() -> None:
+    (page,) = [page for page in PAGES if name(page) == "docs/architecture.md"]
+    named = re.findall(r"`(\w+/[\w/]+\.(?:py|lua))`", page.read_text())
+    assert len(named) > 40
+    found = {path.relative_to(root).as_posix() for root in map(Path, tailrace.__path__) for path in root.rglob("*.*")}
+    assert [path for path in named if path not in found] == []
 
 
 def test_the_two_commands_stand_on_the_first_page() -> None:

@@ -1,6 +1,6 @@
 """A reference model of edges and clients that follow what the model of Redis holds and answers (`redis_model`).
 
-Tails, rings, cursors, gaps, rounds and replays are the edge's own (design.md, "Cursor and resume").
+Tails, rings, cursors, gaps, rounds and replays are the edge's own (docs/contracts.md, "The cursor").
 """
 
 from random import Random

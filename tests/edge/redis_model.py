@@ -1,4 +1,4 @@
-"""A reference model of what Redis holds of a shard, and answers (design.md, "Cursor and resume")."""
+"""A reference model of what Redis holds of a shard, and answers (docs/contracts.md, "The cursor")."""
 
 from random import Random
 

@@ -80,6 +80,7 @@ def test_openapi_describes_what_is_used(ingest: Service) -> None:
     array, one = push["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
     assert array["items"] == one
     assert set(one["properties"]) >= {"to", "event", "data", "text", "key", "delay_s", "at", "expires_s", "stamp"}
+    assert all(field["description"] for field in one["properties"].values())
     assert set(document["paths"]["/jobs/{job}"]) == {"get", "delete"}
     assert "$ref" not in str(document)
 

@@ -1,4 +1,4 @@
-"""The tail: where an edge's reader stands in one shard's log (design: "Cursor and resume", Reader and Generations)."""
+"""The tail: where an edge's reader stands in one shard's log (docs/decisions.md, "Generations")."""
 
 from collections.abc import Sequence
 

@@ -131,5 +131,12 @@ def _action(kind: msgspec.inspect.Type, *, many: bool) -> dict[str, Any]:
 
 def _help(field: msgspec.inspect.Field, description: str) -> str:
     default = field.default if field.default is not msgspec.NODEFAULT else None
-    shown = ", ".join(map(str, default if isinstance(default, tuple | list) else [default])) if default not in (None, "", ()) else "none"
+    shown = ", ".join(map(_plain, default if isinstance(default, tuple | list) else [default])) if default not in (None, "", ()) else "none"
     return f"{description} [default: {shown}; {variable_of(field.name)}]".strip()
+
+
+def _plain(value: object) -> str:
+    """Write a default as one would give it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

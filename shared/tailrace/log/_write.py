@@ -155,19 +155,19 @@ class LogWriter:
     def _packed(self, events: Sequence[NewEvent]) -> list[str | bytes | int]:
         rule = self.limits.history.rule
         common = rule(events[0].channel, len(events[0].block)) if events else ""
-        names, blocks, each = list[str](), list[bytes](), list[str | int]()
-        others, keys = dict[int, str](), dict[int, str]()
+        names, blocks, each = list[str](), list[bytes](), list[int]()
+        places, others, keys = dict[str, int](), dict[int, str](), dict[int, str]()
         for number, (name, channel, block, key) in enumerate(events, 1):
             size = len(block)
             kept = rule(channel, size)
             names.append(name)
             blocks.append(block)
-            each += (channel, size)
+            each += (places.setdefault(channel, len(places) + 1), size)
             if kept != common:
                 others[number] = kept
             if key:
                 keys[number] = key
-        packed = _encode((common, each, others, keys))
+        packed = _encode((common, list(places), each, others, keys))
         dedupe_ms = round(self.limits.dedupe_s * 1000)
         return [self._keys.shard(self.shard), fresh_label(), STATE_S * 1000, dedupe_ms, " ".join(names), b"".join(blocks), packed]
 

@@ -19,33 +19,26 @@ Channel = Annotated[str, Meta(pattern=CHANNEL_PATTERN, description="The channel 
 FARTHEST_S = 366 * 86_400
 """How far ahead a push can be scheduled."""
 Seconds = Annotated[float, Meta(ge=0, le=FARTHEST_S)]
+Key = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
 class PushJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A push as it stands in a job."""
 
     to: Channel
-    event: str = "message"
-    """The SSE event type."""
-    data: Raw | UnsetType = UNSET
-    """JSON, delivered as its compact text."""
-    text: str | UnsetType = UNSET
-    """Text, delivered line by line, instead of `data`."""
-    key: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    """Appended at most once per channel and key, as long as keys are remembered."""
-    expires_s: Seconds | None = None
-    """Not appended any more so many seconds after it was due."""
-    stamp: bool = True
-    """Give `data` a `timestamp` if it is an object without one."""
+    event: Annotated[str, Meta(description="The SSE event type.")] = "message"
+    data: Annotated[Raw | UnsetType, Meta(description="JSON, delivered as its compact text.")] = UNSET
+    text: Annotated[str | UnsetType, Meta(description="Text, delivered line by line, instead of `data`.")] = UNSET
+    key: Annotated[Key | None, Meta(description="Appended at most once per channel and key, as long as keys are remembered.")] = None
+    expires_s: Annotated[Seconds | None, Meta(description="Not appended any more so many seconds after it was due.")] = None
+    stamp: Annotated[bool, Meta(description="Give `data` a `timestamp` if it is an object without one.")] = True
 
 
 class PushRequest(PushJob, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A push as a producer asks for it: with the time when it is due."""
 
-    delay_s: Seconds | None = None
-    """Due so many seconds from now."""
-    at: datetime | None = None
-    """Due at this time (RFC 3339 with an offset), instead of `delay_s`."""
+    delay_s: Annotated[Seconds | None, Meta(description="Due so many seconds from now.")] = None
+    at: Annotated[datetime | None, Meta(description="Due at this time (RFC 3339 with an offset), instead of `delay_s`.")] = None
 
     def job(self) -> PushJob:
         """Return what goes into the job; its time goes into the queue."""

@@ -1,9 +1,10 @@
 """Receipts: what became of a push, and of a job."""
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 
 class JobState(StrEnum):
@@ -23,24 +24,17 @@ class JobState(StrEnum):
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one push."""
 
-    status: str
-    """`success`, `info` (nobody is there) or `error`."""
+    status: Annotated[str, Meta(description="`success`, `info` (nobody is there) or `error`.")]
     message: str
-    id: str | UnsetType = UNSET
-    """The entry's, if one was appended."""
-    recipients: int | UnsetType = UNSET
-    """Connected clients that the channel had when the event was appended."""
+    id: Annotated[str | UnsetType, Meta(description="The entry's, if one was appended.")] = UNSET
+    recipients: Annotated[int | UnsetType, Meta(description="Connected clients that the channel had when the event was appended.")] = UNSET
     event: str | UnsetType = UNSET
     to: str | UnsetType = UNSET
-    data: Raw | UnsetType = UNSET
-    """The data as it was delivered."""
+    data: Annotated[Raw | UnsetType, Meta(description="The data as it was delivered.")] = UNSET
     text: str | UnsetType = UNSET
-    timestamp: str | UnsetType = UNSET
-    """When it was appended (what `data` was stamped with), RFC 3339."""
-    duplicate: bool = False
-    """The key was known: `id` is the first entry's, and nothing was appended."""
-    path: str | UnsetType = UNSET
-    """The field that is wrong."""
+    timestamp: Annotated[str | UnsetType, Meta(description="When it was appended (what `data` was stamped with), RFC 3339.")] = UNSET
+    duplicate: Annotated[bool, Meta(description="The key was known: `id` is the first entry's, and nothing was appended.")] = False
+    path: Annotated[str | UnsetType, Meta(description="The field that is wrong.")] = UNSET
 
 
 class JobReceipt(msgspec.Struct, frozen=True, omit_defaults=True):

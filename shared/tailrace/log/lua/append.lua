@@ -1,12 +1,12 @@
 -- Append events to the log and to their channels' histories. Needs generation.lua.
 
 -- KEYS: log, generations. ARGV: prefix, fresh label, state_ms, ms that keys are remembered, the events' names with spaces between, their
--- blocks one after another, and in MessagePack: what histories keep as "<entries> <seconds>" ('' for none), channel and bytes of its block
--- of each event, and by the event's number from 1 what another history keeps, and the keys that events have. Packed like this, Redis reads
--- them and a client writes them several times faster than as arguments of their own.
+-- blocks one after another, and in MessagePack: what histories keep as "<entries> <seconds>" ('' for none), the channels, each once, of each
+-- event which of them it has and the bytes of its block, and by the event's number from 1 what another history keeps, and the keys that
+-- events have. Packed like this, Redis reads them and a client writes them several times faster than as arguments of their own.
 -- Returns the names, a line feed, and an id for each, with "d" behind it where the key was known and nothing was appended.
 -- What an event costs is its calls and their arguments, so channels' last ids are read and written together, and histories trimmed now
--- and then.
+-- and then. Next come tables that grow and calls of iterators, so there are few of either.
 -- TTLs are renewed with a channel's first event of each minute, so a history lives up to a minute longer than asked; a short one is
 -- renewed with every commit.
 -- What a script has written stays when it fails half way, and would be written again when it is sent again. So once an event is in the log
@@ -15,21 +15,6 @@
 local LAZY_S = 600
 local TRIM_EACH, LAZY_ENTRIES = 8, 64 -- one event in so many trims its history, by chance, where that may have so many entries
 local AT_ONCE = 1000 -- values that Lua hands over in one call
-
--- Return the channels that events have, each once, and which one of them each event has.
-local function channels_of(events)
-  local channels, places, place_of = {}, {}, {}
-  for i = 1, #events, 2 do
-    local channel = events[i]
-    local place = places[channel]
-    if not place then
-      place = #channels + 1
-      channels[place], places[channel] = channel, place
-    end
-    place_of[(i + 1) / 2] = place
-  end
-  return channels, place_of
-end
 
 -- Return what strings hold: false where one is missing or of another type.
 local function get_all(names)
@@ -72,17 +57,16 @@ local function append(log, gen)
   local minute = string.format('%.0f', now - now % 60000)
   local horizon = string.format('%.0f-0', now - ARGV[3])
   local history_prefix, link, rules = prefix .. 'history:', ' ' .. label .. ' ', {}
-  local common, events, others, keys = unpack(cmsgpack.unpack(ARGV[7]))
-  local blocks, at, ids = ARGV[6], 1, {}
+  local common, channels, events, others, keys = unpack(cmsgpack.unpack(ARGV[7]))
+  local blocks, at, ids, sub = ARGV[6], 1, {}, string.sub
 
-  local channels, places = channels_of(events)
   local names, lasts, renewed = {}, {}, {}
-  for place, channel in ipairs(channels) do names[place] = prefix .. 'last:' .. channel end
+  for place = 1, #channels do names[place] = prefix .. 'last:' .. channels[place] end
   local befores = get_all(names)
 
-  for number, place in ipairs(places) do
-    local channel, size, key = channels[place], events[number * 2], keys[number]
-    local block = blocks:sub(at, at + size - 1)
+  for number = 1, #events / 2 do
+    local place, size, key = events[number * 2 - 1], events[number * 2], keys[number]
+    local channel, block = channels[place], sub(blocks, at, at + size - 1)
     at = at + size
     local key_name = key and prefix .. 'key:' .. channel .. ' ' .. key
     local known = key_name and ask('GET', key_name)
@@ -93,7 +77,7 @@ local function append(log, gen)
       if not before then
         before, first = befores[place] or horizon, true
         renew = before < minute -- as text: milliseconds have 13 digits until the year 2286
-        renewed[place] = renew
+        if renew then renewed[place] = true end
       end
       local head = channel .. ' ' .. before .. link .. top
       top = call('XADD', log, '*', 'h', head, 'b', block)
@@ -106,15 +90,14 @@ local function append(log, gen)
         end
         turn = turn + 1
         local history = history_prefix .. channel
-        local goes_on -- a history that is there has a TTL
+        local added -- a history that is there has a TTL
         if not renew and rule.lazy and turn % TRIM_EACH ~= 0 then
-          goes_on = try('XADD', history, 'NOMKSTREAM', top, 'h', head, 'b', block)
+          added = try('XADD', history, 'NOMKSTREAM', top, 'h', head, 'b', block)
         elseif not renew then
-          goes_on = try('XADD', history, 'NOMKSTREAM', 'MAXLEN', '~', rule.entries, top, 'h', head, 'b', block)
+          added = try('XADD', history, 'NOMKSTREAM', 'MAXLEN', '~', rule.entries, top, 'h', head, 'b', block)
         end
-        goes_on = goes_on and not goes_on.err
-        if not goes_on then begin(history, rule.entries, top, 'h', head, 'b', block) end
-        if not goes_on or (first and rule.short) then call('EXPIRE', history, rule.ttl) end
+        if added ~= top then begin(history, rule.entries, top, 'h', head, 'b', block) end
+        if added ~= top or (first and rule.short) then call('EXPIRE', history, rule.ttl) end
       end
       if key_name then call('SET', key_name, top, 'PX', key_ms) end
       lasts[place] = top
@@ -123,11 +106,11 @@ local function append(log, gen)
   end
 
   local kept, anew = {}, {}
-  for place, name in ipairs(names) do
-    local list = renewed[place] and anew or kept
+  for place = 1, #names do
     if lasts[place] then
-      list[#list + 1] = name
-      list[#list + 1] = lasts[place]
+      local list = renewed[place] and anew or kept
+      local count = #list
+      list[count + 1], list[count + 2] = names[place], lasts[place]
     end
   end
   set_all(kept, 'KEEPTTL')
