@@ -60,7 +60,7 @@ class EdgeServer(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Run until told to end. uvicorn looks whether it is ten times a second, which is most of what an idle edge does."""
-        while not await self.on_tick(0):  # each is a tenth of its own, with which it writes a new Date
+        while not await self.on_tick(0):  # every tenth of its own ticks writes a new Date; each of these does
             end_slow(self.server_state.connections)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_S):
