@@ -92,6 +92,13 @@ GOALS = (
         (delivery.IDLE, _IDLE, "15,000 clients"),
         base=(_EDGE, "3,000 clients"),
     ),
+    Goal(
+        "memory of a client with 100 channels, times that of one with 10",
+        10,
+        None,
+        (growth.CHANNELS, "RSS KB/client", "100,000 channels"),
+        base=(_EDGE, "10,000 channels"),
+    ),
     Goal("p99 at 50 events/s, 1,000 clients, ms", 5.5, None, (delivery.LATENCY, _P99, ""), blocked="latency"),
     Goal("the same, times nchan's", 1, None, (delivery.LATENCY, _P99, ""), base=(_NCHAN, "")),
     Goal("enqueue -> browser, idle, p50 ms", 3, None, (waiting.BROWSER, _P50, ""), _WORKER),

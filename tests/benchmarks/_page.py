@@ -85,11 +85,11 @@ def table(figures: Sequence[Figure], *, markdown: bool = False) -> str:
 
 
 def _order(figures: Sequence[Figure], figure: Figure) -> tuple[int, ...]:
-    """Return a figure's place among the benchmarks, measures, sizes and sides as they came up; what says how it was measured comes last."""
-    columns = zip(*[(each.bench, each.measure, each.size, each.side) for each in figures], strict=True)
-    words = figure.bench, figure.measure, figure.size, figure.side
-    last = figure.bench == delivery.GENERATOR
-    return (last, *[column.index(word) for column, word in zip(columns, words, strict=True)])
+    """Return a figure's place: by benchmark, then by measure, size and side as they came up in it. How it was measured is last."""
+    benches = list(dict.fromkeys([each.bench for each in figures]))
+    columns = zip(*[(each.measure, each.size, each.side) for each in figures if each.bench == figure.bench], strict=True)
+    place = [column.index(word) for column, word in zip(columns, (figure.measure, figure.size, figure.side), strict=True)]
+    return (figure.bench == delivery.GENERATOR, benches.index(figure.bench), *place)
 
 
 def _markdown(lines: Sequence[Sequence[str]]) -> str:

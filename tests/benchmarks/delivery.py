@@ -38,7 +38,8 @@ async def measure(figures: Figures, plan: Plan, folder: Path) -> None:
     """Measure all sides, one after another in each round."""
     run = Run(figures, folder, plan.single_s, plan.latency_s, plan.burst_s)
     for number in range(plan.rounds):
-        figures.say(f"delivery, round {number + 1} of {plan.rounds}")
+        if figures.wants(SINGLE, LATENCY, IDLE, ACCEPT, BURST):
+            figures.say(f"delivery, round {number + 1} of {plan.rounds}")
         if figures.wants(SINGLE, LATENCY):
             await _in_turn(run, plan, number)
         for name in SIDES:

@@ -71,10 +71,10 @@ async def measure(figures: Figures, plan: Plan, folder: Path) -> None:
 
 async def _round(figures: Figures, plan: Plan, folder: Path, queues: Sequence[Queue]) -> None:
     ours = QUEUES[0]
-    for channels in plan.channels[1:]:
-        await _tried(figures, JOBS, ours, partial(_jobs, figures, plan, folder, ours, channels))
     for queue in queues:
         await _tried(figures, JOBS, queue, partial(_jobs, figures, plan, folder, queue, plan.channels[0]))
+    for channels in plan.channels[1:]:
+        await _tried(figures, JOBS, ours, partial(_jobs, figures, plan, folder, ours, channels))
     await _tried(figures, MANY, ours, partial(_many, figures, plan, folder))
     await _tried(figures, ENQUEUE, ours, partial(_enqueue_many, figures, plan))
     await _tried(figures, ENQUEUE, ours, partial(_ingest, figures, plan))
