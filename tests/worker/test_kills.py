@@ -121,7 +121,7 @@ def test_holders_are_killed(redis_url: str, kills: int) -> None:
     with workers(3, redis_url, "--shards", "2", "--batch-jobs", "8", "--lease-s", "1") as services, Producer(redis_url) as producer:
         for _ in range(kills):
             before = producer.accepted + chance.randrange(100, 300)
-            wait_until_sync(lambda before=before: producer.accepted > before)  # type: ignore[misc]
+            wait_until_sync(lambda before=before: producer.accepted > before, 30)  # type: ignore[misc]
             victim = holder(services)
             victim.kill()
             victim.start()
