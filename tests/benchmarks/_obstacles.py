@@ -11,7 +11,7 @@ OBSTACLES = {
     "accepts": """**Accepts with replay**: no command goes to Redis for a replay, and registration is batched. Of what an accept still
   costs, a third is the event loop's and the kernel's (`accept`, `read`, `write`), a fifth reading the request, a fifth telling Redis
   of the client, a sixth the first frames.""",
-    "many": """**push_many**: Redis is the larger side, and one core. Of what it does, 95 % are the commits, and two are on their way at a
+    "many": """**push_many**: Redis is the larger side, and one core. Of what it does, 95 % are the commits, and four are on their way at a
   time, so that it doesn't wait for the worker between them.""",
     "commits": """**Redis' CPU per event of a commit**: by contract an event is two XADDs, to log and history, and its channel's last id. A
   fifth of its cost is the commands themselves, a quarter the append-only file, the rest what a call costs a script, in arguments, answer

@@ -48,9 +48,9 @@ async def test_what_follows_a_commit_that_failed_comes_after_it(redis_server: Re
         writer, committed = LogWriter(redis, Keys("tailrace"), 0), asyncio.Event()
         await writer.raise_epoch(PARTITION, EPOCH)
         sender = _sender(writer, committed)
-        assert sender.at_once == 2
+        assert sender.at_once > 1
         batch = _put(sender, 20)
-        await other.config_set("maxmemory", 1)  # the first is refused; the second, sent with it, isn't in its turn
+        await other.config_set("maxmemory", 1)  # the first is refused; the others, sent with it, aren't in their turn
         tasks = [asyncio.create_task(sender.send()) for _ in range(sender.at_once)]
         await wait_until(lambda: "maxmemory" in caplog.text)
         await other.config_set("maxmemory", 0)

@@ -18,6 +18,8 @@ from tailrace.wire import LABEL_LENGTH, Keys, TailraceError, parse_id
 
 STATE_S = 86_400
 """How long a channel's last id says for certain what came before (the key lives an hour longer)."""
+_AT_ONCE = 4
+"""Commits on their way: Redis has the next, also where the worker's core is busy with something else for a while."""
 _LETTERS = ascii_letters + digits
 _encode = msgspec.msgpack.encode
 
@@ -89,7 +91,7 @@ class LogWriter:
     @property
     def at_once(self) -> int:
         """How many commits may be on their way: they arrive in the order in which they are sent, so that Redis always has one to run."""
-        return 2 if self._pipe else 1
+        return _AT_ONCE if self._pipe else 1
 
     async def append(self, events: Sequence[NewEvent]) -> list[Appended]:
         """Append events outside the line, in one script. Raises redis.RedisError."""
