@@ -30,7 +30,7 @@ API = {
         IngestConfig create_app
     """,
     "tailrace.log": """
-        AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Generations HistoryPolicy
+        AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Follower Generations HistoryPolicy
         HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY Pipe
         RawEntry RefusedError Registry STATE_S Scripts Wanted check_layout check_redis check_server connect connect_queue
         connect_reader disconnect follow outcome_field primaries read_outcome read_together redact server_id whole_entries

@@ -47,11 +47,18 @@ class Page:
     @property
     def first(self) -> Entry | None:
         """The first whole entry."""
-        return next(self._whole(range(len(self))), None)
+        return self._first_whole(range(len(self._items)))
 
     @property
     def last(self) -> Entry | None:
-        return next(self._whole(range(len(self) - 1, -1, -1)), None)
+        return self._first_whole(range(len(self._items) - 1, -1, -1))
+
+    def _first_whole(self, places: Iterable[int]) -> Entry | None:
+        for place in places:
+            entry = self._entry(place)
+            if entry is not None:
+                return entry
+        return None
 
     def _whole(self, places: Iterable[int]) -> Iterator[Entry]:
         return (entry for place in places if (entry := self._entry(place)))

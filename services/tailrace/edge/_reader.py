@@ -14,7 +14,7 @@ from tailrace.edge._hub import Hub
 from tailrace.edge._page import Page
 from tailrace.edge._subscriber import Subscriber
 from tailrace.edge._sync import Sync
-from tailrace.log import RawEntry, disconnect, follow, server_id
+from tailrace.log import Follower, RawEntry, disconnect, follow, server_id
 from tailrace.wire import parse_id
 
 logger = logging.getLogger(__name__)
@@ -49,8 +49,11 @@ class Reader:
         self._confirmed: dict[int, tuple[str, int]] = {}
         """Generation and position that Redis confirmed, after a reply that didn't fit, before it was asked again."""
         self._doubt: Exception | None = None
-        self._replied = self._next = 0.0
-        """When the last reply came and the next question may go, on the monotonic clock."""
+        self._follower = Follower(redis, core.keys, shards, block_s=BLOCK_S, most=_MOST)
+        self._asked: dict[int, tuple[str, int]] = {}
+        """Generation and position from which Redis was asked for more."""
+        self._replied = 0.0
+        """When the last reply came, on the monotonic clock."""
 
     async def run(self) -> None:
         """Read for ever."""
@@ -59,14 +62,12 @@ class Reader:
             try:
                 await self._begin()
                 failures = 0
-                while not self._doubt:
-                    await self._read()
-                    if (wait_s := self._next - time.monotonic()) > 0:
-                        await asyncio.sleep(wait_s)
-                raise self._doubt
+                if self._doubt:
+                    raise self._doubt
+                await self._follower.run(self._positions(), self._take)
             except (RedisError, OSError) as error:
+                self._note_away(self._doubt or error)
                 self._doubt = None
-                self._note_away(error)
                 await disconnect(self._redis)
                 await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
                 failures += 1
@@ -105,30 +106,36 @@ class Reader:
     def _place(self, shard: int) -> tuple[str, int]:
         return self._tails[shard].label, self._tails[shard].seen
 
-    async def _read(self) -> None:
-        places = {shard: self._place(shard) for shard in self.shards}
-        asked = {shard: seen for shard, (_, seen) in places.items()}
-        reply = await follow(self._redis, self._keys, asked, round(BLOCK_S * 1000), _MOST)
+    def _positions(self) -> dict[int, int]:
+        self._asked = {shard: self._place(shard) for shard in self.shards}
+        return {shard: seen for shard, (_, seen) in self._asked.items()}
+
+    async def _take(self, reply: Mapping[int, Sequence[RawEntry]]) -> dict[int, int]:
+        """Take a reply if it fits, and return from where to go on."""
         last, self._replied = self._replied, time.monotonic()
-        more = any(len(raw) == _MOST for raw in reply.values())
-        self._next = self._replied + _GATHER_S if self._replied - last < _MANY_S and not more else 0.0
         async with self._turn:
             found = {shard: Page.read(raw) for shard, raw in reply.items()}
-            doubtful = [shard for shard, page in found.items() if not self._fits(shard, places[shard], page)]
+            doubtful = [shard for shard, page in found.items() if not self._fits(shard, page)]
             if reply and not doubtful:
-                await self._take(reply, found)
-        await self._confirm(doubtful)
+                await self._deliver(reply, found)
+        if doubtful:
+            await asyncio.sleep(0)  # Redis is asked within timeouts, which want a task to be in
+            await self._confirm(doubtful)
+        if self._replied - last < _MANY_S and not any(len(raw) == _MOST for raw in reply.values()):
+            await asyncio.sleep(self._replied + _GATHER_S - time.monotonic())
+        return self._positions()
 
-    def _fits(self, shard: int, place: tuple[str, int], page: Page) -> bool:
+    def _fits(self, shard: int, page: Page) -> bool:
         """Say whether a reply may be taken: it continues, or doesn't a second time.
 
         What was confirmed long ago doesn't count: there may have been a failover since, and entries of a generation that isn't known here.
         """
+        place = self._asked[shard]
         if self._place(shard) != place:
             return False
         return self._tails[shard].continues(page) or self._confirmed.get(shard) == place
 
-    async def _take(self, reply: Mapping[int, Sequence[RawEntry]], found: dict[int, Page]) -> None:
+    async def _deliver(self, reply: Mapping[int, Sequence[RawEntry]], found: dict[int, Page]) -> None:
         before = self._hub.position
         fallen: set[Subscriber] = set()
         for shard, page in found.items():

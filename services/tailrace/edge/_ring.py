@@ -29,11 +29,10 @@ class Ring:
         self._pages, self._count = [], 0
 
     def extend(self, page: Page) -> None:
-        for part in page.split(PAGE_ENTRIES):
-            if self._pages and self._pages[-1].end + len(part) <= PAGE_ENTRIES:  # those dropped count, for they stay in its index
-                self._pages[-1].extend(part)
-            else:
-                self._pages.append(part)
+        if self._pages and self._pages[-1].end + len(page) <= PAGE_ENTRIES:  # those dropped count, for they stay in its index
+            self._pages[-1].extend(page)
+        else:
+            self._pages += page.split(PAGE_ENTRIES)
         self._count += len(page)
         self.bytes += page.bytes() + ENTRY_BYTES * len(page)
         max_entries, max_bytes = self._limits

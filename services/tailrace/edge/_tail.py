@@ -41,7 +41,7 @@ class Tail:
         """Go on to the last of these entries."""
         first, last = page.first, page.last
         if first and last:
-            if self.fell_off(page):
+            if first.log_before not in (self.position, self.seen):
                 self.ring.restart(first.log_before)
             self.ring.extend(page)
             self.position = last.id

@@ -12,6 +12,7 @@ from tailrace.log._check import (
     server_id,
 )
 from tailrace.log._connect import connect, connect_queue, connect_reader, disconnect
+from tailrace.log._follow import Follower
 from tailrace.log._history import DEFAULT_HISTORY, HistoryPolicy, HistoryRule
 from tailrace.log._pipe import Pipe
 from tailrace.log._read import Answer, ChannelHistory, Generations, LogReader, RawEntry, Wanted, follow, whole_entries
@@ -43,6 +44,7 @@ __all__ = [
     "Appended",
     "ChannelHistory",
     "EarlyError",
+    "Follower",
     "Generations",
     "HistoryPolicy",
     "HistoryRule",

@@ -63,6 +63,18 @@ class _Sound(AbstractConnection):
             await self.disconnect(nowait=True)  # the answer that is on its way is nobody's
             raise asyncio.CancelledError
 
+    async def hand_over(self, successor: asyncio.Protocol) -> None:
+        """Connect, and let another protocol have what comes; redis-py's only wants to hear of the end.
+
+        Raises redis.RedisError.
+        """
+        await self.connect()  # type: ignore[no-untyped-call]
+        if not self._reader or not self._writer or self._reader.at_eof() or self._writer.is_closing():
+            raise RedisConnectionError("the connection is gone")
+        transport = self._writer.transport
+        successor.connection_made(transport)
+        transport.set_protocol(successor)
+
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return await super().read_response(*args, **kwargs)
