@@ -58,6 +58,7 @@ async def beside(ctx: Ctx, seconds: float, fatal: bool = False) -> None:
 
 async def beat(ctx: Ctx) -> None:
     seconds, micros = await ctx["redis"].time()
+    await ctx["redis"].rpush("ticks", ctx["score"])
     await ctx["redis"].rpush("beats", seconds * 1000 + micros // 1000)
 
 
