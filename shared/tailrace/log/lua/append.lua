@@ -1,9 +1,9 @@
 -- Append events to the log and to their channels' histories. Needs generation.lua.
 
 -- KEYS: log, generations. ARGV: prefix, fresh label, state_ms, ms that keys are remembered, the events' names with spaces between, their
--- blocks one after another, and in MessagePack: what histories keep as "<entries> <seconds>" ('' for none), the channels, each once, of each
--- event which of them it has and the bytes of its block, and by the event's number from 1 what another history keeps, and the keys that
--- events have. Packed like this, Redis reads them and a client writes them several times faster than as arguments of their own.
+-- blocks one after another, and in MessagePack: what histories keep as "<entries> <seconds>" ('' for none), the channels, each once, of
+-- each event which of them it has and the bytes of its block, and by the event's number from 1 what another history keeps, and the keys
+-- that events have. Packed like this, Redis reads them and a client writes them several times faster than as arguments of their own.
 -- Returns the names, a line feed, and an id for each, with "d" behind it where the key was known and nothing was appended.
 -- What an event costs is its calls and their arguments, so channels' last ids are read and written together, and histories trimmed now
 -- and then. Next come tables that grow and calls of iterators, so there are few of either.
