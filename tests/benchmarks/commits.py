@@ -47,7 +47,7 @@ class Plan(NamedTuple):
     channels: tuple[int, ...] = (1, 1000, 100_000)
     other_channels: tuple[int, ...] = (1000,)
     """On Redis, beside Valkey."""
-    commits: int = 100
+    commits: int = 300
     """Of each side in each round."""
     most_before: int = 150_000
     """Events at most that are there before it begins."""
