@@ -69,6 +69,20 @@ async def test_who_was_only_away_takes_its_death_back_once(any_redis_url: str) -
         assert await seen.queues.get("arq:retry:a") == b"1 1"
 
 
+@pytest.mark.parametrize("saying", ["claim again", "settle"])
+async def test_who_was_only_away_says_so_with_whatever_it_asks_next(any_redis_url: str, saying: str) -> None:
+    async with bench(any_redis_url) as seen:
+        await seen.put("a", payload("add", 1), queue=CALLS)
+        away = await claimed(queue(seen, "away", lease_ms=1), 1)
+        second = await claimed(queue(seen, "second"), 1)
+        if saying == "settle":  # its function failed before it could ask whether the call is still its own
+            assert await queue(seen, "away").settle(1, [(away, Again(0, 1))]) == [False]
+        else:  # the answer to its claim was lost with its connection
+            assert (await queue(seen, "away").claim(1, Room(10), ["add"])).claims == []
+        assert await queue(seen, "second").settle(1, [(second, Again(60_000, 1))]) == [True]
+        assert await seen.queues.get("arq:retry:a") == b"1"
+
+
 async def test_a_claim_that_is_sent_again_holds_from_then_on(any_redis_url: str) -> None:
     async with bench(any_redis_url) as seen:
         await seen.put("a", payload("add", 1), queue=CALLS)

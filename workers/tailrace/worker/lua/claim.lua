@@ -116,8 +116,13 @@ end
 local before = redis.call('GET', memory)
 if before and before:sub(1, #token + 1) == token .. ' ' then -- the answer was lost
   for _, id in ipairs(cmsgpack.unpack(before:sub(#token + 2))) do
-    local held = read_claim(ARGV[6] .. id)
-    if held and held.token == token then give_out(id, held.due, read_past(ARGV[7] .. id), held.deaths, held.before) end
+    local key = ARGV[6] .. id
+    local held = read_claim(key)
+    if held and held.token == token then
+      give_out(id, held.due, read_past(ARGV[7] .. id), held.deaths, held.before)
+    else
+      revive(key, held, token)
+    end
   end
   return reply
 end

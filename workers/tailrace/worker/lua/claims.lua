@@ -19,6 +19,13 @@ local function write_claim(key, claim, lease_ms)
   redis.call('SET', key, value, 'PX', string.format('%.0f', lease_ms + 86400000))
 end
 
+-- Take back the death that a claim has counted, if it was of a worker that was only away and says so.
+local function revive(key, held, token)
+  if not held or held.before ~= token then return end
+  held.deaths, held.before = held.deaths - 1, ''
+  write_claim(key, held, 0)
+end
+
 local function read_past(key)
   local tries, deaths = (read_payload(key) or ''):match('^(%d+) ?(%d*)$')
   return tries or '0', tonumber(deaths or '') or 0

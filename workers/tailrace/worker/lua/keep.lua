@@ -15,10 +15,7 @@ for i = 3, #ARGV, 2 do
     redis.call('ZADD', KEYS[1], 'XX', string.format('%.0f', now + ARGV[1]), ARGV[i])
   else
     lost[#lost + 1] = (i - 1) / 2
-    if held and held.before == ARGV[i + 1] then -- it was only away, and hasn't died
-      held.deaths, held.before = held.deaths - 1, ''
-      write_claim(key, held, ARGV[1])
-    end
+    revive(key, held, ARGV[i + 1])
   end
 end
 return lost

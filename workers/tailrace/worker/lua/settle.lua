@@ -39,6 +39,7 @@ for at = 11, #ARGV, 12 do
   local held = read_claim(ARGV[7] .. id)
   if not held or held.token ~= ARGV[at + 1] then
     lost[#lost + 1] = (at + 1) / 12
+    revive(ARGV[7] .. id, held, ARGV[at + 1])
   elseif verb == 'end' then
     finish(id, at)
   elseif verb == 'back' then
