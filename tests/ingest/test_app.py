@@ -76,7 +76,23 @@ def test_openapi_describes_what_is_used(ingest: Service) -> None:
     document = httpx.get(f"{ingest.url}/schema/openapi.json").json()
     assert set(document["paths"]) == {"/push", "/jobs/{job}"}
     push = document["paths"]["/push"]["post"]
-    assert set(push["responses"]) == {"200", "202", "400", "401", "404", "408", "409", "410", "413", "415", "422", "429", "503"}
+    assert set(push["responses"]) == {
+        "200",
+        "202",
+        "400",
+        "401",
+        "403",
+        "404",
+        "408",
+        "409",
+        "410",
+        "413",
+        "415",
+        "422",
+        "429",
+        "500",
+        "503",
+    }
     array, one = push["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
     assert array["items"] == one
     assert set(one["properties"]) >= {"to", "event", "data", "text", "key", "delay_s", "at", "expires_s", "stamp"}
@@ -94,6 +110,10 @@ def test_its_page_shows_all_of_it_without_anything_from_elsewhere(ingest: Servic
             assert all(f"<b>{status}</b>" in page.text for status in operation["responses"])
     for field in ("to", "event", "data", "text", "key", "delay_s", "at", "expires_s", "stamp", "Prefer"):
         assert f"<code>{field}</code>" in page.text
+    for path in ("/schema", "/schema/", "/schema/page"):
+        shown = httpx.get(ingest.url + path)
+        (link,) = re.findall(r'href="([^"]*openapi.json)"', shown.text)
+        assert shown.url.join(link).path == "/schema/openapi.json"
     assert "default-src 'none'" in page.text
     assert not re.search(r"<script|https?://|src=|url\(", page.text)
 

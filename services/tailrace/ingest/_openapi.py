@@ -45,6 +45,11 @@ def _inlined(schema: Any) -> Any:
             return schema
 
 
+_ALWAYS = {
+    "401": "The token is missing or wrong.",
+    "403": "A page of an origin that may not push asked (`--origins`).",
+    "503": "Redis is away or full; see `Retry-After`.",
+}
 _schemas = dict(zip(_SHOWN, map(_inlined, _given), strict=True))
 
 
@@ -65,7 +70,7 @@ def _response(name: str, description: str) -> OpenAPIResponse:
 
 def _responses(good: dict[str, tuple[str, str]], bad: dict[str, str]) -> Responses:
     answers: Responses = {status: _response(*what) for status, what in good.items()}
-    bad = {**bad, "401": "The token is missing or wrong.", "503": "Redis is away or full; see `Retry-After`."}
+    bad = bad | _ALWAYS
     answers.update({status: _response("Problem", text) for status, text in bad.items()})
     return dict(sorted(answers.items()))
 
@@ -100,8 +105,9 @@ class PushOperation(Operation):
                 "410": "It expired before it could be appended.",
                 "413": "`data` or `text` has more than 1 MiB, the body more than 16 MiB, or an array more than 10,000 pushes.",
                 "415": "The body is compressed (`Content-Encoding`).",
-                "422": "A value is wrong: `path` names the field. Nothing was enqueued.",
+                "422": "A value is wrong: `path` names the field. Nothing is appended.",
                 "429": "Too much comes at once; see `Retry-After`.",
+                "500": "It became a dead letter, and no field is to blame.",
             },
         )
 
