@@ -26,14 +26,14 @@ def main() -> int:
     if arguments.list:
         _show(trials)
         return 0
-    guard()
+    watching = guard()
     try:
         bad = [trial.name for trial in trials if not _passes(trial, arguments)]
     except KeyboardInterrupt:
         print("\nstopped; trials that had ended are in the record" if arguments.write else "\nstopped", file=sys.stderr)
         return 130
     finally:
-        _end_children()
+        _end_children(but=watching)
     if bad:
         print(f"failed: {', '.join(bad)}", file=sys.stderr)
     return 1 if bad else 0
@@ -56,12 +56,15 @@ def _show(trials: Sequence[Trial]) -> None:
         print(f"{trial.name:24} {trial.full:>8,} {trial.unit:12} about {trial.minutes:g} min   {trial.does}")
 
 
-def _end_children() -> None:
-    """Kill what a trial that was broken off twice has left running. Where there is no /proc, nothing can be found."""
+def _end_children(but: int) -> None:
+    """Kill what a trial that was broken off twice has left running, but the guard, which then ends what those had started.
+
+    Where there is no /proc, nothing can be found.
+    """
     for children in Path("/proc/self/task").glob("*/children"):  # a child is listed with the thread that started it
-        for pid in children.read_text().split():
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+        with suppress(OSError):  # the thread has ended, or the child
+            for pid in {*map(int, children.read_text().split())} - {but}:
+                os.kill(pid, signal.SIGKILL)
 
 
 def _passes(trial: Trial, arguments: argparse.Namespace) -> bool:

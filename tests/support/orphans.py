@@ -27,12 +27,16 @@ for _ in range(10):  # what is found may have been starting something
 """
 
 
-def guard() -> None:
-    """Have a process of its own wait for this one's end, however it ends, and kill what is left then of all that it started."""
+def guard() -> int:
+    """Have a process of its own wait for this one's end, however it ends, and kill what is left then of all that it started.
+
+    Returns its id; 0 where there is none.
+    """
     if not os.path.isdir("/proc/self"):  # noqa: PTH112 - Linux only; elsewhere orphans stay
-        return
+        return 0
     os.environ[_MARK] = uuid4().hex
     command = [sys.executable, "-S", "-E", "-c", _GUARD, f"{_MARK}={os.environ[_MARK]}"]
     unmarked = {name: value for name, value in os.environ.items() if name != _MARK}
     watching = subprocess.Popen(command, env=unmarked, stdin=subprocess.PIPE, start_new_session=True)  # which no Ctrl-C reaches
     atexit.register(watching.communicate)
+    return watching.pid
