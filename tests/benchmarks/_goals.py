@@ -56,12 +56,12 @@ def _burst(side: str, least: float) -> Goal:
 def _grown(size: str) -> Goal:
     figure = delivery.SINGLE, _CPU, size
     says, base = f"CPU per delivery at {size}, times that at 1,000", (_EDGE, "1,000 clients")
-    return Goal(says, 1.15, None, figure, base=base, blocked="few" if size == "100 clients" else "")
+    return Goal(says, 1.15, None, figure, base=base, blocked="few" if size == "100 clients" else "crowd")
 
 
 def _channels(size: str) -> Goal:
     says = f"CPU per event for one client, {size}, times that with one channel"
-    return Goal(says, 1.15, None, (growth.CHANNELS, _CPU, size), base=(_EDGE, "1 channel"))
+    return Goal(says, 1.15, None, (growth.CHANNELS, _CPU, size), base=(_EDGE, "1 channel"), blocked="channels")
 
 
 def _events(says: str, least: float, size: str, side: str) -> Goal:
@@ -115,6 +115,7 @@ GOALS = (
         (ingestion.SEVERAL, _RATE, _TWO),
         _WORKER,
         (_WORKER, _ONE_QUEUE),
+        "cores",
     ),
     Goal(
         "events/s of push_many appended, one worker process", None, 80_000, (ingestion.MANY, "events/s", "100 each"), _WORKER, None, "many"

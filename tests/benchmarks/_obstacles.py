@@ -6,6 +6,10 @@ OBSTACLES = {
   of the loop; some hundred us in all, which the clients share out among them.""",
     "few": """**CPU per delivery at 100 clients**: an event's own way (a wake-up, the answer of `XREAD`, a turn of the loop) costs some
   hundred us, which 100 clients share out among them as 5,000 do.""",
+    "crowd": """**CPU per delivery at many clients, times that at 1,000**: the kernel's `write` costs more where there are more sockets.
+  The C loop's cost grows as well, in the table of single events below; beside it ours stays what it is.""",
+    "channels": """**CPU per event for one client, over channels**: rounds of one size differ by as much as sizes do, and the cost doesn't
+  grow from row to row. Nothing that an edge does for an event depends on how many channels there are.""",
     "latency": """**p99 at 50 events/s**: the C loop misses it too on this machine, since 1,000 writes of 10 us take 10 ms of one core.
   The goal stems from a machine with four.""",
     "accepts": """**Accepts with replay**: no command goes to Redis for a replay, and registration is batched. Of what an accept still
@@ -13,6 +17,8 @@ OBSTACLES = {
   of the client, a sixth the first frames.""",
     "many": """**push_many**: Redis is the larger side, and one core. Of what it does, 95 % are the commits, and four are on their way at a
   time, so that it doesn't wait for the worker between them.""",
+    "cores": """**Two workers with a queue each**: one worker and Redis keep a core busy each already, and this machine has no third. What a
+  job costs the workers and Redis is the same with two queues as with one, so with cores and Redis nodes for them they add up.""",
     "commits": """**Redis' CPU per event of a commit**: by contract an event is two XADDs, to log and history, and its channel's last id. A
   fifth of its cost is the commands themselves, a quarter the append-only file, the rest what a call costs a script, in arguments, answer
   and Lua. The bare script beside it writes the same and does nothing else.""",
