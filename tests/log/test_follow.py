@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -208,15 +208,21 @@ async def test_over_a_unix_socket(redis_server: RedisServer) -> None:
         await follows.has(await append(redis_server.url))
 
 
-@pytest.mark.skipif(not executable("redis"), reason="needs Debian's redis-server: Valkey's wheel has no TLS")
-async def test_over_tls(tmp_path: Path) -> None:
-    key, certificate, port = tmp_path / "key", tmp_path / "certificate", free_port()
+@contextmanager
+def tls_server(folder: Path) -> Iterator[tuple[RedisServer, str]]:
+    """Start a server that speaks TLS, too, and give the URL for that."""
+    key, certificate, port = folder / "key", folder / "certificate", free_port()
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     made = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", str(key), "-out", str(certificate), *subject]
-    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
+    subprocess.run(made, check=True, capture_output=True)
     tls = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-auth-clients", "no"]
     with RedisServer("redis", *tls) as server:
-        url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
+        yield server, f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
+
+
+@pytest.mark.skipif(not executable("redis"), reason="needs Debian's redis-server: Valkey's wheel has no TLS")
+async def test_over_tls(tmp_path: Path) -> None:
+    with tls_server(tmp_path) as (server, url):
         async with following(url) as follows:
             sent = await append(url)
             await follows.has(sent)
@@ -224,3 +230,14 @@ async def test_over_tls(tmp_path: Path) -> None:
             await follows.has(sent + await append(server.url, times=3, block=large))
             await disconnect(follows.redis)
             await follows.ends_with(RedisConnectionError)
+
+
+@pytest.mark.skipif(not executable("redis"), reason="needs Debian's redis-server: Valkey's wheel has no TLS")
+async def test_over_tls_a_silent_server_is_left_at_once(tmp_path: Path) -> None:
+    with tls_server(tmp_path) as (server, url):
+        async with following(url) as follows:
+            await follows.has(await append(url))
+            os.kill(server.pid, signal.SIGSTOP)
+            async with asyncio.timeout(1):
+                await disconnect(follows.redis)
+                await follows.ends_with(RedisConnectionError)

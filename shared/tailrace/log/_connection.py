@@ -75,6 +75,12 @@ class _Sound(AbstractConnection):
         successor.connection_made(transport)
         transport.set_protocol(successor)
 
+    async def disconnect(self, *args: Any, **kwargs: Any) -> None:
+        """Close without a goodbye: TLS waits for the server's, and redis-py raises TimeoutError where a silent one never says it."""
+        if self._writer:
+            self._writer.transport.abort()
+        await super().disconnect(*args, **kwargs)
+
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return await super().read_response(*args, **kwargs)
