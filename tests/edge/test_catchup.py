@@ -9,6 +9,7 @@ import pytest
 
 from tailrace.edge import EdgeConfig
 from tailrace.edge._engine import Engine
+from tailrace.edge._errors import BusyError
 from tailrace.edge._page import Page
 from tailrace.edge._request import StreamRequest
 from tailrace.edge._rewind import AT_ONCE
@@ -62,7 +63,8 @@ class Shard:
 class Busy:
     """Has no histories, answers nobody before as many as may ask at the same time, and counts them."""
 
-    def __init__(self) -> None:
+    def __init__(self, when_full: Callable[[], None] = lambda: None) -> None:
+        self._when_full = when_full
         self.asking = self.most = 0
         self._full = asyncio.Event()
 
@@ -71,6 +73,7 @@ class Busy:
         self.most = max(self.most, self.asking)
         if self.asking == AT_ONCE:
             self._full.set()
+            self._when_full()
         await self._full.wait()
         self.asking -= 1
         return []
@@ -175,3 +178,11 @@ async def test_rewinds_leave_connections_to_redis_for_others(engine: Engine) -> 
     rooms = [f"room:{number}" for number in range(100)]
     await asyncio.gather(*[engine._starter.begin(StreamRequest("c", (room,), rewind=1)) for room in rooms])
     assert busy.most == AT_ONCE
+
+
+async def test_rewinds_that_wait_their_turn_do_not_ask_a_redis_that_went(engine: Engine) -> None:
+    """One that is silent takes seconds to be given up."""
+    engine._core.logs[:] = [cast("LogReader", Busy(lambda: engine._sync.away.update((0, 1))))] * 2
+    begins = [engine._starter.begin(StreamRequest("c", (f"room:{number}",), rewind=1)) for number in range(20)]
+    begun = await asyncio.gather(*begins, return_exceptions=True)
+    assert [type(each) for each in begun] == [Behind] * AT_ONCE + [BusyError] * (20 - AT_ONCE)

@@ -25,7 +25,7 @@ class Starter:
 
     def __init__(self, core: Core, hub: Hub, sync: Sync) -> None:
         self._tails, self._hub, self._sync = core.tails, hub, sync
-        self._config, self._rewinds = core.config, Rewinds(core.logs)
+        self._config, self._rewinds = core.config, Rewinds(core.logs, self._need_redis)
 
     def begin_at_once(self, request: StreamRequest) -> Behind | None:
         """Return where a stream begins if that holds whatever Redis says; for any other ask `begin`."""
