@@ -46,6 +46,11 @@ def test_booleans_have_two_flags() -> None:
     assert read_settings(Config, parsed("--stamp"), {"TAILRACE_STAMP": "0"}).stamp is True
 
 
+@pytest.mark.parametrize(("text", "value"), [("yes", True), ("No", False), ("true", True), ("0", False)])
+def test_booleans_are_given_as_help_writes_them(text: str, value: bool) -> None:
+    assert read_settings(Config, parsed(), {"TAILRACE_STAMP": text}).stamp is value
+
+
 def test_many_values_are_repeated_flags_or_a_comma_list() -> None:
     assert read_settings(Config, parsed("--origins", "a", "--origins", "b"), {}).origins == ("a", "b")
     assert read_settings(Config, parsed(), {"TAILRACE_ORIGINS": "a, b,"}).origins == ("a", "b")

@@ -28,7 +28,7 @@ to differ in processes that share an environment is given as a flag. `tailrace u
 `TAILRACE_PORT` doesn't reach them. Kubernetes sets `TAILRACE_PORT` to a URL where a Service is called `tailrace`: call it something
 else, or set `enableServiceLinks: false`.
 """
-_EDGE = """`EdgeConfig` in `tailrace.edge`, but for the last three, which are the command's alone: an edge in an application of yours
+_EDGE = """`EdgeConfig` in `tailrace.edge`, but for the last four, which are the command's alone: an edge in an application of yours
 listens and logs where that does."""
 _UP = (
     """Starts all of the above, with two edges. What stands here is set for all of them; variables of the single services reach them too."""

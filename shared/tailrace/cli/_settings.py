@@ -18,6 +18,7 @@ _SCALARS = (
     msgspec.inspect.BoolType,
     msgspec.inspect.LiteralType,
 )
+_WORDS = {"yes": True, "no": False}  # beside true, false, 1 and 0
 _SEQUENCES = (msgspec.inspect.VarTupleType, msgspec.inspect.ListType)
 
 
@@ -80,6 +81,8 @@ def _found(field: msgspec.inspect.Field, namespace: argparse.Namespace, environ:
         return None
     if isinstance(kind, _SEQUENCES):
         return variable, [item.strip() for item in text.split(",") if item.strip()]
+    if isinstance(kind, msgspec.inspect.BoolType):
+        return variable, _WORDS.get(text.lower(), text)
     return variable, text
 
 
