@@ -89,6 +89,7 @@ class WorkerSettings:
     functions: ClassVar[list[Any]] = [
         *(add, context, stubborn, sleepy, parent, raises, murderous, beside),
         func(add, name="forgetful", keep_result=0),
+        func(add, name="fleeting", keep_result=0.0001),
         func(sleepy, name="hasty", timeout=0.2),
         func(sleepy, name="patient", timeout=86_400),
         func(stubborn, name="once", max_tries=1),

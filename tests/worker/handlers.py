@@ -127,6 +127,13 @@ async def grows_less(ctx: dict[str, Any], message: Message) -> list[Event]:
 
 
 @function
+async def grows(ctx: dict[str, Any], message: Message) -> list[Event]:
+    """Emit one event more in each run, so that a run that comes too late would show."""
+    run = await ctx["redis"].incr(f"runs:{ctx['job_id']}")
+    return [Event("room:runs", {"job": run})] * run
+
+
+@function
 async def blocks(ctx: dict[str, Any], message: Message) -> Event:
     await ctx["redis"].incr("blocked")
     time.sleep(message.at / 1000)  # noqa: ASYNC251 - as an application's mistake

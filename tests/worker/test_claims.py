@@ -121,6 +121,15 @@ async def test_an_abort_that_came_too_late_for_one_job_is_none_for_a_later_one_o
             await queue(seen).settle(number, [(found.claims[0], Ended())])
 
 
+async def test_a_shelf_has_no_say_about_a_later_call_of_an_id(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen, Pusher(any_redis_url) as pusher:
+        await seen.put("a", payload("add", 1), queue=CALLS)
+        assert await queue(seen).shelve(await claimed(queue(seen), 1), "add", 60_000)
+        assert await pusher.cancel("a") == JobState.CANCELLED
+        await seen.put("a", payload("add", 1), (time.time() + 60) * 1000, queue=CALLS)
+        assert (await queue(seen).claim(2, Room(10), ["add"])).claims == []
+
+
 async def test_a_settlement_that_is_sent_again_does_nothing_more_and_is_answered_as_before(any_redis_url: str) -> None:
     async with bench(any_redis_url) as seen:
         calls = queue(seen)
@@ -172,6 +181,21 @@ async def behind(trap: Trap, url: str, *arguments: str) -> AsyncIterator[Service
             yield service
         finally:
             await asyncio.to_thread(service.__exit__)
+
+
+async def test_a_call_of_which_a_worker_hears_when_another_has_run_it_emits_nothing_more(redis_url: str) -> None:
+    handlers, trap = "tests.worker.handlers", Trap()
+    caught = asyncio.Event()
+    trap.arm(Snare(lambda call: call.script == "claim", lambda _: caught.set(), after=True))
+    async with bench(redis_url) as seen:
+        await seen.put("a", payload("grows", {"sender": "x"}), queue=CALLS)
+        async with behind(trap, redis_url, "--functions", handlers, "--call-lease-s", "0.5") as late:
+            await asyncio.wait_for(caught.wait(), 10)
+            async with working(redis_url, load([handlers]).functions, call_lease_s=0.5):
+                await seen.idle()
+            trap.let_go()
+            await wait_until(lambda: "another worker has it" in late.stderr)
+        assert await seen.jobs("room:runs") == [1]
 
 
 async def test_a_call_whose_settlement_isnt_answered_has_ended_all_the_same(redis_url: str) -> None:

@@ -151,10 +151,11 @@ async def test_a_client_with_nothing_but_json(arq: Arq, server: RedisServer) -> 
 
 
 async def test_results_are_kept_as_long_as_asked(arq: Arq) -> None:
-    job = await enqueue(arq, "forgetful", 1)
-    await wait_until(lambda: _is(job, JobStatus.not_found))
-    with pytest.raises(ResultNotFound):
-        await job.result()
+    for function in ("forgetful", "fleeting"):
+        job = await enqueue(arq, function, 1)
+        await wait_until(partial(_is, job, JobStatus.not_found))
+        with pytest.raises(ResultNotFound):
+            await job.result()
     kept = await enqueue(arq, "add", 1)
     await kept.result(timeout=5, poll_delay=0.01)
     assert 3_500_000 < await arq.pttl(f"arq:result:{kept.job_id}") <= 3_600_000

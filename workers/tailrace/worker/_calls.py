@@ -91,9 +91,9 @@ class Calls:
                 self._freed.clear()
                 await self._freed.wait()
                 continue
-            found = await self._claim(room)
+            found, sure_until = await self._claim(room)
             for each in found.claims:
-                self._running.add(running := Running(each, self._sure_until()))
+                self._running.add(running := Running(each, sure_until))
                 tasks.create_task(self._handle(running))
                 self._alone_first = not each.alone  # by turns
             if found.make_room:
@@ -116,15 +116,17 @@ class Calls:
         """Say until when what is claimed or renewed now surely is ours; the answer may be on its way for a while."""
         return asyncio.get_running_loop().time() + self._terms.lease_s / 2
 
-    async def _claim(self, room: Room) -> Found:
+    async def _claim(self, room: Room) -> tuple[Found, float]:
+        """Claim; say, too, until when what came of it surely is ours."""
         self._number += 1
         return await self._patience.ask(partial(self._claim_awake, self._number, room))
 
-    async def _claim_awake(self, number: int, room: Room) -> Found:
+    async def _claim_awake(self, number: int, room: Room) -> tuple[Found, float]:
         """Claim; but who was paused or cut off from Redis renews first, or might take its own calls for a dead worker's."""
         if asyncio.get_running_loop().time() > self._awake_until:
             await self._renew()
-        return await self._queue.claim(number, room, self._functions)
+        sure_until = self._sure_until()  # before it is asked: this process may stand still until it has the answer
+        return await self._queue.claim(number, room, self._functions), sure_until
 
     async def _listen(self, idle_s: float | None) -> None:
         """Wait for the bell, but no longer than to the next call that is due or may have come in without ringing."""

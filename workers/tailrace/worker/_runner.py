@@ -140,7 +140,7 @@ class Runner:
         if not forever and kept_s <= 0:
             return b"", 0
         span = Span(work.started_ms, round(time.time() * 1000), self._queue)
-        return result_of(work.call, span, value, success=success), None if forever else round(kept_s * 1000)
+        return result_of(work.call, span, value, success=success), None if forever else max(1, round(kept_s * 1000))
 
     async def hook(self, hook: Hook | None, ctx: dict[Any, Any]) -> None:
         """Run a hook of which nothing depends any more."""

@@ -136,7 +136,8 @@ if shelved then
     while room() do
       local first = redis.call('ZPOPMIN', shelf)
       if not first[1] then break end
-      if redis.call('ZSCORE', calls, first[1]) then claim(first[1], first[2]) end
+      local score = redis.call('ZSCORE', calls, first[1]) -- what was shelved comes up within 15 s; else it is a later call of its id
+      if score and tonumber(score) <= now + 15000 then claim(first[1], first[2]) end
     end
   end
 end
