@@ -1,5 +1,6 @@
 """Fixtures for all tests: real servers, asyncio, and no blocking call of ours inside the loop."""
 
+import signal
 import types
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ settings.load_profile("tailrace")
 
 
 def pytest_configure() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would all that tests start
     guard()
 
 
