@@ -1,8 +1,6 @@
 """Calls of functions, by a producer."""
 
-import asyncio
 import math
-import time
 
 import msgspec
 import pytest
@@ -10,7 +8,7 @@ from redis.asyncio import Redis
 
 from tailrace.push import JobState, Pusher, PushError
 from tailrace.wire import Keys, decode_job
-from tests.support.wait import wait_until
+from tests.push.waited import cancelled_while_waited_for
 
 pytestmark = pytest.mark.anyio
 KEYS = Keys()
@@ -50,14 +48,7 @@ async def test_a_scheduled_call_can_be_cancelled_and_who_waits_hears_of_it(pushe
     status = await job.status()
     assert status is not None
     assert status.state == JobState.SCHEDULED
-    waiting = asyncio.create_task(job.receipt())
-    await wait_until(lambda: redis.pubsub_channels("tailrace:receipts:*"))
-    begin = time.monotonic()
-    assert await job.cancel() == JobState.CANCELLED
-    end = await waiting
-    assert end is not None
-    assert end.state == JobState.CANCELLED
-    assert time.monotonic() - begin < 2
+    await cancelled_while_waited_for(job, redis)
 
 
 @pytest.mark.parametrize("function", ["push", "push_many"])

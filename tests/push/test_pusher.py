@@ -1,6 +1,5 @@
 """What becomes of pushes: a real worker behind a real server."""
 
-import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -11,9 +10,9 @@ from redis.asyncio import Redis
 from tailrace.log import Registry
 from tailrace.push import JobState, Push, Pusher, PushError
 from tailrace.wire import JOB_PREFIX, ClientEntry, Keys, SetupError
+from tests.push.waited import cancelled_while_waited_for
 from tests.support.redis import RedisServer
 from tests.support.service import Service
-from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
 KEYS = Keys()
@@ -85,14 +84,7 @@ async def test_scheduled_pushes_wait_for_their_time(pusher: Pusher) -> None:
 
 async def test_a_scheduled_push_can_be_cancelled_and_who_waits_hears_of_it(pusher: Pusher, redis: Redis) -> None:
     job = await pusher.push("room:9", 1, delay_s=30)
-    waiting = asyncio.create_task(job.receipt())
-    await wait_until(lambda: redis.pubsub_channels("tailrace:receipts:*"))
-    begin = time.monotonic()
-    assert await job.cancel() == JobState.CANCELLED
-    end = await waiting
-    assert end is not None
-    assert end.state == JobState.CANCELLED
-    assert time.monotonic() - begin < 2
+    await cancelled_while_waited_for(job, redis)
     assert not await redis.exists(f"arq:job:{job.id}")
     assert await job.cancel() == JobState.CANCELLED
     assert 0 < await redis.ttl(KEYS.receipt(job.id)) <= 3600
