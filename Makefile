@@ -5,6 +5,7 @@
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv
 BIN := $(VENV)/bin
+RUNNING := $(VENV)/.running
 READY := $(VENV)/.ready
 
 # The newest Python that can make an environment with pip in it; `make PYTHON=/path/to/python` names another.
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-up: $(READY) ## run all of tailrace here; Ctrl-C stops it (UP="--data DIR" for its options)
+up: $(RUNNING) ## run all of tailrace here; Ctrl-C stops it (UP="--data DIR" for its options)
 	@exec $(BIN)/tailrace up $(UP)
 
 test: $(READY) system ## run the checks and the tests (TESTS="tests/wire -k cursor" for some of them)
@@ -49,12 +50,19 @@ clean: ## remove all that was made here, .venv included
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .*_cache
 	find services workers shared tests -name __pycache__ -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml requirements/dev.txt
+# What running needs, and nothing else: `make up` is quick on a fresh machine.
+$(RUNNING): pyproject.toml requirements/all.txt requirements/build.txt
 	@test -n "$(PYTHON)" || { echo 'No Python >= 3.11 with venv and pip found (Debian: apt-get install python3-venv).' >&2; exit 1; }
 	@test -x $(BIN)/python || { echo 'Making $(VENV) with $(PYTHON)'; $(PYTHON) -m venv $(VENV); }
-	@echo 'Installing pinned requirements'
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@echo 'Installing what tailrace runs on'
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/build.txt -r requirements/all.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The same and what tests and checks need.
+$(READY): $(RUNNING) requirements/dev.txt
+	@echo 'Installing what checks and tests need'
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
 # What some tests want from Debian. Without it they are skipped, and say why.
