@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 from sse_starlette import EventSourceResponse, ServerSentEvent  # type: ignore[import-not-found]
-from starlette.applications import Starlette  # type: ignore[import-not-found]
-from starlette.requests import Request  # type: ignore[import-not-found]
-from starlette.routing import Route  # type: ignore[import-not-found]
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Route
 
 _queues: set[asyncio.Queue[tuple[str, str]]] = set()
 
