@@ -87,6 +87,23 @@ def test_target_is_what_runs_unless_a_flag_or_variable_says_otherwise(monkeypatc
         assert (find_target(nothing).redis, find_target(nothing).queue_redis) == ("redis://b/0", "redis://q/0")
 
 
+def test_a_prefix_or_a_queue_that_is_named_wins_over_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with published(RUNNING):
+        named = find_target(argparse.Namespace(prefix="staging"))
+        assert (named.redis, named.queue_redis, named.prefix) == (RUNNING.redis, RUNNING.redis, "staging")
+        queue = find_target(argparse.Namespace(queue_redis="redis://q/0"))
+        assert (queue.redis, queue.queue_redis, queue.prefix) == (RUNNING.redis, "redis://q/0", "other")
+        monkeypatch.setenv("TAILRACE_PREFIX", "tailrace")
+        assert find_target(argparse.Namespace()).prefix == "tailrace"
+
+
+def test_a_target_other_than_the_default_is_named_without_its_password(capsys: pytest.CaptureFixture[str]) -> None:
+    find_target(argparse.Namespace())
+    assert capsys.readouterr().err == ""
+    find_target(argparse.Namespace(redis="redis://me:secret@a/0", queue_redis="redis://q/0", prefix="staging"))
+    assert capsys.readouterr().err == "using redis://***@a/0, queue redis://q/0, prefix staging\n"
+
+
 @pytest.mark.parametrize("written", [b"", b'{"redis"'])
 def test_one_that_just_begins_is_not_found_yet(home: Path, written: bytes) -> None:
     with published(RUNNING):

@@ -98,6 +98,21 @@ def test_listening_everywhere_the_page_finds_all_where_it_was_found_itself(tmp_p
         running.process.wait()
 
 
+def test_a_page_of_ones_own_may_connect_and_push(tmp_path: Path) -> None:
+    origin = "http://localhost:5173"
+    running = Up(tmp_path, "--origins", origin)
+    try:
+        running.until("try in two other terminals:")
+        for url, body in ((f"{running.url('edge-1')}/sse", None), (f"{running.url('ingest')}/push", b'{"to": "all", "data": 1}')):
+            request = urllib.request.Request(url, body, {"Content-Type": "application/json", "Origin": origin})  # noqa: S310 - ours
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - likewise
+                assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (200, origin)
+        assert running.stop(signal.SIGTERM) == 0
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
 def test_a_data_folder_that_cannot_be_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "file").write_bytes(b"")

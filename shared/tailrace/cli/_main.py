@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 
 from tailrace.cli._arguments import Parser
 from tailrace.cli._command import Command
-from tailrace.cli._locate import advised, find_target
+from tailrace.cli._locate import advised, resolve_target
 from tailrace.cli._settings import SettingsError
 from tailrace.log import redact
 from tailrace.wire import SetupError
@@ -87,7 +87,7 @@ def _obey(command: Command, arguments: argparse.Namespace) -> int:
     except RedisConnectionError as error:
         if type(error) is not RedisConnectionError:  # a subclass: it's there, but refuses us
             raise
-        raise RedisConnectionError(advised(error, find_target(arguments))) from error
+        raise RedisConnectionError(advised(error, resolve_target(arguments))) from error
 
 
 def _utf8(argument: str) -> str:

@@ -20,6 +20,7 @@ from tailrace.cli._child import Child, FailedError
 from tailrace.cli._command import Command
 from tailrace.cli._logging import http_address
 from tailrace.cli._merge import Merged
+from tailrace.cli._origins import check_origins
 from tailrace.cli._runfile import Running, published, runtime_folder
 from tailrace.cli._settings import SettingsError, add_settings, read_settings
 from tailrace.cli._valkey import claimed, until_it_answers, valkey_command, valkey_environ
@@ -28,12 +29,14 @@ _READY = re.compile(r"^tailrace (?P<service>\w+) ready(?: on http://(?P<host>\S+
 _DEMO = "tailrace.demo"  # what the demo page's dashboard shows
 _LOOPBACK, _REDIS_PORT = "127.0.0.1", 6379
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+_FUNCTION_WAIT = "TAILRACE_FUNCTION_WAIT_S"
 _OVERCOMMIT = "Memory overcommit must be enabled"  # concerns snapshots of Redis that fill a machine
 _EPILOG = """
 examples:
   tailrace up
   tailrace up --data ./data                          # events outlive it
   tailrace up --functions shop.handlers              # your own functions, beside pushes
+  tailrace up --origins http://localhost:5173        # a page of your own may connect and push
   tailrace up --edge-port 9000 --edge-port 9010 --ingest-port 9001 --console-port 9002
 
 Then, in another terminal:
@@ -54,8 +57,12 @@ class UpConfig(msgspec.Struct, frozen=True):
     redis_port: Annotated[Port, msgspec.Meta(description="Port of Valkey; 0 takes 6379 if that is free, else another.")] = 0
     data: Annotated[str, msgspec.Meta(description="Folder that Valkey keeps its data in; none: a temporary one.")] = ""
     functions: Annotated[tuple[str, ...], msgspec.Meta(description="Module with functions for the worker; repeatable.")] = ()
+    origins: Annotated[tuple[str, ...], msgspec.Meta(description="Origins of your own pages, beside the demo page's; * is any.")] = ()
     drain_s: Annotated[float, msgspec.Meta(description="Seconds that an edge takes to send its clients away at the end.", ge=0)] = 1
-    prefix: Annotated[str, msgspec.Meta(description="What all keys in Redis begin with.")] = "tailrace"
+    prefix: Annotated[str, msgspec.Meta(description="Prefix of all keys in Redis.")] = "tailrace"
+
+    def __post_init__(self) -> None:
+        check_origins(self.origins)
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +121,7 @@ class _House:
             *(self._edge(number, port) for number, port in enumerate(config.edge_port)),
             self._listener("ingest", "ingest", config.ingest_port, *self._origins()),
             self._console(),
-            self._service("worker", "worker", "--function-wait-s", "0", *_repeated("--functions", [_DEMO, *config.functions])),
+            self._worker(),
         ]
         self._urls: dict[str, str] = {}
         self._stop = asyncio.Event()
@@ -174,11 +181,17 @@ class _House:
         edges = _repeated("--edge-url", [f":{port}" for port in config.edge_port])  # on whatever host the page is found
         return self._listener("console", "console", config.console_port, *edges, "--ingest-url", f":{config.ingest_port}")
 
+    def _worker(self) -> Child:
+        # The only worker has all functions that there are: a call of any other can become a dead letter at once.
+        wait = [] if os.environ.get(_FUNCTION_WAIT) else ["--function-wait-s", "0"]
+        return self._service("worker", "worker", *wait, *_repeated("--functions", [_DEMO, *self._config.functions]))
+
     def _origins(self) -> list[str]:
-        """Let the demo page in, under the names that this machine is reached by."""
+        """Let in the pages that the user names, and the demo page under each name of this machine."""
         host, port = self._config.host, self._config.console_port
         names = own_names() if host in _ANYWHERE else [host]
-        return _repeated("--origins", dict.fromkeys([http_address(name, port) for name in ("127.0.0.1", "localhost", *names)]))
+        demo = [http_address(name, port) for name in ("127.0.0.1", "localhost", *names)]
+        return _repeated("--origins", dict.fromkeys([*self._config.origins, *demo]))
 
     def _listener(self, name: str, service: str, port: int, *options: str) -> Child:
         return self._service(name, service, "--host", self._config.host, "--port", str(port), *options)
