@@ -39,7 +39,7 @@ check: $(READY) ## lint, formatting, types, rules of architecture, dependencies
 bench: $(READY) ## measure against the goals; prints what it measured
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
 
-prove: $(READY) system ## run the long tier, and keep its record in docs/reliability.md (PROVE="--list" for what there is)
+prove: $(READY) system ## run the long tier, and keep its record in docs/internals/reliability.md (PROVE="--list" for what there is)
 	$(if $(PROVE),,$(BIN)/pytest -m prove)
 	$(BIN)/python -m tests.prove --write $(PROVE)
 

@@ -105,8 +105,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="WORD", help=only)
     parser.add_argument("--side", default="", help="only sides whose name holds this; the kernel floor is always there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, with each round's values")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.json, and from it the pages and plots that show it")
-    parser.add_argument("--pages", action="store_true", help="measure nothing: write pages and plots anew from docs/benchmarks.json")
+    parser.add_argument("--write", action="store_true", help="write docs/internals/benchmarks.json, and the pages and plots that show it")
+    parser.add_argument("--pages", action="store_true", help="measure nothing: write pages and plots from docs/internals/benchmarks.json")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""The report: a table on the terminal, docs/benchmarks.md with its plots, and the other pages that show its figures."""
+"""The report: a table on the terminal, docs/internals/benchmarks.md with its plots, and the other pages that show its figures."""
 
 import subprocess
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from tests.benchmarks._sides import peer_python
 
 _ROOT = Path(__file__).parents[2]
 _DOCS = _ROOT / "docs"
-RESULTS = _DOCS / "benchmarks.json"
+RESULTS = _DOCS / "internals/benchmarks.json"
 """The last run that was written; every figure on the pages comes from it."""
 _BASES = {
     delivery.SINGLE: delivery.FLOOR,
@@ -34,7 +34,7 @@ _HEAD = ("measure", "size", "side", "median", "rounds", "ratio")
 _INTRO = """# Benchmarks
 
 What `make bench` measured; `make bench BENCH="--write"` measures anew and writes [benchmarks.json](benchmarks.json), from which
-this page, its plots, [scaling](scaling.md) and the README have their figures. Compare ratios, not absolute numbers: all sides ran on one
+this page, its plots, [scaling](../scaling.md) and the README have their figures. Compare ratios, not absolute numbers: all sides ran on one
 machine, in turn in each round. The server under measure has one core for itself; clients, producers and Redis share the other. The
 load generator, the reader that waits on a log and the kernel floor are C programs in `tests/benchmarks`. "Kernel floor" is a loop of
 `write()` over the same connections, which no server of single events can undercut; where one seems to, it has joined events that came
@@ -107,9 +107,9 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 def page(report: Report) -> str:
-    """Write docs/benchmarks.md."""
+    """Write docs/internals/benchmarks.md."""
     facts = "\n".join([f"- {name}: {value}" for name, value in report.about.items()])
-    pictures = "\n".join([f"![{plot.title}](images/bench-{plot.name}.png)" for plot in PLOTS if plotted(report, plot)])
+    pictures = "\n".join([f"![{plot.title}](../images/bench-{plot.name}.png)" for plot in PLOTS if plotted(report, plot)])
     return "\n".join([_INTRO, facts, "", pictures, "", goals(report), "", table(report.figures, markdown=True), "", _METHOD])
 
 
@@ -117,7 +117,7 @@ def pages(report: Report) -> dict[Path, str]:
     """Return every page that shows figures, as it has to be."""
     readme_path = _ROOT / "README.md"
     return {
-        _DOCS / "benchmarks.md": page(report),
+        _DOCS / "internals/benchmarks.md": page(report),
         _DOCS / "scaling.md": scaling(report),
         readme_path: readme(readme_path.read_text(), report),
     }

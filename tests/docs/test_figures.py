@@ -1,4 +1,4 @@
-"""Every figure on a page is one of docs/benchmarks.json."""
+"""Every figure on a page is one of docs/internals/benchmarks.json."""
 
 from pathlib import Path
 

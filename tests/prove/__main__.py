@@ -46,7 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of all chance (default: 1)")
     parser.add_argument("--scale", type=float, default=1, help="do this share of each trial (default: 1)")
     parser.add_argument("--amount", type=int, default=0, help="do so many of a trial's units, whatever the scale")
-    parser.add_argument("--write", action="store_true", help="put whole runs into the record, and write docs/reliability.md")
+    parser.add_argument("--write", action="store_true", help="put whole runs into the record, and write docs/internals/reliability.md")
     parser.add_argument("--list", action="store_true", help="show the trials, and how long each takes")
     return parser.parse_args()
 

@@ -59,7 +59,7 @@ async def _nothing(_: Plan) -> AsyncIterator[Count]:
 
 
 class Trial(NamedTuple):
-    """One row of docs/reliability.md."""
+    """One row of docs/internals/reliability.md."""
 
     name: str
     """Names it on the command line and in the record."""

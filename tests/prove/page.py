@@ -1,4 +1,4 @@
-"""Writes docs/reliability.md from the record: `python -m tests.prove.page`."""
+"""Writes docs/internals/reliability.md from the record: `python -m tests.prove.page`."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +11,7 @@ _HEAD = """# Reliability
 
 *Written from the record of the long tier ([reliability.json](reliability.json)) by `make prove`; a test fails when it differs.*
 
-What tries to break the [promises](promises.md), how often it was tried, and what came of it. Everything is real: processes, servers,
+What tries to break the [promises](../promises.md), how often it was tried, and what came of it. Everything is real: processes, servers,
 kills (`kill -9`), sockets. Each trial is seeded, and `make prove` runs them all again; `make test` runs each of them briefly.
 
 ```console

@@ -1,4 +1,4 @@
-"""The record of the long tier: docs/reliability.json, one result per trial, the newest run's."""
+"""The record of the long tier: docs/internals/reliability.json, one result per trial, the newest run's."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ import msgspec
 from tests.prove.frame import Count, Outcome, Plan
 from tests.support.redis import executable
 
-RECORD = Path(__file__).parents[2] / "docs/reliability.json"
+RECORD = Path(__file__).parents[2] / "docs/internals/reliability.json"
 _PACKAGES = ("redis", "uvicorn", "uvloop", "litestar", "msgspec", "arq")
 
 

@@ -1,4 +1,4 @@
-"""All trials, in the order in which docs/reliability.md shows them."""
+"""All trials, in the order in which docs/internals/reliability.md shows them."""
 
 from tests.prove import delivery, ingest_backlog, ingest_due, ingest_full, ingest_hostile, ingest_kills, ingest_matrix
 

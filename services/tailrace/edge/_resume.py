@@ -1,6 +1,6 @@
 """The resume rule: what histories and ring give a subscriber after its position, and what is missing there.
 
-What it promises stands in docs/contracts.md ("The cursor"), its reasons in docs/decisions.md; tests/edge/model.py tries it.
+What it promises stands in docs/contracts.md ("The cursor"), its reasons in docs/internals/decisions.md; tests/edge/model.py tries it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

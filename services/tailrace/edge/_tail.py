@@ -1,4 +1,4 @@
-"""The tail: where an edge's reader stands in one shard's log (docs/decisions.md, "Generations")."""
+"""The tail: where an edge's reader stands in one shard's log (docs/internals/decisions.md, "Generations")."""
 
 from collections.abc import Sequence
 
