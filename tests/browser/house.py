@@ -21,6 +21,7 @@ class House:
 
     edges: list[Service]
     ingest: Service
+    worker: Service
     console: Service
 
     def push(self, to: str, event: str, **data: Any) -> None:
@@ -46,10 +47,10 @@ def house(*, token: str = "") -> Iterator[House]:
         edge = ("--retry-ms", "300", "--drain-s", "0.5", "--ring-entries", "20", *letting_in)  # little, so that gaps can come
         edges = [stack.enter_context(Service("edge", "--port", str(free_port()), *edge)) for _ in range(2)]
         ingest = stack.enter_context(Service("ingest", *letting_in, "--push-token", token))
-        stack.enter_context(Service("worker", "--redis", redis, "--functions", "tailrace.demo"))
+        worker = stack.enter_context(Service("worker", "--redis", redis, "--functions", "tailrace.demo"))
         addresses = [word for each in edges for word in ("--edge-url", each.url)]
         console = Service("console", "--port", port, *addresses, "--ingest-url", ingest.url)
-        yield House(edges, ingest, stack.enter_context(console))
+        yield House(edges, ingest, worker, stack.enter_context(console))
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """The demo page itself: its stream, whatever becomes of edges, its languages and sizes, and ingest's token."""
 
+import os
 import re
+import signal
 from urllib.parse import urlsplit
 
 import httpx
@@ -149,6 +151,7 @@ def test_an_ingest_that_wants_a_token_is_given_it(browser: Browser) -> None:
         ada.say("let me in")
         for given in ("wrong", "open-sesame"):
             expect(ada.page.locator("#token")).to_be_visible()
+            expect(ada.page.locator("#token-answer")).to_have_text("" if given == "wrong" else "Ingest refused this token.")
             ada.page.fill("#token-text", given)
             ada.page.press("#token-text", "Enter")
         expect(ada.page.locator("#messages .said")).to_have_text(["let me in"])
@@ -157,6 +160,56 @@ def test_an_ingest_that_wants_a_token_is_given_it(browser: Browser) -> None:
         ada.say("again")
         expect(ada.page.locator("#messages .said")).to_have_text(["let me in", "again"])
         expect(ada.page.locator("#token")).to_be_hidden()
+
+
+def test_a_system_that_stands_still_is_shown_though_the_stream_is_open(browser: Browser, house: House, url: str) -> None:
+    with seat(browser, url) as ada:
+        expect(ada.page.locator("#chart-cpu b")).to_have_text(re.compile(r"\d"))
+        os.kill(house.worker.pid, signal.SIGSTOP)
+        try:
+            ada.until_state("quiet")
+            expect(ada.page.locator("#state-word")).to_have_text("Connected, no events")
+            ada.say("is anybody working?")
+            expect(ada.page.locator("#messages .pending .said")).to_have_text("is anybody working?")
+        finally:
+            os.kill(house.worker.pid, signal.SIGCONT)
+        ada.until_state("open")
+        expect(ada.page.locator("#messages .said", has_text="is anybody working?")).to_have_count(1)
+        expect(ada.page.locator("#messages .pending")).to_have_count(0)
+
+
+def test_what_cannot_be_sent_does_not_stay_in_the_list(browser: Browser, url: str) -> None:
+    with seat(browser, url, expected=("net::ERR_",)) as ada:
+        ada.page.route("**/push", lambda route: route.abort())
+        ada.say("into the void")
+        expect(ada.page.locator("#messages .pending")).to_have_count(1)
+        expect(ada.page.locator("#chat-answer")).to_contain_text("Not sent")
+        expect(ada.page.locator("#messages .pending")).to_have_count(0)
+        expect(ada.page.locator("#words")).to_have_value("into the void")
+
+
+def test_own_rooms_outlive_a_reload(browser: Browser, url: str) -> None:
+    with seat(browser, url) as ada:
+        ada.page.fill("#room", "cellar")
+        ada.page.press("#room", "Enter")
+        ada.say("down here")
+        expect(ada.page.locator("#messages .said")).to_have_text(["down here"])
+        ada.page.reload()
+        ada.until_state("open")
+        ada.page.get_by_role("button", name="cellar").click()
+        expect(ada.page.locator("#messages .said")).to_have_text(["down here"])
+
+
+def test_the_openapi_page_can_be_read_on_a_phone(browser: Browser, house: House) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    try:
+        page = context.new_page()
+        page.goto(f"{house.ingest.url}/schema")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        told = [box["width"] for cell in page.locator("section > table td:nth-child(3)").all() if (box := cell.bounding_box())]
+        assert min(told) > 250
+    finally:
+        context.close()
 
 
 def test_nothing_is_loaded_from_elsewhere(browser: Browser, house: House, url: str) -> None:

@@ -17,13 +17,10 @@ export class Ingest {
   async push(push) {
     const began = performance.now();
     for (let attempt = 1; ; attempt += 1) {
+      const headers = { "Content-Type": "application/json", ...authorization() };
       try {
-        const response = await fetch(this.#url, {
-          method: "POST",
-          headers: { "Content-Type": "application/json", ...authorization() },
-          body: JSON.stringify(push),
-        });
-        if (response.status === 401 && (await askToken())) continue;
+        const response = await fetch(this.#url, { method: "POST", headers, body: JSON.stringify(push) });
+        if (response.status === 401 && (await askToken(headers.Authorization))) continue;
         return { status: response.status, body: await response.json(), ms: performance.now() - began };
       } catch (error) {
         if (attempt === TRIES || !push.key) return { status: 0, body: { status: "error", message: error.message }, ms: 0 };
@@ -33,8 +30,7 @@ export class Ingest {
   }
 
   // Push what has an id of its own, which is its key: whoever receives it twice knows it by that. Raises Error.
-  async publish(to, event, data) {
-    const id = uuid();
+  async publish(to, event, data, id = uuid()) {
     const { status, body } = await this.push({ to, event, data: { id, ...data }, key: id });
     if (status === 0 || status >= 400) throw new Error(body.message);
   }

@@ -1,6 +1,6 @@
 // The demo page: one stream, and what is shown of it.
 
-import { CHAT, Chat, ROOMS } from "./chat.js";
+import { CHAT, Chat, rooms } from "./chat.js";
 import { startConnection } from "./connection.js";
 import { DASHBOARD, Dashboard, MACHINE } from "./dashboard.js";
 import { uuid } from "./dom.js";
@@ -23,7 +23,7 @@ sessionStorage.setItem(CLIENT, client);
 const stream = new Stream({
   edges: config.edges,
   client,
-  channels: [...ROOMS.map((room) => `room:${room}`), STAGE, DASHBOARD],
+  channels: [...rooms().map((room) => `room:${room}`), STAGE, DASHBOARD],
   types: [CHAT, COMMENT, LIKE, MACHINE],
   rewind: 60,
 });
@@ -32,7 +32,7 @@ const ingest = new Ingest(config.ingest);
 const changed = []; // what has to be written anew in another language
 startTheme();
 startLanguage(() => changed.forEach((show) => show()));
-startConnection(stream);
+startConnection(stream, MACHINE);
 new Log(stream);
 new Chat(stream, ingest);
 new Pushing(stream, ingest);

@@ -17,6 +17,7 @@ export const words = {
     "state-connecting": "Connecting",
     "state-open": "Connected",
     "state-lost": "Lost, coming back",
+    "state-quiet": "Connected, no events",
     edge: "Edge",
     "client-id": "Client",
     received: "Received",
@@ -124,6 +125,7 @@ export const words = {
     "token-title": "Ingest asks for a token",
     "token-note": "Pushes to it need the bearer token that it was started with (--push-token). It is kept in this tab only.",
     token: "Token",
+    "token-refused": "Ingest refused this token.",
     "token-use": "Use it",
     "token-leave": "Don't push",
 
@@ -145,6 +147,7 @@ export const words = {
     "state-connecting": "正在连接",
     "state-open": "已连接",
     "state-lost": "已断开，正在重连",
+    "state-quiet": "已连接，但没有事件",
     edge: "边缘节点",
     "client-id": "客户端",
     received: "已收到",
@@ -252,6 +255,7 @@ export const words = {
     "token-title": "ingest 需要令牌",
     "token-note": "向它推送时，须带上启动时用 --push-token 设定的令牌。令牌只保存在当前标签页里。",
     token: "令牌",
+    "token-refused": "ingest 拒绝了这个令牌。",
     "token-use": "使用",
     "token-leave": "不推送",
 
