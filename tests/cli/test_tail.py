@@ -63,10 +63,14 @@ async def test_what_others_wrote_into_the_log_neither_ends_it_nor_reaches_the_te
 
 
 async def test_last_channel_and_json(redis_url: str) -> None:
-    await append(redis_url, *[(channel, encode_json_block("message", b"1")) for channel in ("a", "b", "c", "b")])
+    block = encode_json_block("message", b'{"n":1}')
+    await append(redis_url, *[(channel, block) for channel in ("a", "b", "c")], ("b", encode_text_block("note", '"open\nend')))
     with tailing(redis_url, "--last", "3", "--channel", "b", "--json") as process:
         seen = [json.loads(await line(process)) for _ in range(2)]
-    assert [(each["channel"], each["event"], each["data"], each["shard"]) for each in seen] == [("b", "message", "1", 0)] * 2
+    assert [(each["channel"], each["event"], each["data"], each["shard"]) for each in seen] == [
+        ("b", "message", {"n": 1}, 0),
+        ("b", "note", '"open\nend', 0),
+    ]
 
 
 async def test_every_shard_is_followed(redis_url: str) -> None:

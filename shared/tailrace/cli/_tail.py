@@ -26,7 +26,7 @@ _EPILOG = """
 examples:
   tailrace tail                          # all that is delivered from now on
   tailrace tail --last 20 --channel room:1 --channel all
-  tailrace tail --json | jq .data
+  tailrace tail --json | jq .data.message
 """
 
 
@@ -37,8 +37,8 @@ class TailedEvent(msgspec.Struct, frozen=True):
     shard: int
     channel: str
     event: str
-    data: str
-    """What clients get: JSON text, or the lines of a `text`."""
+    data: msgspec.Raw
+    """What clients get: the JSON value, or a string where it isn't JSON."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -114,8 +114,17 @@ class _Tail:
 def _line(shard: int, entry: Entry, *, as_json: bool) -> str:
     event, data = read_block(entry.block)
     if as_json:
-        return msgspec.json.encode(TailedEvent(format_id(entry.id), shard, entry.channel, event, data)).decode()
+        return msgspec.json.encode(TailedEvent(format_id(entry.id), shard, entry.channel, event, _json_of(data))).decode()
     return f"{clock(id_parts(entry.id)[0])} {plain(entry.channel)} {plain(event)} {plain(data)}"
+
+
+def _json_of(data: str) -> msgspec.Raw:
+    """Return data as JSON; an entry doesn't say whether it was pushed as `data` or as `text`."""
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return msgspec.Raw(msgspec.json.encode(data))
+    return msgspec.Raw(data.encode())
 
 
 def read_block(block: bytes) -> tuple[str, str]:
