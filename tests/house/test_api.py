@@ -39,6 +39,9 @@ API = {
         Batch BlockingBatch BlockingJob BlockingPusher Job JobReceipt JobState Push PushError Pusher
         QueueBrokenError QueueFullError RETRY_AFTER_S Receipt RedisAwayError TailraceError
     """,
+    "tailrace.testing": """
+        Listener NoEventError NotStartedError Received System tailrace tailrace_functions
+    """,
     "tailrace.wire": """
         ALL BLOCK CHANNEL_PATTERN CLIENT_PREFIX CONTROL_EVENTS ChannelError ClientEntry ClientInfo Connect
         Control Cursor CursorError Drain Entry EntryError Gap HEAD Heartbeat JOB_PREFIX Job JobError

@@ -14,6 +14,7 @@ BROKEN = {
     "The worker serves no HTTP": ("workers/tailrace/worker", "import litestar"),
     "wire below log below push below cli": ("shared/tailrace/log", "import tailrace.push"),
     "What producers install needs no service": ("shared/tailrace/cli", "import tailrace.edge"),
+    "testing starts processes and imports nothing of tailrace": ("shared/tailrace/testing", "import tailrace.cli"),
     "wire is pure: no I/O, no clock, no loop": ("shared/tailrace/wire", "import asyncio"),
 }
 
