@@ -127,7 +127,7 @@ class Lane:
             keys += _queue_keys(self._keys, partition)
         args: list[str | bytes | int] = [self._number, _REMEMBER_S * 1000, KEEP_S * 1000, self._max_queue]
         for job in jobs:
-            args += (partitions[job.partition], job.id, job.payload, job.due)
+            args += (partitions[job.partition], self._keys.stored_id(job.id), job.payload, job.due)
         return keys, args
 
     async def _look(self) -> None:

@@ -110,7 +110,8 @@ class Pusher:
             raise SetupError(f"a queue has 1 to {MAX_PARTITIONS} partitions, and not {partitions}")
         if not receipt_s >= _SHORTEST_S:  # Redis would refuse when the job is gone
             raise SetupError(f"a receipt is kept for {_SHORTEST_S:g} s at least, and not for {receipt_s:g}")
-        keys, self._listener, self._ids = Keys(prefix), secrets.token_hex(8), JobIds()
+        self._keys = keys = Keys(prefix)
+        self._listener, self._ids = secrets.token_hex(8), JobIds()
         self._redis, self._subscriber = connect_queue(url), connect_queue(url, timeout_s=None, connections=2)
         self._planner = Planner(partitions, self._listener, self._ids.next)
         self._lane = Lane(self._redis, keys, max_queue=max_queue, timeout_s=timeout_s)
@@ -167,7 +168,7 @@ class Pusher:
         when = due(to_request(Push(to=ALL, text="", delay_s=delay_s, at=at)), now_ms)
         job = NewJob(_checked(job_id) or self._ids.next(now_ms), CALLS, self._call(function, argument, now_ms, receipt), when)
         (new,) = await self._lane.put([job])
-        return Job(self, job.id, new)
+        return Job(self, self._keys.public_id(job.id), new)
 
     async def enqueue(self, requests: Sequence[PushRequest], *, many: bool = False, receipt: bool = True) -> Batch:
         """Enqueue pushes that are the wire's and checked already (`check_push`); with `many` as `push_many`."""

@@ -28,7 +28,8 @@ class Receipts:
         self._task: asyncio.Task[None] | None = None
 
     async def wait(self, job: str, wait_s: float) -> JobReceipt | None:
-        """Return a job's receipt as soon as there is one, or None after `wait_s` seconds."""
+        """Return a job's receipt as soon as there is one, or None after `wait_s` seconds; `job` is its public id."""
+        job = self._keys.public_id(job)
         if self._released:
             return None
         self.listen()
@@ -50,9 +51,18 @@ class Receipts:
     async def _last_look(self, job: str) -> JobReceipt | None:
         """For a wait of 0 s, or where the subscription is away and Redis is not."""
         with suppress(RedisError, msgspec.DecodeError):
-            if text := await self._redis.get(self._keys.receipt(job)):
-                return decode_receipt(text)
+            for text in await self._kept([job]):
+                return self._public(decode_receipt(text))
         return None
+
+    async def _kept(self, jobs: Iterable[str]) -> list[bytes]:
+        """Read the receipts that Redis keeps of some jobs, whichever form of their ids these are stored under."""
+        names = [self._keys.receipt(each) for job in jobs for each in dict.fromkeys((self._keys.stored_id(job), job))]
+        return [text for text in await self._redis.mget(names) if text] if names else []
+
+    def _public(self, receipt: JobReceipt) -> JobReceipt:
+        job = self._keys.public_id(receipt.job)
+        return receipt if job == receipt.job else msgspec.structs.replace(receipt, job=job)
 
     def listen(self) -> None:
         """Begin to listen, if that hasn't begun."""
@@ -95,14 +105,12 @@ class Receipts:
             self._settle(message["data"])
 
     async def _look(self, jobs: Iterable[str]) -> None:
-        names = [self._keys.receipt(job) for job in jobs]
-        for text in await self._redis.mget(names) if names else ():
-            if text:
-                self._settle(text)
+        for text in await self._kept(jobs):
+            self._settle(text)
 
     def _settle(self, text: bytes) -> None:
         try:
-            receipt = decode_receipt(text)
+            receipt = self._public(decode_receipt(text))
         except msgspec.DecodeError as error:
             _log.warning("a receipt can't be read: %s", error)
             return

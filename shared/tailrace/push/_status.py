@@ -1,5 +1,7 @@
 """Where a job is, and taking it back."""
 
+from collections.abc import Sequence
+
 import msgspec
 from redis.asyncio import Redis
 
@@ -33,17 +35,30 @@ class Jobs:
         Raises redis.RedisError.
         """
         queues = [name for part in self._partitions for name in (self._keys.queue(part), self._keys.line(part))]
-        names = [self._keys.receipt(job), JOB_PREFIX + job, f"arq:in-progress:{job}", *queues, self._keys.calls(), ""]
-        verdict, *rest = await self._status(keys=names, args=[job])
-        if verdict == b"receipt":
-            return decode_receipt(rest[0])
-        return None if verdict == b"unknown" else JobReceipt(job, JobState(verdict.decode()))
+        for each in self._ids(job):
+            names = [self._keys.receipt(each), JOB_PREFIX + each, f"arq:in-progress:{each}", *queues, self._keys.calls(), ""]
+            verdict, *rest = await self._status(keys=names, args=[each])
+            if verdict == b"receipt":
+                return msgspec.structs.replace(decode_receipt(rest[0]), job=self._keys.public_id(each))
+            if verdict != b"unknown":
+                return JobReceipt(self._keys.public_id(each), JobState(verdict.decode()))
+        return None
 
     async def cancel(self, job: str) -> JobState | None:
         """Cancel a job, if no worker has it, and return its state then: CANCELLED if that was in time, QUEUED if a worker has it.
 
         None where it is unknown or forgotten. Raises redis.RedisError.
         """
+        for each in self._ids(job):
+            if state := await self._cancel_stored(each):
+                return state
+        return None
+
+    def _ids(self, job: str) -> Sequence[str]:
+        """List the ids that a job may be stored under: tailrace's own form, then the form of a producer that writes to Redis itself."""
+        return list(dict.fromkeys((self._keys.stored_id(job), job)))
+
+    async def _cancel_stored(self, job: str) -> JobState | None:
         cancelled = JobReceipt(job, JobState.CANCELLED)
         queues = [*map(self._keys.queue, self._partitions), self._keys.calls()]
         names = [self._keys.receipt(job), JOB_PREFIX + job, f"arq:in-progress:{job}", *queues]
