@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -16,6 +16,12 @@ _log = logging.getLogger(__name__)
 _AGAIN_S = 0.2
 
 
+class _Waiter(NamedTuple):
+    done: "asyncio.Future[JobReceipt | None]"
+    chosen: bool
+    """An earlier job may have had the id."""
+
+
 class Receipts:
     """Hears of the ends of one producer's jobs."""
 
@@ -23,28 +29,28 @@ class Receipts:
         """`subscriber` is a client without a time limit on commands."""
         self._redis, self._subscriber, self._keys = redis, subscriber, keys
         self._channel = keys.receipts(listener)
-        self._waiting: dict[str, list[asyncio.Future[JobReceipt | None]]] = {}
+        self._waiting: dict[str, list[_Waiter]] = {}
         self._heard = self._released = self._closed = False
         self._task: asyncio.Task[None] | None = None
 
-    async def wait(self, job: str, wait_s: float) -> JobReceipt | None:
+    async def wait(self, job: str, wait_s: float, *, chosen: bool = False) -> JobReceipt | None:
         """Return a job's receipt as soon as there is one, or None after `wait_s` seconds; `job` is its public id."""
         job = self._keys.public_id(job)
         if self._released:
             return None
         self.listen()
-        done: asyncio.Future[JobReceipt | None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(job, []).append(done)
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), chosen)
+        self._waiting.setdefault(job, []).append(waiter)
         try:
             async with asyncio.timeout(wait_s):
                 if self._heard:  # else the subscription looks as soon as it stands
                     with suppress(RedisError):
                         await self._look([job])
-                return await done
+                return await waiter.done
         except TimeoutError:
             return await self._last_look(job)
         finally:
-            self._waiting[job].remove(done)
+            self._waiting[job].remove(waiter)
             if not self._waiting[job]:
                 del self._waiting[job]
 
@@ -72,8 +78,9 @@ class Receipts:
     def release(self) -> None:
         """Let all who wait go, now and from now on."""
         self._released = True
-        for done in [done for waiting in self._waiting.values() for done in waiting if not done.done()]:
-            done.set_result(None)
+        for done in [waiter.done for waiting in self._waiting.values() for waiter in waiting]:
+            if not done.done():
+                done.set_result(None)
 
     async def close(self) -> None:
         """Stop listening."""
@@ -102,18 +109,22 @@ class Receipts:
             self._heard = True  # before the look: who begins to wait from now on looks by itself
             await self._look(list(self._waiting))
         elif message["type"] == "message":
-            self._settle(message["data"])
+            job = self._settle(message["data"], announced=True)
+            if any(waiter.chosen for waiter in self._waiting.get(job, ())):
+                await self._look([job])  # the announcement may be an earlier job's; what Redis keeps is this one's
 
     async def _look(self, jobs: Iterable[str]) -> None:
         for text in await self._kept(jobs):
             self._settle(text)
 
-    def _settle(self, text: bytes) -> None:
+    def _settle(self, text: bytes, *, announced: bool = False) -> str:
+        """Give a receipt to those who wait for it, and return its job."""
         try:
             receipt = self._public(decode_receipt(text))
         except msgspec.DecodeError as error:
             _log.warning("a receipt can't be read: %s", error)
-            return
-        for done in self._waiting.get(receipt.job, ()):
-            if not done.done():
-                done.set_result(receipt)
+            return ""
+        for waiter in self._waiting.get(receipt.job, ()):
+            if not waiter.done.done() and not (announced and waiter.chosen):
+                waiter.done.set_result(receipt)
+        return receipt.job
