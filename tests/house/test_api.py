@@ -14,7 +14,7 @@ PACKAGES = sorted(
 )
 API = {
     "tailrace.cli": """
-        BoundedRequests Command SettingsError add_settings announce bind check_origins configure_logging end_slow main
+        BoundedRequests Command SettingsError add_current_folder add_settings announce bind check_origins configure_logging end_slow main
         raise_file_limit read_settings
     """,
     "tailrace.console": """

@@ -81,7 +81,8 @@ def load(names: Iterable[str]) -> Application:
             settings.append(_read(chosen))
             own |= settings[-1].functions
         if not own:
-            raise SetupError(f"{name!r} has no function with @function or @every, and no {SETTINGS} with functions")
+            file = getattr(module, "__file__", None) or "no file"
+            raise SetupError(f"{name!r} ({file}) has no function with @function or @every, and no {SETTINGS} with functions")
         for each in own.values():
             if found.setdefault(each.name, each) != each:
                 raise SetupError(f"two functions are called {each.name!r}")

@@ -1,7 +1,7 @@
 #!lua
 -- Enqueue jobs, all or none of them; each number of a producer runs once, so a call may be repeated until it is answered.
--- KEYS: the producer's number, then for each queue: the queue, its line ('' where order doesn't matter), its bell ('' for none); at the end,
--- where ids may have been used before, the start of a receipt's key: what an earlier job of an id left is deleted.
+-- KEYS: the producer's number, then for each queue: the queue, its line ('' where order doesn't matter), its bell ('' for none); last, where
+-- ids may have been used before, the start of a receipt's key: what an earlier job of an id left is deleted.
 -- ARGV: number, ms to remember it, ms to keep a payload after its job is due, the most jobs in one queue (0: any number), then for each
 -- job: which queue (1 is the first), id, payload, due ('' for at once, '+<ms>' from now, or Unix ms).
 -- Returns {"done", positions, from 0 and with spaces between, of jobs that were left alone because their id was taken}, or {"full", queue},
