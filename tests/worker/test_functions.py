@@ -2,6 +2,7 @@
 
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -48,6 +49,45 @@ def test_two_functions_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SetupError, match="two functions are called 'same'"):
         load(["tailrace_one", "tailrace_two"])
     assert len(load(["tailrace_one", "tailrace_one"]).functions) == 1
+
+
+PROXY = """
+class Proxy:
+    def __getattribute__(self, name):
+        raise RuntimeError("Working outside of application context.")
+
+    __bool__ = __eq__ = __iter__ = __len__ = __call__ = __getattr__ = __getattribute__
+    __class__ = property(lambda self: self.anything)
+
+current_app = settings = Proxy()
+"""
+HANDLER = """
+import msgspec
+from tailrace.worker import Event, function
+
+class Message(msgspec.Struct):
+    sender: str
+
+@function
+def say(message: Message) -> Event:
+    return Event("room:1", 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "imports"),
+    [("", PROXY), ("flask", "from flask import current_app, g, request, session"), ("django", "from django.conf import settings")],
+    ids=["proxy", "flask", "django"],
+)
+def test_a_module_may_hold_objects_that_can_not_be_inspected(
+    package: str, imports: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if package:
+        pytest.importorskip(package)
+    name = f"tailrace_with_{package or 'proxy'}"
+    (tmp_path / f"{name}.py").write_text(imports + HANDLER)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(load([name]).functions) == ["say"]
 
 
 def no_argument() -> None: ...

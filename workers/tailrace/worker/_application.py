@@ -1,6 +1,7 @@
 """What an application brings to a worker: its modules' functions, and arq's `WorkerSettings` if one of them has it."""
 
 import importlib.util
+import inspect
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -106,8 +107,18 @@ def _import(name: str) -> tuple[ModuleType, Any]:
         raise SetupError(f"can't import {name!r}: {_NAMED if name.endswith('.py') else error}") from error
 
 
+def _mark_of(member: Any) -> Function | None:
+    """Return what `@function` or `@every` has noted of a module's member.
+
+    Nothing of the member's own code runs: proxies such as Flask's `current_app` and Django's `settings` raise when they are
+    asked for anything outside of a request or before the configuration.
+    """
+    mark = inspect.getattr_static(member, MARK, None)
+    return mark if type(mark) is Function else None
+
+
 def _marked(module: ModuleType) -> dict[str, Function]:
-    own = {id(each): each for member in vars(module).values() if isinstance(each := getattr(member, MARK, None), Function)}
+    own = {id(each): each for member in vars(module).values() if (each := _mark_of(member))}
     named: dict[str, Function] = {}
     for each in own.values():
         if named.setdefault(each.name, each) is not each:
@@ -138,7 +149,7 @@ def _read(settings: Any) -> Application:
 
 
 def _function(each: Any) -> Function:
-    if isinstance(marked := getattr(each, MARK, None), Function):
+    if marked := _mark_of(each):
         return marked
     try:
         read: ArqFunction = func(each)

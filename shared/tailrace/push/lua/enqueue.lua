@@ -1,6 +1,6 @@
 #!lua
 -- Enqueue jobs, all or none of them; each number of a producer runs once, so a call may be repeated until it is answered.
--- KEYS: the producer's number, then for each queue: the queue, its line ('' where order doesn't matter), its bell ('' for none); last, where
+-- KEYS: the producer's number, then for each queue: the queue, its line ('' where order doesn't matter), its bell ('' for none); last, if
 -- ids may have been used before, the start of a receipt's key: what an earlier job of an id left is deleted.
 -- ARGV: number, ms to remember it, ms to keep a payload after its job is due, the most jobs in one queue (0: any number), then for each
 -- job: which queue (1 is the first), id, payload, due ('' for at once, '+<ms>' from now, or Unix ms).
