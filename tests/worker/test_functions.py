@@ -13,6 +13,7 @@ from tailrace.wire import PushError, PushJob, SetupError
 from tailrace.worker import Event, function
 from tailrace.worker._application import load
 from tailrace.worker._functions import Function, call, emitted, read_argument
+from tailrace.worker._thread import Threads
 from tests.worker import handlers
 from tests.worker.handlers import Message
 
@@ -163,5 +164,5 @@ async def test_sync_functions_run_in_a_thread() -> None:
     def where(message: Message) -> Event:
         return Event("a", threading.current_thread() is threading.main_thread())
 
-    (push,) = await call(Function("where", where, Message), {}, Message("x"))
+    (push,) = await call(Function("where", where, Message), {}, Message("x"), Threads())
     assert msgspec.json.decode(push.data) is False  # type: ignore[arg-type]

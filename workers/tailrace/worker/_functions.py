@@ -16,7 +16,7 @@ from redis.exceptions import (
 )
 
 from tailrace.wire import PUSH, PUSH_MANY, PushError, PushJob, SetupError, check_push, convert_error
-from tailrace.worker._thread import in_thread
+from tailrace.worker._thread import Threads
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__tailrace_function__"
@@ -126,7 +126,7 @@ def read_argument(function: Function, args: Any, kwargs: Mapping[str, Any]) -> A
         raise PushError(*convert_error(error).args) from None
 
 
-async def call(function: Function, ctx: Mapping[str, Any], argument: Any) -> list[PushJob]:
+async def call(function: Function, ctx: Mapping[str, Any], argument: Any, threads: Threads) -> list[PushJob]:
     """Call a function and return what it emits. Raises PushError (its result is no event, or a bad one), and what it raises."""
     args = (*([ctx] if function.wants_ctx else []), *([] if function.every_s else [argument]))
     if inspect.isasyncgenfunction(function.call):
@@ -134,7 +134,7 @@ async def call(function: Function, ctx: Mapping[str, Any], argument: Any) -> lis
     elif inspect.iscoroutinefunction(function.call):
         result = await function.call(*args)
     else:
-        result = await in_thread(partial(_whole, function.call, args))
+        result = await threads.run(partial(_whole, function.call, args))
     return emitted(function.name, result)
 
 

@@ -17,6 +17,7 @@ from tailrace.worker._claims import Back, Claimed, Ended, Settlement
 from tailrace.worker._emitter import Emitter
 from tailrace.worker._functions import Function, call as call_function, read_argument
 from tailrace.worker._outcomes import Call, Span, aborted, again, bury, failed, result_of
+from tailrace.worker._thread import Threads
 
 Holds = Callable[[], Awaitable[bool]]
 _log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Runner:
         self._application, self._emitter, self._limits, self._keys = application, emitter, limits, keys
         self.ctx: dict[Any, Any] = dict(application.ctx)
         """arq's context: what all calls share."""
+        self.threads = Threads()
 
     def start(self, call: Call, claimed: Claimed, holds: Holds) -> Work:
         """Start a call; `holds` says whether this worker still has it."""
@@ -100,7 +102,7 @@ class Runner:
         if function.plain:
             return await self._timed(function, function.call(ctx, *call.args, **call.kwargs)), []
         argument = read_argument(function, call.args, call.kwargs)
-        return None, await self._timed(function, call_function(function, ctx, argument))
+        return None, await self._timed(function, call_function(function, ctx, argument, self.threads))
 
     async def _timed(self, function: Function, running: Awaitable[Any]) -> Any:
         limit = asyncio.timeout(self._limit_s(function))
