@@ -46,8 +46,8 @@ API = {
         PushRequest Pushes RESERVED_EVENTS Receipt Reset SetupError TailraceError TooLargeError USER_PREFIX
         bucket check_channel check_event_name check_push client_channel comment convert_error decode_client
         decode_cursor decode_entry decode_job decode_pushes decode_receipt encode_client encode_control
-        encode_cursor encode_job encode_json_block encode_place encode_pushes encode_receipt encode_text_block
-        format_id id_at id_parts is_block join_places parse_id render retry stamp with_id
+        encode_cursor encode_foreign encode_job encode_json_block encode_place encode_pushes encode_receipt encode_text_block
+        format_id id_at id_parts is_block is_model_class join_places parse_id render retry stamp with_id
     """,
     "tailrace.worker": """
         Event WorkerConfig every function

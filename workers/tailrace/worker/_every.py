@@ -14,7 +14,7 @@ from arq.utils import to_unix_ms
 from tailrace.wire import SetupError, encode_job
 from tailrace.worker._claims import CallQueue
 from tailrace.worker._cron import next_run
-from tailrace.worker._functions import CTX, MARK, F, Function
+from tailrace.worker._functions import CTX, MARK, VARIADIC, F, Function
 from tailrace.worker._patience import TROUBLES
 
 _MINUTE, _HOUR = 60, 3600
@@ -37,11 +37,12 @@ def every(seconds: int) -> Callable[[F], F]:
         raise SetupError(message)
 
     def mark(call: F) -> F:
-        names = list(inspect.signature(call).parameters)
-        if names not in ([], [CTX]):
+        parameters = list(inspect.signature(call).parameters.values())
+        if any(each.name != CTX or each.kind in VARIADIC for each in parameters):
             message = f"function {call.__name__!r} runs by itself, so it can take nothing but `ctx`"
             raise SetupError(message)
-        setattr(call, MARK, Function(call.__name__, call, None, bool(names), seconds))
+        by_keyword = bool(parameters) and parameters[0].kind is inspect.Parameter.KEYWORD_ONLY
+        setattr(call, MARK, Function(call.__name__, call, wants_ctx=bool(parameters), ctx_is_keyword=by_keyword, every_s=seconds))
         return call
 
     return mark
