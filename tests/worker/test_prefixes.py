@@ -104,6 +104,20 @@ async def test_a_job_is_looked_up_and_cancelled_in_its_own_system_alone(redis_ur
         assert (ended.job, ended.state, waits.state) == ("nightly", JobState.CANCELLED, JobState.SCHEDULED)
 
 
+async def test_a_raw_id_of_another_system_is_not_found(redis_url: str, redis: Redis) -> None:
+    async with Pusher(redis_url) as default, Pusher(redis_url, prefix=SHOP) as shop:
+        await default.call("say", {"by": "one"}, job_id="nightly", delay_s=60)
+        await redis.set("arq:in-progress:nightly", 1)
+        assert await shop.status("nightly") is None
+        assert await shop.cancel("nightly") is None
+        pipe = redis.pipeline(transaction=False)
+        pipe.hset("shop:hand:0", mapping={"1.1": b"1 0 " + msgspec.msgpack.encode([["nightly"], ["1"]])})
+        await pipe.execute()
+        status = await shop.status("nightly")
+        assert status is not None
+        assert status.state == await shop.cancel("nightly") == JobState.QUEUED
+
+
 async def test_a_job_that_a_raw_producer_wrote_is_found_by_its_own_id(redis_url: str, redis: Redis) -> None:
     await redis.set("arq:job:raw-7", msgspec.json.encode({"t": None, "f": "say", "a": [{"by": "x"}], "k": {}, "et": 0}))
     await redis.zadd("shop:calls", {"raw-7": 1})

@@ -133,7 +133,7 @@ def _read(settings: Any) -> Application:
     )
     given |= get_kwargs(settings)
     for name, instead in _OURS.items():
-        if given.get(name):
+        if given.get(name) is not None and given[name] is not False:  # by identity: it may be a proxy that can't be asked
             _log.warning("%s.%s is not used: it is %s here", SETTINGS, name, instead)
     crons = tuple(given.get("cron_jobs") or ())
     functions = [_function(each) for each in given.get("functions") or ()] + [_of_cron(each) for each in crons]
