@@ -14,7 +14,7 @@ PACKAGES = sorted(
 )
 API = {
     "tailrace.cli": """
-        BoundedRequests Command SettingsError add_settings announce bind check_origins configure_logging end_slow main
+        BoundedRequests Command SettingsError add_current_folder add_settings announce bind check_origins configure_logging end_slow main
         raise_file_limit read_settings
     """,
     "tailrace.console": """
@@ -49,8 +49,8 @@ API = {
         PushRequest Pushes RESERVED_EVENTS Receipt Reset SetupError TailraceError TooLargeError USER_PREFIX
         bucket check_channel check_event_name check_push client_channel comment convert_error decode_client
         decode_cursor decode_entry decode_job decode_pushes decode_receipt encode_client encode_control
-        encode_cursor encode_job encode_json_block encode_place encode_pushes encode_receipt encode_text_block
-        format_id id_at id_parts is_block join_places parse_id render retry stamp with_id
+        encode_cursor encode_foreign encode_job encode_json_block encode_place encode_pushes encode_receipt encode_text_block
+        format_id id_at id_parts is_block is_model_class join_places parse_id render retry stamp with_id
     """,
     "tailrace.worker": """
         Event WorkerConfig every function

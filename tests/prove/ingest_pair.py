@@ -115,7 +115,7 @@ class Pair:
         for number in numbers:
             self._expected[self._called[number % CHANNELS]].append(number)
         job = await self._pusher.call("tell", Told(self._called, numbers[0], count), receipt=False)
-        self._jobs[job.id.encode()] = numbers
+        self._jobs[self.keys.stored_id(job.id).encode()] = numbers
 
     async def _enqueue(self, numbers: Sequence[int], *, many: bool) -> None:
         asks = random.Random(numbers[0]).random() < 0.5
@@ -127,7 +127,7 @@ class Pair:
         else:
             job = await self._pusher.push(pushes[0].to, pushes[0].data, stamp=False, receipt=asks)
             batch = Batch([job], [(0, 0)])
-        self._jobs |= {job.id.encode(): numbers for job in batch.jobs}
+        self._jobs |= {self.keys.stored_id(job.id).encode(): numbers for job in batch.jobs}
         if asks:
             self._batches.append((batch, numbers))
 

@@ -1,13 +1,16 @@
 """Receipts: who waits for one gets it, whatever becomes of subscriptions."""
 
 import asyncio
+import json
 
 import pytest
 from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
 
 from tailrace.push import JobState, Pusher
-from tailrace.wire import Keys, SetupError, decode_receipt
+from tailrace.wire import JobReceipt, Keys, SetupError, decode_job, decode_receipt, encode_receipt
+from tests.push.conftest import ROOT
+from tests.support.service import Service
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -101,3 +104,46 @@ async def test_a_receipt_is_what_the_wire_says(pusher: Pusher, redis: Redis) -> 
     text = await redis.get(KEYS.receipt(job.id))
     assert text is not None
     assert decode_receipt(text) == end
+
+
+@pytest.mark.parametrize("prefix", ["tailrace", "shop"])
+async def test_a_job_id_that_is_used_again_has_a_receipt_of_its_own(redis_url: str, prefix: str) -> None:
+    functions = "tests.push.functions"
+    with Service("worker", "--redis", redis_url, "--prefix", prefix, "--functions", functions, environ={"PYTHONPATH": str(ROOT)}):
+        async with Pusher(redis_url, prefix=prefix) as pusher:
+            for argument, state in (({"name": 5}, JobState.DEAD), ({"name": "ann"}, JobState.APPENDED), ({"name": 5}, JobState.DEAD)):
+                job = await pusher.call("greet", argument, job_id="nightly", delay_s=0.2)
+                assert job.new
+                end = await job.receipt()
+                assert end is not None
+                assert end.state == state
+
+
+async def test_a_job_without_a_receipt_leaves_none_of_an_earlier_job(pusher: Pusher, redis: Redis) -> None:
+    await (await pusher.call("greet", {"name": 5}, job_id="again")).receipt()
+    assert await redis.exists("arq:result:again")
+    job = await pusher.call("greet", {"name": "ann"}, job_id="again", receipt=False, delay_s=0.2)
+    assert not await redis.exists("arq:result:again")
+    await wait_until(lambda: _gone(redis, "again"))
+    assert await job.status() is None
+
+
+async def test_a_raw_call_without_a_receipt_leaves_none_of_an_earlier_job(pusher: Pusher, redis: Redis) -> None:
+    await (await pusher.call("greet", {"name": 5}, job_id="raw")).receipt()
+    await redis.set("arq:job:raw", json.dumps({"t": None, "f": "greet", "a": [{"name": "ann"}], "k": {}, "et": 0}))
+    await redis.zadd(KEYS.calls(), {"raw": 1})
+    await wait_until(lambda: _gone(redis, "raw"))
+    assert await pusher.status("raw") is None
+
+
+async def test_a_late_announcement_of_an_earlier_job_is_not_taken(pusher: Pusher, redis: Redis) -> None:
+    job = await pusher.call("greet", {"name": "ann"}, job_id="late", delay_s=1)
+    payload = await redis.get("arq:job:late")
+    assert payload is not None
+    listener = json.loads(bytes(decode_job(payload).k))["receipt"]
+    waiting = asyncio.create_task(job.receipt())
+    await wait_until(lambda: redis.pubsub_channels(KEYS.receipts(listener)))
+    assert await redis.publish(KEYS.receipts(listener), encode_receipt(JobReceipt("late", JobState.DEAD))) == 1
+    end = await waiting
+    assert end is not None
+    assert end.state == JobState.APPENDED

@@ -55,7 +55,9 @@ class ShiftedRedis(RedisServer):
         subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
         self.set_ahead(0)
         super().__init__("redis")
-        self._command = ("env", f"LD_PRELOAD={library}", f"AHEAD_S={self._ahead}", *self._command)
+        self.environ = {"LD_PRELOAD": str(library), "AHEAD_S": str(self._ahead)}
+        """Gives the same clock to a process that is started with it."""
+        self._command = ("env", *[f"{name}={value}" for name, value in self.environ.items()], *self._command)
 
     def set_ahead(self, seconds: int) -> None:
         """Set the clock so far ahead of this machine's."""

@@ -68,4 +68,4 @@ def test_they_take_nothing() -> None:
     with pytest.raises(SetupError, match="nothing but `ctx`"):
         every(1)(greedy)
     with pytest.raises(PushError):
-        read_argument(FUNCTIONS["tick"], ["more"], {})
+        read_argument(FUNCTIONS["tick"], [b'"more"'], {})

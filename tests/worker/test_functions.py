@@ -2,6 +2,7 @@
 
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,8 +13,11 @@ from tailrace.wire import PushError, PushJob, SetupError
 from tailrace.worker import Event, function
 from tailrace.worker._application import load
 from tailrace.worker._functions import Function, call, emitted, read_argument
+from tailrace.worker._thread import Threads
 from tests.worker import handlers
 from tests.worker.handlers import Message
+
+SAY: Function = handlers.say.__tailrace_function__  # type: ignore[attr-defined]
 
 
 def test_functions_are_found_by_module() -> None:
@@ -50,6 +54,45 @@ def test_two_functions_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(load(["tailrace_one", "tailrace_one"]).functions) == 1
 
 
+PROXY = """
+class Proxy:
+    def __getattribute__(self, name):
+        raise RuntimeError("Working outside of application context.")
+
+    __bool__ = __eq__ = __iter__ = __len__ = __call__ = __getattr__ = __getattribute__
+    __class__ = property(lambda self: self.anything)
+
+current_app = settings = Proxy()
+"""
+HANDLER = """
+import msgspec
+from tailrace.worker import Event, function
+
+class Message(msgspec.Struct):
+    sender: str
+
+@function
+def say(message: Message) -> Event:
+    return Event("room:1", 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "imports"),
+    [("", PROXY), ("flask", "from flask import current_app, g, request, session"), ("django", "from django.conf import settings")],
+    ids=["proxy", "flask", "django"],
+)
+def test_a_module_may_hold_objects_that_can_not_be_inspected(
+    package: str, imports: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if package:
+        pytest.importorskip(package)
+    name = f"tailrace_with_{package or 'proxy'}"
+    (tmp_path / f"{name}.py").write_text(imports + HANDLER)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(load([name]).functions) == ["say"]
+
+
 def no_argument() -> None: ...
 def untyped(message): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
 def two_arguments(one: Message, two: Message) -> None: ...
@@ -66,21 +109,22 @@ def test_functions_that_are_refused(each: Any) -> None:
     ("args", "kwargs", "path"),
     [
         ([], {}, "$"),
-        ([{}, {}], {}, "$"),
-        ({"sender": "x"}, {}, "$"),
-        ([{"sender": 1}], {}, "$.sender"),
-        ([{}], {}, "$"),
-        ([{"sender": "x"}], {"colour": 1}, "$.k"),
+        ([b"{}", b"{}"], {}, "$"),
+        ([b'{"sender": 1}'], {}, "$.sender"),
+        ([b"{}"], {}, "$"),
+        ([b'{"sender": "x"}'], {"colour": 1}, "$.k"),
+        ([b'{"sender": "\\ud800"}'], {}, "$"),
+        ([b"[" * 100_000], {}, "$"),
     ],
 )
 def test_what_a_function_can_not_be_called_with(args: Any, kwargs: dict[str, Any], path: str) -> None:
     with pytest.raises(PushError) as caught:
-        read_argument(Function("say", handlers.say, Message), args, kwargs)
+        read_argument(SAY, args, kwargs)
     assert caught.value.path == path
 
 
 def test_an_argument_is_validated_and_converted() -> None:
-    made = read_argument(Function("say", handlers.say, Message), [{"sender": "x", "at": 7}], {})
+    made = read_argument(SAY, [b'{"sender": "x", "at": 7}'], {})
     assert made == Message("x", "", 7)
 
 
@@ -123,5 +167,5 @@ async def test_sync_functions_run_in_a_thread() -> None:
     def where(message: Message) -> Event:
         return Event("a", threading.current_thread() is threading.main_thread())
 
-    (push,) = await call(Function("where", where, Message), {}, Message("x"))
+    (push,) = await call(Function("where", where, Message), {}, Message("x"), Threads())
     assert msgspec.json.decode(push.data) is False  # type: ignore[arg-type]

@@ -1,18 +1,23 @@
 """The `tailrace` command: a frame that commands join by entry point, and the commands that need no service."""
 
-from tailrace.cli._bind import bind
-from tailrace.cli._bounds import BoundedRequests, end_slow
-from tailrace.cli._command import Command
-from tailrace.cli._files import raise_file_limit
-from tailrace.cli._logging import announce, configure_logging
-from tailrace.cli._main import main
-from tailrace.cli._origins import check_origins
-from tailrace.cli._settings import SettingsError, add_settings, read_settings
+from tailrace.cli._path import add_current_folder, drop_current_folder
+
+drop_current_folder()  # before anything else is imported
+
+from tailrace.cli._bind import bind  # noqa: E402
+from tailrace.cli._bounds import BoundedRequests, end_slow  # noqa: E402
+from tailrace.cli._command import Command  # noqa: E402
+from tailrace.cli._files import raise_file_limit  # noqa: E402
+from tailrace.cli._logging import announce, configure_logging  # noqa: E402
+from tailrace.cli._main import main  # noqa: E402
+from tailrace.cli._origins import check_origins  # noqa: E402
+from tailrace.cli._settings import SettingsError, add_settings, read_settings  # noqa: E402
 
 __all__ = [
     "BoundedRequests",
     "Command",
     "SettingsError",
+    "add_current_folder",
     "add_settings",
     "announce",
     "bind",

@@ -11,7 +11,7 @@ import msgspec
 
 from tailrace.cli._arguments import channel, count, duration, letter_id, moment
 from tailrace.cli._command import Command
-from tailrace.cli._letters import DeadLetter, DeadLetters, Filter, LetterView, view
+from tailrace.cli._letters import DeadLetter, DeadLetters, Filter, LetterView
 from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._settings import SettingsError
 from tailrace.cli._show import clock, plain, table
@@ -106,12 +106,12 @@ class Found:
                 said += _PROGRESS_EVERY
 
 
-async def _list(_: DeadLetters, found: Found, arguments: argparse.Namespace) -> int:
+async def _list(letters: DeadLetters, found: Found, arguments: argparse.Namespace) -> int:
     shown: deque[DeadLetter] = deque(maxlen=arguments.limit)
     async for page in found.pages():
         shown.extend(page)
     if arguments.json:
-        _print_json(shown)
+        _print_json(letters, shown)
         return 0
     if shown:
         rows = [(letter.id, clock(letter.dead_ms), letter.function, letter.path, letter.reason) for letter in shown]
@@ -121,13 +121,13 @@ async def _list(_: DeadLetters, found: Found, arguments: argparse.Namespace) -> 
     return 0
 
 
-async def _show(_: DeadLetters, found: Found, arguments: argparse.Namespace) -> int:
+async def _show(letters: DeadLetters, found: Found, arguments: argparse.Namespace) -> int:
     async for page in found.pages():
         if arguments.json:
-            _print_json(page)
+            _print_json(letters, page)
             continue
         for letter in page:
-            _print(view(letter))
+            _print(letters.view(letter))
     return 0
 
 
@@ -160,9 +160,9 @@ async def _purge(letters: DeadLetters, found: Found, _: argparse.Namespace) -> i
     return 0
 
 
-def _print_json(found: Iterable[DeadLetter]) -> None:
+def _print_json(letters: DeadLetters, found: Iterable[DeadLetter]) -> None:
     for letter in found:
-        print(msgspec.json.encode(view(letter)).decode())
+        print(msgspec.json.encode(letters.view(letter)).decode())
 
 
 _VERB: dict[str, Callable[[DeadLetters, Found, argparse.Namespace], Awaitable[int]]] = {

@@ -19,7 +19,7 @@ if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 'it is gone' end
 local time = redis.call('TIME')
 redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
 redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[2])
-redis.call('DEL', KEYS[4])
+redis.call('DEL', KEYS[4], 'arq:result:' .. ARGV[2]) -- of the run that failed
 if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('RPUSH', KEYS[5], '1') end
 redis.call('PEXPIRE', KEYS[5], 60000)
 return ''
@@ -129,6 +129,11 @@ class DeadLetters:
         """Delete letters and say how many there were."""
         return int(await self._redis.xdel(self._keys.dead(), *[letter.id for letter in letters])) if letters else 0
 
+    def view(self, letter: DeadLetter) -> LetterView:
+        """Give a letter in a form that is text throughout, with the job's public id."""
+        job, payload = self._keys.public_id(letter.job), letter.payload.decode(errors="backslashreplace")
+        return LetterView(letter.id, job, letter.function, letter.reason, letter.path, letter.queue, payload, letter.traceback)
+
     def _obstacle(self, letter: DeadLetter) -> str:
         if not letter.payload:
             return "its payload was lost"
@@ -158,12 +163,6 @@ def _bell(keys: Keys, queue: str) -> str:
         return keys.calls_bell()
     partition = queue.removeprefix(keys.queue()).removeprefix(":")
     return keys.bell(int(partition) if partition.isdecimal() else 0)
-
-
-def view(letter: DeadLetter) -> LetterView:
-    """Give a letter in a form that is text throughout."""
-    payload = letter.payload.decode(errors="backslashreplace")
-    return LetterView(letter.id, letter.job, letter.function, letter.reason, letter.path, letter.queue, payload, letter.traceback)
 
 
 def _letter(entry_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:

@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 from tailrace.cli._arguments import Parser
 from tailrace.cli._command import Command
 from tailrace.cli._locate import advised, resolve_target
+from tailrace.cli._missing import cure
 from tailrace.cli._settings import SettingsError
 from tailrace.log import redact
 from tailrace.wire import SetupError
@@ -70,9 +71,9 @@ def _run(point: EntryPoint, arguments: list[str]) -> int:
         command.configure(parser)
         return _obey(command, parser.parse_args([_utf8(argument) for argument in arguments]))
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "tailrace":
-            raise  # ours, so a fault of ours and not a missing extra
-        return _refuse(prog, f"needs {error.name}, which isn't installed: {_cure(point)}")
+        if not (advice := cure(point, error)):
+            raise  # a fault of ours, of a package, or of what is on the path
+        return _refuse(prog, f"needs {error.name}, which isn't installed: {advice}")
     except (SettingsError, SetupError) as error:
         return _refuse(prog, str(error))
     except RedisError as error:
@@ -106,14 +107,10 @@ def _overview(commands: dict[str, EntryPoint]) -> str:
 def _summary(point: EntryPoint) -> str:
     try:
         command: Command = point.load()
-    except ModuleNotFoundError:
-        return f"(not installed: {_cure(point)})"
+    except ModuleNotFoundError as error:
+        advice = cure(point, error)
+        return f"(not installed: {advice})" if advice else f"(can't be loaded: {error})"
     return command.summary
-
-
-def _cure(point: EntryPoint) -> str:
-    package = point.module.split(".")[1]
-    return f"pip install 'tailrace[{'all' if package == 'cli' else package}]'"
 
 
 def _refuse(prog: str, message: str, status: int = _USAGE_STATUS) -> int:

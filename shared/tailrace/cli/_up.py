@@ -199,7 +199,7 @@ class _House:
     def _service(self, name: str, service: str, *arguments: str) -> Child:
         return Child(
             name,
-            [sys.executable, "-m", "tailrace.cli", service, *arguments],
+            [sys.executable, "-P", "-m", "tailrace.cli", service, *arguments],  # -P: whatever is in the current folder
             self._merged.line,
             self._heard(name),
             environ={

@@ -125,9 +125,11 @@ class Lane:
         for which, partition in enumerate(partitions, 1):
             partitions[partition] = which
             keys += _queue_keys(self._keys, partition)
+        if any(job.chosen for job in jobs):
+            keys.append(self._keys.receipt(""))
         args: list[str | bytes | int] = [self._number, _REMEMBER_S * 1000, KEEP_S * 1000, self._max_queue]
         for job in jobs:
-            args += (partitions[job.partition], job.id, job.payload, job.due)
+            args += (partitions[job.partition], self._keys.stored_id(job.id), job.payload, job.due)
         return keys, args
 
     async def _look(self) -> None:

@@ -17,6 +17,8 @@ class NewJob(NamedTuple):
     payload: bytes
     due: str = ""
     """`""` for at once, `+<ms>` from Redis' now, or Unix milliseconds."""
+    chosen: bool = False
+    """The caller chose the id, so an earlier job may have had it."""
 
 
 class Plan(NamedTuple):

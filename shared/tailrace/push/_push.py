@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tailrace.wire import PushError, PushRequest, check_push, convert_error
+from tailrace.wire import PushError, PushRequest, check_push, convert_error, encode_foreign
 
 
 class Push(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -18,7 +18,7 @@ class Push(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     event: str = "message"
     """The SSE event type."""
     data: Any = UNSET
-    """Anything that msgspec writes as JSON: a Struct, a dict, a list, text, a number, None."""
+    """Anything that msgspec writes as JSON (a Struct, a dict, a list, text, a number, None), or a pydantic model."""
     text: str | UnsetType = UNSET
     """Text that goes out as it is, line by line, instead of `data`."""
     key: str | None = None
@@ -34,6 +34,7 @@ class Push(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _request = msgspec.json.Decoder(PushRequest)
+_encoder = msgspec.json.Encoder(enc_hook=encode_foreign)
 
 
 def to_request(push: Push, path: str = "$") -> PushRequest:
@@ -48,7 +49,7 @@ def to_request(push: Push, path: str = "$") -> PushRequest:
         ):  # JSON has no such numbers, so msgspec would write null, which is no time at all
             raise PushError("is no number of seconds", f"{path}.{name}")
     try:
-        request = _request.decode(msgspec.json.encode(push))
+        request = _request.decode(_encoder.encode(push))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PushError(*convert_error(error, path).args) from None
     except (TypeError, ValueError, OverflowError) as error:  # from the encoder

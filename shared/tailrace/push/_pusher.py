@@ -43,10 +43,12 @@ class Job(NamedTuple):
     id: str
     new: bool = True
     """False where a job with this id was there already, which was left alone."""
+    chosen: bool = False
+    """The caller chose the id, so an earlier job may have had it."""
 
     async def receipt(self, wait_s: float = 5) -> JobReceipt | None:
         """Wait for the job's end, and return its receipt, or None if there is none in time."""
-        return await self.pusher.receipt(self.id, wait_s)
+        return await self.pusher.receipt(self.id, wait_s, chosen=self.chosen)
 
     async def status(self) -> JobReceipt | None:
         """Say where the job is; None once it is forgotten. Raises redis.RedisError."""
@@ -110,7 +112,8 @@ class Pusher:
             raise SetupError(f"a queue has 1 to {MAX_PARTITIONS} partitions, and not {partitions}")
         if not receipt_s >= _SHORTEST_S:  # Redis would refuse when the job is gone
             raise SetupError(f"a receipt is kept for {_SHORTEST_S:g} s at least, and not for {receipt_s:g}")
-        keys, self._listener, self._ids = Keys(prefix), secrets.token_hex(8), JobIds()
+        self._keys = keys = Keys(prefix)
+        self._listener, self._ids = secrets.token_hex(8), JobIds()
         self._redis, self._subscriber = connect_queue(url), connect_queue(url, timeout_s=None, connections=2)
         self._planner = Planner(partitions, self._listener, self._ids.next)
         self._lane = Lane(self._redis, keys, max_queue=max_queue, timeout_s=timeout_s)
@@ -165,9 +168,10 @@ class Pusher:
             raise PushError(f"`{function}` isn't called: use the verb of this name")
         now_ms = _now_ms()
         when = due(to_request(Push(to=ALL, text="", delay_s=delay_s, at=at)), now_ms)
-        job = NewJob(_checked(job_id) or self._ids.next(now_ms), CALLS, self._call(function, argument, now_ms, receipt), when)
+        payload, chosen = self._call(function, argument, now_ms, receipt), job_id is not None
+        job = NewJob(_checked(job_id) or self._ids.next(now_ms), CALLS, payload, when, chosen)
         (new,) = await self._lane.put([job])
-        return Job(self, job.id, new)
+        return Job(self, self._keys.public_id(job.id), new, chosen)
 
     async def enqueue(self, requests: Sequence[PushRequest], *, many: bool = False, receipt: bool = True) -> Batch:
         """Enqueue pushes that are the wire's and checked already (`check_push`); with `many` as `push_many`."""
@@ -176,9 +180,13 @@ class Pusher:
             await self._lane.put(jobs)
         return Batch([Job(self, job.id) for job in jobs], places)
 
-    async def receipt(self, job: str, wait_s: float = 5) -> JobReceipt | None:
-        """Wait for the end of a job that this Pusher enqueued; None if there is no receipt in time."""
-        return await self._receipts.wait(job, wait_s)
+    async def receipt(self, job: str, wait_s: float = 5, *, chosen: bool = True) -> JobReceipt | None:
+        """Wait for the end of a job that this Pusher enqueued; None if there is no receipt in time.
+
+        `chosen` says that an earlier job may have had this id. What is announced is then compared with what Redis keeps,
+        since it may be the late announcement of that job's end.
+        """
+        return await self._receipts.wait(job, wait_s, chosen=chosen)
 
     async def status(self, job: str) -> JobReceipt | None:
         """Say where any job is; None where it is unknown or forgotten. Raises redis.RedisError."""

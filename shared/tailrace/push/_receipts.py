@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -16,6 +16,12 @@ _log = logging.getLogger(__name__)
 _AGAIN_S = 0.2
 
 
+class _Waiter(NamedTuple):
+    done: "asyncio.Future[JobReceipt | None]"
+    chosen: bool
+    """An earlier job may have had the id."""
+
+
 class Receipts:
     """Hears of the ends of one producer's jobs."""
 
@@ -23,36 +29,46 @@ class Receipts:
         """`subscriber` is a client without a time limit on commands."""
         self._redis, self._subscriber, self._keys = redis, subscriber, keys
         self._channel = keys.receipts(listener)
-        self._waiting: dict[str, list[asyncio.Future[JobReceipt | None]]] = {}
+        self._waiting: dict[str, list[_Waiter]] = {}
         self._heard = self._released = self._closed = False
         self._task: asyncio.Task[None] | None = None
 
-    async def wait(self, job: str, wait_s: float) -> JobReceipt | None:
-        """Return a job's receipt as soon as there is one, or None after `wait_s` seconds."""
+    async def wait(self, job: str, wait_s: float, *, chosen: bool = False) -> JobReceipt | None:
+        """Return a job's receipt as soon as there is one, or None after `wait_s` seconds; `job` is its public id."""
+        job = self._keys.public_id(job)
         if self._released:
             return None
         self.listen()
-        done: asyncio.Future[JobReceipt | None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(job, []).append(done)
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), chosen)
+        self._waiting.setdefault(job, []).append(waiter)
         try:
             async with asyncio.timeout(wait_s):
                 if self._heard:  # else the subscription looks as soon as it stands
                     with suppress(RedisError):
                         await self._look([job])
-                return await done
+                return await waiter.done
         except TimeoutError:
             return await self._last_look(job)
         finally:
-            self._waiting[job].remove(done)
+            self._waiting[job].remove(waiter)
             if not self._waiting[job]:
                 del self._waiting[job]
 
     async def _last_look(self, job: str) -> JobReceipt | None:
         """For a wait of 0 s, or where the subscription is away and Redis is not."""
         with suppress(RedisError, msgspec.DecodeError):
-            if text := await self._redis.get(self._keys.receipt(job)):
-                return decode_receipt(text)
+            for text in await self._kept([job]):
+                return self._public(decode_receipt(text))
         return None
+
+    async def _kept(self, jobs: Iterable[str]) -> list[bytes]:
+        """Read the receipts that Redis keeps of some jobs, whichever form of their ids these are stored under."""
+        names = [self._keys.receipt(each) for job in jobs for each in dict.fromkeys((self._keys.stored_id(job), job))]
+        return [text for text in await self._redis.mget(names) if text] if names else []
+
+    def _public(self, receipt: JobReceipt) -> JobReceipt:
+        job = self._keys.public_id(receipt.job)
+        return receipt if job == receipt.job else msgspec.structs.replace(receipt, job=job)
 
     def listen(self) -> None:
         """Begin to listen, if that hasn't begun."""
@@ -62,8 +78,9 @@ class Receipts:
     def release(self) -> None:
         """Let all who wait go, now and from now on."""
         self._released = True
-        for done in [done for waiting in self._waiting.values() for done in waiting if not done.done()]:
-            done.set_result(None)
+        for done in [waiter.done for waiting in self._waiting.values() for waiter in waiting]:
+            if not done.done():
+                done.set_result(None)
 
     async def close(self) -> None:
         """Stop listening."""
@@ -92,20 +109,22 @@ class Receipts:
             self._heard = True  # before the look: who begins to wait from now on looks by itself
             await self._look(list(self._waiting))
         elif message["type"] == "message":
-            self._settle(message["data"])
+            job = self._settle(message["data"], announced=True)
+            if any(waiter.chosen for waiter in self._waiting.get(job, ())):
+                await self._look([job])  # the announcement may be an earlier job's; what Redis keeps is this one's
 
     async def _look(self, jobs: Iterable[str]) -> None:
-        names = [self._keys.receipt(job) for job in jobs]
-        for text in await self._redis.mget(names) if names else ():
-            if text:
-                self._settle(text)
+        for text in await self._kept(jobs):
+            self._settle(text)
 
-    def _settle(self, text: bytes) -> None:
+    def _settle(self, text: bytes, *, announced: bool = False) -> str:
+        """Give a receipt to those who wait for it, and return its job."""
         try:
-            receipt = decode_receipt(text)
+            receipt = self._public(decode_receipt(text))
         except msgspec.DecodeError as error:
             _log.warning("a receipt can't be read: %s", error)
-            return
-        for done in self._waiting.get(receipt.job, ()):
-            if not done.done():
-                done.set_result(receipt)
+            return ""
+        for waiter in self._waiting.get(receipt.job, ()):
+            if not waiter.done.done() and not (announced and waiter.chosen):
+                waiter.done.set_result(receipt)
+        return receipt.job

@@ -23,6 +23,7 @@ from tailrace.wire._errors import (
     TooLargeError,
 )
 from tailrace.wire._events import Connect, Control, Drain, Gap, Heartbeat, Reset, encode_control
+from tailrace.wire._foreign import encode_foreign, is_model_class
 from tailrace.wire._ids import format_id, id_at, id_parts, parse_id
 from tailrace.wire._job import (
     PUSH,
@@ -110,6 +111,7 @@ __all__ = [
     "encode_client",
     "encode_control",
     "encode_cursor",
+    "encode_foreign",
     "encode_job",
     "encode_json_block",
     "encode_place",
@@ -120,6 +122,7 @@ __all__ = [
     "id_at",
     "id_parts",
     "is_block",
+    "is_model_class",
     "join_places",
     "parse_id",
     "render",

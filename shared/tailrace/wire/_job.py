@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw
 
 from tailrace.wire._errors import JobError, PushError
+from tailrace.wire._foreign import encode_foreign
 from tailrace.wire._push import PushJob, check_push, convert_error
 
 PUSH, PUSH_MANY = "push", "push_many"
@@ -46,7 +47,7 @@ _job = msgspec.json.Decoder(Job)
 _one = msgspec.json.Decoder(tuple[PushJob])
 _many = msgspec.json.Decoder(tuple[list[PushJob]])
 _options = msgspec.json.Decoder(Options)
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(enc_hook=encode_foreign)
 
 
 def encode_job(function: str, args: Sequence[Any], kwargs: Any, enqueued_ms: int) -> bytes:

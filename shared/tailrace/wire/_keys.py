@@ -2,14 +2,35 @@
 
 import msgspec
 
+from tailrace.wire._errors import SetupError
+
 JOB_PREFIX = "arq:job:"
 """arq's own: the payload of a job."""
+DEFAULT_PREFIX = "tailrace"
+_NOT_IN_PREFIX = frozenset(" /{}")
+"""Braces would move a shard's hash tag; a slash ends the prefix of a stored id."""
 
 
 class Keys(msgspec.Struct, frozen=True):
     """Names all keys. A shard's hash tag is its number, so that one shard lives in one slot of a cluster."""
 
-    prefix: str = "tailrace"
+    prefix: str = DEFAULT_PREFIX
+
+    def __post_init__(self) -> None:
+        if not self.prefix.isprintable() or not self.prefix or set(self.prefix) & _NOT_IN_PREFIX:
+            raise SetupError(f"invalid prefix {self.prefix!r}: expected printable characters without spaces, '/', '{{' and '}}'")
+
+    def stored_id(self, job: str) -> str:
+        """Return the id under which tailrace stores a job of its own.
+
+        arq's keys of a job have no prefix. So under any prefix but the default one the id carries it (`<prefix>/<id>`),
+        and two systems on one Redis never share a job. An id that carries the prefix already stays as it is.
+        """
+        return job if self.prefix == DEFAULT_PREFIX or job.startswith(f"{self.prefix}/") else f"{self.prefix}/{job}"
+
+    def public_id(self, stored: str) -> str:
+        """Return the id that users see for a stored one: without the prefix."""
+        return stored if self.prefix == DEFAULT_PREFIX else stored.removeprefix(f"{self.prefix}/")
 
     def shard(self, shard: int) -> str:
         """Begin every key of a shard."""

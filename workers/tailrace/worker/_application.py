@@ -1,6 +1,7 @@
 """What an application brings to a worker: its modules' functions, and arq's `WorkerSettings` if one of them has it."""
 
 import importlib.util
+import inspect
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -81,7 +82,8 @@ def load(names: Iterable[str]) -> Application:
             settings.append(_read(chosen))
             own |= settings[-1].functions
         if not own:
-            raise SetupError(f"{name!r} has no function with @function or @every, and no {SETTINGS} with functions")
+            file = getattr(module, "__file__", None) or "no file"
+            raise SetupError(f"{name!r} ({file}) has no function with @function or @every, and no {SETTINGS} with functions")
         for each in own.values():
             if found.setdefault(each.name, each) != each:
                 raise SetupError(f"two functions are called {each.name!r}")
@@ -105,8 +107,18 @@ def _import(name: str) -> tuple[ModuleType, Any]:
         raise SetupError(f"can't import {name!r}: {_NAMED if name.endswith('.py') else error}") from error
 
 
+def _mark_of(member: Any) -> Function | None:
+    """Return what `@function` or `@every` has noted of a module's member.
+
+    Nothing of the member's own code runs: proxies such as Flask's `current_app` and Django's `settings` raise when they are
+    asked for anything outside of a request or before the configuration.
+    """
+    mark = inspect.getattr_static(member, MARK, None)
+    return mark if type(mark) is Function else None
+
+
 def _marked(module: ModuleType) -> dict[str, Function]:
-    own = {id(each): each for member in vars(module).values() if isinstance(each := getattr(member, MARK, None), Function)}
+    own = {id(each): each for member in vars(module).values() if (each := _mark_of(member))}
     named: dict[str, Function] = {}
     for each in own.values():
         if named.setdefault(each.name, each) is not each:
@@ -121,7 +133,7 @@ def _read(settings: Any) -> Application:
     )
     given |= get_kwargs(settings)
     for name, instead in _OURS.items():
-        if given.get(name):
+        if given.get(name) is not None and given[name] is not False:  # by identity: it may be a proxy that can't be asked
             _log.warning("%s.%s is not used: it is %s here", SETTINGS, name, instead)
     crons = tuple(given.get("cron_jobs") or ())
     functions = [_function(each) for each in given.get("functions") or ()] + [_of_cron(each) for each in crons]
@@ -137,7 +149,7 @@ def _read(settings: Any) -> Application:
 
 
 def _function(each: Any) -> Function:
-    if isinstance(marked := getattr(each, MARK, None), Function):
+    if marked := _mark_of(each):
         return marked
     try:
         read: ArqFunction = func(each)

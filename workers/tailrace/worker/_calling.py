@@ -48,9 +48,10 @@ async def serve_calls(config: WorkerConfig, application: Application, means: Mea
     """Run calls until it is time to stop."""
     async with _connected(config) as (redis, bell):
         terms, limits = application.terms, means.limits._replace(lease_ms=round(config.call_lease_s * 1000))
-        queue = CallQueue(redis, Keys(config.prefix), limits, uuid4().hex[:12])
+        keys = Keys(config.prefix)
+        queue = CallQueue(redis, keys, limits, uuid4().hex[:12])
         how = Limits(terms.job_timeout or config.call_timeout_s, terms.max_tries or config.call_tries)
-        runner = Runner(application, means.emitter, how, queue.key)
+        runner = Runner(application, means.emitter, how, keys)
         runner.ctx["redis"] = redis
         crons = [*cron_jobs(application.functions), *application.cron_jobs]
         clock = Clock(crons, queue, means.begun, terms.timezone, burst=config.burst)

@@ -47,7 +47,8 @@ class Calls:
         self._running: set[Running] = set()
         self._settler = Settler(queue, terms.patience)
         self._watch = Watch(self._running, terms.keep, terms.lease_s / 4)
-        self._freed = asyncio.Event()
+        self._threads, self._freed = runner.threads, runner.threads.freed
+        self._stuck = False
         self._number, self._awake_until = 0, 0.0
         self._alone_first = True
 
@@ -87,6 +88,7 @@ class Calls:
     async def _feed(self, stopping: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
         while not stopping.is_set():
             room = self._room()
+            self._note_stuck()
             if room.calls <= 0:
                 self._freed.clear()
                 await self._freed.wait()
@@ -103,8 +105,18 @@ class Calls:
 
     def _room(self) -> Room:
         alone = any(each.claimed.alone for each in self._running)
-        calls = 0 if alone else self._terms.at_once - len(self._running)
+        calls = 0 if alone else self._terms.at_once - len(self._running) - self._threads.abandoned
         return Room(calls, not self._running, self._alone_first, self._application.terms.allow_abort_jobs)
+
+    def _note_stuck(self) -> None:
+        """Log when threads that nobody waits for take up all places, and when one of them has ended."""
+        stuck = self._threads.abandoned >= self._terms.at_once
+        if stuck and not self._stuck:
+            message = "%d threads of calls that took too long or were aborted still run: this worker takes no calls until one ends"
+            _log.error(message, self._threads.abandoned)
+        elif self._stuck and not stuck:
+            _log.info("threads of calls have ended: this worker takes calls again")
+        self._stuck = stuck
 
     async def _make_room(self) -> None:
         """Wait until one call less runs here; another worker may have taken meanwhile what has to run alone."""

@@ -156,8 +156,9 @@ class CallQueue:
 
         Without `once`, a run that has ended, and left no result, may come again.
         """
-        keys = [self.key, self._keys.tick(job) if once else "", JOB_PREFIX + job, result_key_prefix + job]
-        return bool(await self._tick(keys=keys, args=[job, payload, due_ms, _MARK_MS, 86_400_000]))
+        stored = self._keys.stored_id(job)
+        keys = [self.key, self._keys.tick(job) if once else "", JOB_PREFIX + stored, result_key_prefix + stored]
+        return bool(await self._tick(keys=keys, args=[stored, payload, due_ms, _MARK_MS, 86_400_000]))
 
     async def to_abort(self, claims: Sequence[Claimed]) -> set[bytes]:
         """Return the ids of those calls that arq's `Job.abort` named. Raises redis.RedisError."""

@@ -11,7 +11,7 @@ from functools import partial
 
 import uvloop
 
-from tailrace.cli import Command, SettingsError, add_settings, announce, configure_logging, read_settings
+from tailrace.cli import Command, SettingsError, add_current_folder, add_settings, announce, configure_logging, read_settings
 from tailrace.wire import SetupError
 from tailrace.worker._application import Application, load
 from tailrace.worker._config import WorkerConfig
@@ -47,7 +47,7 @@ def _run(namespace: argparse.Namespace) -> int:
     try:
         if namespace.check:
             return _check(config)
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as `python -m` does, so that modules beside us are found
+        add_current_folder()
         application = load(config.functions)
         uvloop.run(_work(config, application))
     except SetupError as error:

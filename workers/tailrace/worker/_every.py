@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +13,8 @@ from arq.utils import to_unix_ms
 
 from tailrace.wire import SetupError, encode_job
 from tailrace.worker._claims import CallQueue
-from tailrace.worker._functions import CTX, MARK, F, Function
+from tailrace.worker._cron import next_run
+from tailrace.worker._functions import CTX, MARK, VARIADIC, F, Function
 from tailrace.worker._patience import TROUBLES
 
 _MINUTE, _HOUR = 60, 3600
@@ -36,11 +37,12 @@ def every(seconds: int) -> Callable[[F], F]:
         raise SetupError(message)
 
     def mark(call: F) -> F:
-        names = list(inspect.signature(call).parameters)
-        if names not in ([], [CTX]):
+        parameters = list(inspect.signature(call).parameters.values())
+        if any(each.name != CTX or each.kind in VARIADIC for each in parameters):
             message = f"function {call.__name__!r} runs by itself, so it can take nothing but `ctx`"
             raise SetupError(message)
-        setattr(call, MARK, Function(call.__name__, call, None, bool(names), seconds))
+        by_keyword = bool(parameters) and parameters[0].kind is inspect.Parameter.KEYWORD_ONLY
+        setattr(call, MARK, Function(call.__name__, call, wants_ctx=bool(parameters), ctx_is_keyword=by_keyword, every_s=seconds))
         return call
 
     return mark
@@ -82,7 +84,7 @@ class Clock:
 
     async def run(self) -> None:
         while True:
-            now = datetime.now(tz=self._timezone) if self._timezone else datetime.now().astimezone()
+            now = datetime.now(UTC)
             for job in list(self._jobs):
                 await self._look(job, now)
             if not self._burst or not self._jobs:
@@ -93,14 +95,14 @@ class Clock:
         if job.next_run is None and job.run_at_startup:
             job.next_run = now
         elif not self._burst and (job.next_run is None or job.next_run < now - _MISSED):
-            job.calculate_next(now)
+            job.next_run = next_run(job, now, self._timezone)
         while job.next_run and job.next_run < now + _AHEAD:
             if not await self._enqueue(job, to_unix_ms(job.next_run)):
                 return
             if self._burst:
                 self._jobs.remove(job)
                 return
-            job.calculate_next(job.next_run)
+            job.next_run = next_run(job, job.next_run, self._timezone)
 
     async def _enqueue(self, job: CronJob, due_ms: int) -> bool:
         name = job.job_id or (f"{job.name}:{due_ms}" if job.unique else uuid4().hex)

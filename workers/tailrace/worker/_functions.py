@@ -2,7 +2,7 @@
 
 import inspect
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, get_type_hints, overload
 
@@ -15,12 +15,16 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from tailrace.wire import PUSH, PUSH_MANY, PushError, PushJob, SetupError, check_push, convert_error
-from tailrace.worker._thread import in_thread
+from tailrace.wire import PUSH, PUSH_MANY, PushError, PushJob, SetupError, check_push, encode_foreign
+from tailrace.worker._argument import Reader, reader_of
+from tailrace.worker._thread import Threads
 
 F = TypeVar("F", bound=Callable[..., Any])
+RetryOn = type[Exception] | Sequence[type[Exception]]
 MARK = "__tailrace_function__"
 CTX, RECEIPT = "ctx", "receipt"
+VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+_encoder = msgspec.json.Encoder(enc_hook=encode_foreign)
 TRANSIENT = (ConnectionError, TimeoutError, socket.gaierror, RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
 """What says by itself that it may go well later."""
 
@@ -48,6 +52,14 @@ class Function(msgspec.Struct, frozen=True):
     argument: Any = None
     """Type of its one argument; None where it runs by itself and takes none."""
     wants_ctx: bool = False
+    read: Reader | None = None
+    """Reads its argument; None where it takes none."""
+    keyword: str = ""
+    """Name of its argument if that is keyword-only."""
+    ctx_is_keyword: bool = False
+    """`ctx` is keyword-only."""
+    optional: bool = False
+    """Its argument has a default."""
     every_s: int = 0
     """Seconds from one run by itself to the next; 0 is never."""
     retry_on: tuple[type[Exception], ...] = ()
@@ -65,17 +77,19 @@ class Function(msgspec.Struct, frozen=True):
 @overload
 def function(call: F) -> F: ...
 @overload
-def function(*, name: str = ..., retry_on: tuple[type[Exception], ...] = ...) -> Callable[[F], F]: ...
-def function(call: F | None = None, *, name: str = "", retry_on: tuple[type[Exception], ...] = ()) -> F | Callable[[F], F]:
+def function(*, name: str = ..., retry_on: RetryOn = ...) -> Callable[[F], F]: ...
+def function(call: F | None = None, *, name: str = "", retry_on: RetryOn = ()) -> F | Callable[[F], F]:
     """Let jobs call a function, under its own name or the one given.
 
-    The function, sync or async, takes one msgspec Struct, and before it arq's context if it has a parameter `ctx`. It
-    returns or yields an `Event`, several (any iterable), or None. A sync function runs in a thread.
+    The function, sync or async, takes one argument of a type that msgspec or pydantic reads from JSON: a Struct, a model, a
+    dataclass. To receive arq's context, it declares `ctx` as the first parameter. It returns or yields an `Event`, several
+    (any iterable), or None. A sync function runs in a thread.
 
     `arq.Retry` has it tried again when it says. So has, after pauses that double, an error of the network (ConnectionError,
     TimeoutError, a name that isn't found, Redis' own) or one of `retry_on`. Any other exception makes the job a dead letter.
 
-    Raises SetupError: it doesn't take one argument with a type that msgspec can read.
+    Raises SetupError: it doesn't take one argument, or its type can't be read from JSON; `retry_on` names something else than
+    exceptions.
     """
 
     def mark(each: F) -> F:
@@ -107,40 +121,48 @@ def plain(  # noqa: PLR0913 - arq's own settings of a function
     )
 
 
-def read_argument(function: Function, args: Any, kwargs: Mapping[str, Any]) -> Any:
-    """Validate what a job calls a function with.
+def read_argument(function: Function, args: Sequence[bytes | Raw], kwargs: Mapping[str, Any]) -> Any:
+    """Read and validate what a job calls a function with; UNSET where it is called without its argument.
 
     Raises PushError: it isn't one argument, or not a valid one; its path begins at the argument (`$.sender`).
     """
     if kwargs:
         message = f"unknown keyword `{next(iter(kwargs))}`"
         raise PushError(message, "$.k")
-    if function.every_s and not args:
-        return None
-    if not isinstance(args, list | tuple) or len(args) != 1:
-        message = f"{function.name!r} takes one argument"
+    if not args and (function.read is None or function.optional):
+        return UNSET
+    if function.read is None or len(args) != 1:
+        message = f"{function.name!r} takes {'one' if function.read else 'no'} argument"
         raise PushError(message)
-    try:
-        return msgspec.convert(args[0], function.argument, str_keys=True)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise PushError(*convert_error(error).args) from None
+    return function.read(bytes(args[0]))
 
 
-async def call(function: Function, ctx: Mapping[str, Any], argument: Any) -> list[PushJob]:
+async def call(function: Function, ctx: Mapping[str, Any], argument: Any, threads: Threads) -> list[PushJob]:
     """Call a function and return what it emits. Raises PushError (its result is no event, or a bad one), and what it raises."""
-    args = (*([ctx] if function.wants_ctx else []), *([] if function.every_s else [argument]))
-    if inspect.isasyncgenfunction(function.call):
-        result: Any = [each async for each in function.call(*args)]
-    elif inspect.iscoroutinefunction(function.call):
-        result = await function.call(*args)
-    else:
-        result = await in_thread(partial(_whole, function.call, args))
-    return emitted(function.name, result)
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    if function.wants_ctx:
+        kwargs |= {CTX: ctx} if function.ctx_is_keyword else {}
+        args += [] if function.ctx_is_keyword else [ctx]
+    if argument is not UNSET:
+        kwargs |= {function.keyword: argument} if function.keyword else {}
+        args += [] if function.keyword else [argument]
+    work = partial(function.call, *args, **kwargs)
+    result: Any = work() if _is_async(function.call) else await threads.run(partial(_whole, work))
+    if inspect.isawaitable(result):
+        result = await result
+    return emitted(function.name, [each async for each in result] if isinstance(result, AsyncIterator) else result)
 
 
-def _whole(call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+def _is_async(call: Callable[..., Any]) -> bool:
+    """Say whether a function is asynchronous, also within decorators that aren't."""
+    inner = inspect.unwrap(call)
+    return inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
+
+
+def _whole(call: Callable[[], Any]) -> Any:
     """Call a function and, if it is a generator, run it to its end, here and not in the loop."""
-    result = call(*args)
+    result = call()
     return list(result) if isinstance(result, Iterator) else result
 
 
@@ -168,23 +190,56 @@ def _push(event: Event | PushJob, path: str) -> PushJob:
     if isinstance(event, PushJob):
         return check_push(event, path)
     try:
-        data = UNSET if event.data is UNSET else Raw(msgspec.json.encode(event.data))
+        data = UNSET if event.data is UNSET else Raw(_encoder.encode(event.data))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         message = f"data that JSON can't hold: {error}"
         raise PushError(message, path + ".data") from None
     return check_push(PushJob(to=event.to, event=event.event, data=data, text=event.text, stamp=event.stamp), path)
 
 
-def _read(call: Callable[..., Any], name: str, retry_on: tuple[type[Exception], ...]) -> Function:
-    name = name or call.__name__
-    names = list(inspect.signature(call).parameters)
-    wants_ctx = names[:1] == [CTX]
-    hints = get_type_hints(call, include_extras=True)
-    arguments = names[wants_ctx:]
-    if name in (PUSH, PUSH_MANY):
-        message = f"a function can't be called {name!r}"
-    elif len(arguments) != 1 or arguments[0] not in hints:
-        message = f"function {name!r} has to take one argument with a type (and `ctx` before it, if it wants that)"
-    else:
-        return Function(name, call, hints[arguments[0]], wants_ctx, retry_on=retry_on)
-    raise SetupError(message)
+def _read(call: Callable[..., Any], name: str, retry_on: RetryOn) -> Function:
+    name = name or getattr(call, "__name__", "")
+    if name in ("", PUSH, PUSH_MANY):
+        raise SetupError(f"a function can't be called {name!r}" if name else f"{call!r} has no name: give `name=`")
+    parameters = list(inspect.signature(call).parameters.values())
+    ctx = next((each for at, each in enumerate(parameters) if each.name == CTX and (at == 0 or each.kind is each.KEYWORD_ONLY)), None)
+    arguments = [each for each in parameters if each is not ctx]
+    hints = _hints(call, name)
+    if len(arguments) != 1 or arguments[0].kind in VARIADIC or arguments[0].name not in hints:
+        raise SetupError(f"function {name!r} has to take one argument with a type (and `ctx` before it, if it wants that)")
+    (argument,) = arguments
+    try:
+        read = reader_of(hints[argument.name])
+    except SetupError as error:
+        raise SetupError(f"function {name!r}, argument {argument.name!r}: {error}") from error
+    return Function(
+        name,
+        call,
+        hints[argument.name],
+        ctx is not None,
+        read,
+        keyword=argument.name if argument.kind is argument.KEYWORD_ONLY else "",
+        ctx_is_keyword=ctx is not None and ctx.kind is ctx.KEYWORD_ONLY,
+        optional=argument.default is not argument.empty,
+        retry_on=_retry_on(retry_on, name),
+    )
+
+
+def _hints(call: Callable[..., Any], name: str) -> dict[str, Any]:
+    annotated: Any = call
+    while isinstance(annotated, partial):
+        annotated = annotated.func
+    if not inspect.isroutine(annotated):
+        annotated = type(annotated).__call__
+    try:
+        return get_type_hints(annotated, include_extras=True)
+    except Exception as error:  # an annotation is code of the application's
+        raise SetupError(f"function {name!r}: its types can't be read: {type(error).__name__}: {error}") from error
+
+
+def _retry_on(given: RetryOn, name: str) -> tuple[type[Exception], ...]:
+    kinds: tuple[Any, ...] = (given,) if isinstance(given, type) else tuple(given)
+    for each in kinds:
+        if not (isinstance(each, type) and issubclass(each, Exception)):
+            raise SetupError(f"function {name!r}: retry_on: {each!r} is no class of exceptions")
+    return kinds

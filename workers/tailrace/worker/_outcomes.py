@@ -9,7 +9,7 @@ import msgspec
 from arq.jobs import serialize_result
 from arq.worker import Retry, RetryJob
 
-from tailrace.wire import Job, JobReceipt, JobState, PushError, convert_error, decode_job, encode_receipt
+from tailrace.wire import Job, JobReceipt, JobState, PushError, convert_error, decode_job, encode_foreign, encode_receipt, is_model_class
 from tailrace.worker._claims import Again, Claimed, Ended
 from tailrace.worker._functions import RECEIPT, TRANSIENT, Function
 from tailrace.worker._judge import LOST, MAX_DEATHS, listener
@@ -21,6 +21,7 @@ _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 1000, 60_000
 _LAST_MS = 253_402_300_799_999  # of the year 9999, after which Python knows no time
 _MAX_NAME = 200  # of a function that isn't here; it becomes part of a key
 _arguments = msgspec.json.Decoder(list[Any])
+_raw_arguments = msgspec.json.Decoder(list[msgspec.Raw])
 _keywords = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -46,6 +47,7 @@ class Call(NamedTuple):
     id: str
     function: Function
     args: list[Any]
+    """Decoded for a function of arq's; for one that declares its argument's type, bytes of JSON."""
     kwargs: dict[str, Any]
     listener: str | None
     attempt: int
@@ -66,12 +68,12 @@ def read_call(claimed: Claimed, functions: Mapping[str, Function]) -> Call | Unk
         return Unfit(LOST)
     try:
         job = decode_job(claimed.payload)
-        args, kwargs = _shape(job)
+        function = functions.get(job.f)
+        args, kwargs = _shape(job, typed=function is None or not function.plain)
     except PushError as error:
         return Unfit(error.message, error.path)
     if not 0 <= job.et <= _LAST_MS:
         return Unfit("when it was enqueued is no time", "$.et")
-    function = functions.get(job.f)
     if function is None:
         return Unknown(job.f, listener(job)) if len(job.f) <= _MAX_NAME else missing(job.f, listener(job))
     asker = kwargs.pop(RECEIPT, None) if function.takes_receipt else None
@@ -104,7 +106,7 @@ def failed(call: Call, error: BaseException) -> Unfit:
     """Say why a call isn't tried again."""
     if isinstance(error, PushError):
         return Unfit(error.message, error.path, call.listener)
-    kind = _describe(error)
+    kind = str(_describe(error))
     times = f"tried {call.attempt} times" if call.attempt > 1 else "failed"
     trace = "".join(traceback.format_exception(error))[-_MAX_TRACEBACK:]
     return Unfit(f"{call.function.name} {times}: {kind}", "$", call.listener, trace)
@@ -149,10 +151,12 @@ def result_of(call: Call, span: Span, value: Any, *, success: bool) -> bytes:
     return written or b""
 
 
-def _shape(job: Job) -> tuple[list[Any], dict[str, Any]]:
+def _shape(job: Job, *, typed: bool) -> tuple[list[Any], dict[str, Any]]:
     path = "$.a"
     try:
-        args = _arguments.decode(job.a)
+        args: list[Any] = (_raw_arguments if typed else _arguments).decode(job.a)
+        if typed:
+            bytes(job.a).decode()  # Raw lets bytes by that aren't UTF-8, and a result quotes them
         path = "$.k"
         return args, _keywords.decode(job.k)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -164,7 +168,9 @@ def _pause_ms(attempt: int) -> int:
     return round(longest * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, keeps no secret
 
 
-def _describe(value: Any) -> str:
+def _describe(value: Any) -> Any:
+    if is_model_class(type(value)):
+        return encode_foreign(value)
     if not isinstance(value, BaseException):
         return repr(value)
     try:

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 from arq.utils import ms_to_datetime
 from arq.worker import RetryJob
 
-from tailrace.wire import TailraceError, format_id
+from tailrace.wire import Keys, TailraceError, format_id
 from tailrace.worker._application import Application, Hook
 from tailrace.worker._claims import Back, Claimed, Ended, Settlement
 from tailrace.worker._emitter import Emitter
 from tailrace.worker._functions import Function, call as call_function, read_argument
 from tailrace.worker._outcomes import Call, Span, aborted, again, bury, failed, result_of
+from tailrace.worker._thread import Threads
 
 Holds = Callable[[], Awaitable[bool]]
 _log = logging.getLogger(__name__)
@@ -69,15 +70,17 @@ class Limits(NamedTuple):
 class Runner:
     """Runs calls of an application's functions."""
 
-    def __init__(self, application: Application, emitter: Emitter, limits: Limits, queue: str) -> None:
-        self._application, self._emitter, self._limits, self._queue = application, emitter, limits, queue
+    def __init__(self, application: Application, emitter: Emitter, limits: Limits, keys: Keys) -> None:
+        self._application, self._emitter, self._limits, self._keys = application, emitter, limits, keys
         self.ctx: dict[Any, Any] = dict(application.ctx)
         """arq's context: what all calls share."""
+        self.threads = Threads()
 
     def start(self, call: Call, claimed: Claimed, holds: Holds) -> Work:
         """Start a call; `holds` says whether this worker still has it."""
         score = int(claimed.due_ms) if math.isfinite(claimed.due_ms) else 0
-        own = {"job_id": call.id, "job_try": call.attempt, "enqueue_time": ms_to_datetime(call.enqueued_ms), "score": score}
+        job = self._keys.public_id(call.id)
+        own = {"job_id": job, "job_try": call.attempt, "enqueue_time": ms_to_datetime(call.enqueued_ms), "score": score}
         ctx = {**self.ctx, **own}
         return Work(call, claimed, ctx, asyncio.create_task(self._run(call, ctx, holds)), self._limit_s(call.function))
 
@@ -99,7 +102,7 @@ class Runner:
         if function.plain:
             return await self._timed(function, function.call(ctx, *call.args, **call.kwargs)), []
         argument = read_argument(function, call.args, call.kwargs)
-        return None, await self._timed(function, call_function(function, ctx, argument))
+        return None, await self._timed(function, call_function(function, ctx, argument, self.threads))
 
     async def _timed(self, function: Function, running: Awaitable[Any]) -> Any:
         limit = asyncio.timeout(self._limit_s(function))
@@ -139,7 +142,7 @@ class Runner:
         kept_s = terms.keep_result if function.keep_result_s is None else function.keep_result_s
         if not forever and kept_s <= 0:
             return b"", 0
-        span = Span(work.started_ms, round(time.time() * 1000), self._queue)
+        span = Span(work.started_ms, round(time.time() * 1000), self._keys.calls())
         return result_of(work.call, span, value, success=success), None if forever else max(1, round(kept_s * 1000))
 
     async def hook(self, hook: Hook | None, ctx: dict[Any, Any]) -> None:

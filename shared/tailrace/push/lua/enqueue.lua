@@ -1,6 +1,7 @@
 #!lua
 -- Enqueue jobs, all or none of them; each number of a producer runs once, so a call may be repeated until it is answered.
--- KEYS: the producer's number, then for each queue: the queue, its line ('' where order doesn't matter), its bell ('' for none).
+-- KEYS: the producer's number, then for each queue: the queue, its line ('' where order doesn't matter), its bell ('' for none); last, if
+-- ids may have been used before, the start of a receipt's key: what an earlier job of an id left is deleted.
 -- ARGV: number, ms to remember it, ms to keep a payload after its job is due, the most jobs in one queue (0: any number), then for each
 -- job: which queue (1 is the first), id, payload, due ('' for at once, '+<ms>' from now, or Unix ms).
 -- Returns {"done", positions, from 0 and with spaces between, of jobs that were left alone because their id was taken}, or {"full", queue},
@@ -9,7 +10,9 @@ local number = tonumber(ARGV[1])
 local before, answer = (redis.call('GET', KEYS[1]) or '0 '):match('^(%d+) (.*)$')
 if number <= tonumber(before) then return {'done', answer} end
 
-for at = 2, #KEYS, 3 do
+local spare = (#KEYS - 1) % 3
+local receipts = spare == 1 and KEYS[#KEYS]
+for at = 2, #KEYS - spare, 3 do
   if type(redis.pcall('ZCARD', KEYS[at])) == 'table' then return {'broken', KEYS[at]} end
 end
 local room, taken, rung = tonumber(ARGV[4]), {}, {}
@@ -40,6 +43,7 @@ for i = 5, #ARGV, 4 do
       score = math.max(now, lasts[line] + 1 / 1024)
       lasts[line] = score
     end
+    if receipts then redis.call('DEL', receipts .. id, 'arq:result:' .. id) end
     redis.call('SET', 'arq:job:' .. id, ARGV[i + 2], 'PX', string.format('%.0f', math.max(score - now, 0) + ARGV[3]))
     redis.call('ZADD', queue, string.format('%.17g', score), id)
     rung[KEYS[at + 2]] = true

@@ -1,6 +1,6 @@
 #!lua flags=no-writes,allow-oom
--- Say where a job is. KEYS: its receipt, its payload, arq's mark that it runs, then for each queue: the queue, its line ('' where it has
--- none). ARGV: id.
+-- Say where a job is. KEYS: its receipt, its payload ('' if another system may have written it), arq's mark that it runs, then for each
+-- queue: the queue, its line ('' where it has none). ARGV: id.
 -- Returns {"scheduled"}, {"queued"} (waits, or is in a worker's hand), {"receipt", text} or {"unknown"}; an id may come again, so the queue
 -- counts first.
 for i = 4, #KEYS, 2 do

@@ -30,6 +30,7 @@ local function finish(id, at)
     redis.call('SET', ARGV[9] .. id, ARGV[at + 5], unpack(kept))
   end
   redis.call('DEL', payload, ARGV[7] .. id, ARGV[8] .. id)
+  if ARGV[at + 7] == '' then redis.call('DEL', ARGV[2] .. id) end -- an earlier job of this id may have left one
   redis.call('ZREM', calls, id)
   redis.call('ZREM', KEYS[4], id)
 end
