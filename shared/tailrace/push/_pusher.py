@@ -168,19 +168,19 @@ class Pusher(ProcessBound):
         """Enqueue a call of an application's function with a Struct or dict. A `job_id` that is taken is left alone."""
         if function in (PUSH, PUSH_MANY):
             raise PushError(f"`{function}` isn't called: use the verb of this name")
-        self._check_process()
+        session = self._session()
         now_ms = _now_ms()
         when = due(to_request(Push(to=ALL, text="", delay_s=delay_s, at=at)), now_ms)
         job = NewJob(_checked(job_id) or self._ids.next(now_ms), CALLS, self._call(function, argument, now_ms, receipt), when)
-        (new,) = await self._session().lane.put([job])
+        (new,) = await session.lane.put([job])
         return Job(self, job.id, new)
 
     async def enqueue(self, requests: Sequence[PushRequest], *, many: bool = False, receipt: bool = True) -> Batch:
         """Enqueue pushes that are the wire's and checked already (`check_push`); with `many` as `push_many`."""
-        self._check_process()  # before the plan, which names this process as the one that hears of receipts
+        session = self._session()  # before the plan, which names this process as the one that hears of receipts
         jobs, places = self._planner.plan(requests, _now_ms(), many=many, receipt=receipt)
         if jobs:
-            await self._session().lane.put(jobs)
+            await session.lane.put(jobs)
         return Batch([Job(self, job.id) for job in jobs], places)
 
     async def receipt(self, job: str, wait_s: float = 5) -> JobReceipt | None:
