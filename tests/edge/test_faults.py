@@ -144,14 +144,16 @@ async def test_a_server_that_shuts_down_ends_a_guest_s_streams_without_a_traceba
     assert "Traceback" not in edge.stderr
 
 
-async def test_a_redis_that_answers_but_refuses_to_be_read_is_away_and_that_is_said_once(start_edge: StartEdge) -> None:
+async def test_a_redis_that_answers_but_refuses_to_be_read_is_named_and_that_is_said_once(start_edge: StartEdge) -> None:
     with RedisServer("valkey") as server:
         async with log_on(server) as log:
             await log.redis.acl_setuser("reader", enabled=True, passwords=["+word"], keys=["*"], channels=["*"], commands=["+@all"])
             edge = start_edge(server.url.replace("redis://", "redis://reader:word@"))
             await log.redis.acl_setuser("reader", enabled=True, commands=["-xread"])
             await wait_until(lambda: is_in_state(edge, 200, "degraded"))
+            assert (await readiness(edge))[1]["reason"] == "the Redis user lacks a permission"
             await log.append("a")
             await log.redis.acl_setuser("reader", enabled=True, commands=["+xread"])
             await wait_until(lambda: is_in_state(edge, 200, "ready"))
-        assert edge.stderr.count("Redis is away") == edge.stderr.count("Redis is back") == 1
+        assert edge.stderr.count("the Redis user lacks a permission") == edge.stderr.count("Redis is back") == 1
+        assert "Redis is away" not in edge.stderr

@@ -32,12 +32,13 @@ API = {
     "tailrace.log": """
         AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Follower Generations HistoryPolicy
         HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY Pipe
-        RawEntry RefusedError Registry STATE_S Scripts Wanted check_layout check_redis check_server connect connect_queue
-        connect_reader disconnect follow outcome_field primaries read_outcome read_together redact server_id whole_entries
+        RawEntry Refusal RefusedError Registry Remedy STATE_S Scripts Wanted check_layout check_redis check_server connect connect_queue
+        connect_reader disconnect follow outcome_field primaries read_outcome read_together redact refusal server_id trouble whole_entries
     """,
     "tailrace.push": """
-        Batch BlockingBatch BlockingJob BlockingPusher Job JobReceipt JobState Push PushError Pusher
-        QueueBrokenError QueueFullError RETRY_AFTER_S Receipt RedisAwayError TailraceError
+        Batch BlockingBatch BlockingJob BlockingPusher EnqueueError Job JobReceipt JobState Push PushError Pusher
+        QueueBrokenError QueueFullError RETRY_AFTER_S Receipt RedisAccessError RedisAwayError RedisBusyError
+        RedisReadOnlyError RedisRefusedError TailraceError
     """,
     "tailrace.testing": """
         Listener NoEventError NotStartedError Received System tailrace tailrace_functions

@@ -1,5 +1,6 @@
 import pytest
 from msgspec import UNSET
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tailrace.ingest import _answers as answers
 from tailrace.push import Batch, Job, Pusher, RedisAwayError
@@ -47,6 +48,6 @@ def test_an_array_that_became_several_jobs_says_which_push_is_where() -> None:
 
 
 def test_whether_something_was_enqueued_is_said_as_far_as_it_is_known() -> None:
-    assert "nothing was enqueued" in answers.away(RedisAwayError("x", uncertain=False)).body.message
-    assert "isn't known" in answers.away(RedisAwayError("x", uncertain=True)).body.message
-    assert answers.away().body.message == "Redis is away"
+    assert RedisAwayError("x", uncertain=False).public == "Redis is away: nothing was enqueued"
+    assert "isn't known" in RedisAwayError("x", uncertain=True).public
+    assert answers.redis_trouble(RedisConnectionError("x")).body.message == "Redis is away"

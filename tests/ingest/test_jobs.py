@@ -84,4 +84,4 @@ async def test_what_others_wrote_in_the_place_of_a_receipt(client: httpx.AsyncCl
     await redis.xadd(KEYS.receipt("stream"), {"a": "b"})
     refused = await client.request(method, "/jobs/stream")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-    assert refused.json()["message"] == "Redis refuses what it is asked about this job"
+    assert refused.json()["message"] == "Redis refuses a command"

@@ -9,7 +9,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
 
-from tailrace.push import Push, Pusher, QueueBrokenError, QueueFullError, RedisAwayError
+from tailrace.push import Push, Pusher, QueueBrokenError, QueueFullError, RedisAwayError, RedisReadOnlyError
 from tailrace.wire import JOB_PREFIX, Keys, decode_job, decode_pushes
 from tests.support.ports import free_port
 from tests.support.redis import RedisServer
@@ -110,11 +110,11 @@ async def test_a_redis_that_may_not_be_written_to_got_nothing(redis: Redis, redi
     async with Pusher(redis_server.url, timeout_s=0.3) as pusher:
         await pusher.push("room:1", 0)
         await redis.config_set("min-replicas-to-write", 1)
-        with pytest.raises(RedisAwayError, match=r"nothing was enqueued .*[Rr]eplicas") as caught:
+        with pytest.raises(RedisReadOnlyError, match=r"nothing was enqueued .*[Rr]eplicas") as caught:
             await pusher.push("room:1", 1)
         await redis.config_set("min-replicas-to-write", 0)
         await redis.replicaof("127.0.0.1", str(free_port()))  # demoted: its new primary isn't there, so it keeps what it has
-        with pytest.raises(RedisAwayError, match=r"nothing was enqueued .*read only") as demoted:
+        with pytest.raises(RedisReadOnlyError, match=r"nothing was enqueued .*read only") as demoted:
             await pusher.push("room:1", 2)
         await redis.replicaof("NO", "ONE")
         await pusher.push("room:1", 3)

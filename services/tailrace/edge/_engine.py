@@ -134,8 +134,10 @@ class Engine:
     def degraded(self) -> str:
         """Why the edge serves less than it could; empty where it doesn't."""
         if away := self._sync.away:
-            every = len(away) == len(self._core.tails)
-            return "Redis is away" if every else f"the Redis of shard {', '.join(map(str, sorted(away)))} is away"
+            refused, shards = self._sync.refused, f"the Redis of shard {', '.join(map(str, sorted(away)))}"
+            if len(away) == len(self._core.tails):
+                return refused or "Redis is away"
+            return f"{shards}: {refused}" if refused else f"{shards} is away"
         if self._warm_up.layout_away:
             return f"the Redis of {self._core.keys.layout()} is away"
         return f"{len(self.subscribers)} streams are open, no more are let in" if self._is_full else ""

@@ -14,7 +14,7 @@ from tailrace.edge._hub import Hub
 from tailrace.edge._page import Page
 from tailrace.edge._subscriber import Subscriber
 from tailrace.edge._sync import Sync
-from tailrace.log import Follower, RawEntry, disconnect, follow, server_id
+from tailrace.log import Follower, RawEntry, disconnect, follow, refusal, server_id, trouble
 from tailrace.wire import parse_id
 
 logger = logging.getLogger(__name__)
@@ -90,11 +90,17 @@ class Reader:
         if self._sync.away.intersection(self.shards):
             logger.info("%s is back", self.name)
             self._sync.away.difference_update(self.shards)
+            self._sync.refused = ""
             self._catch_up.serve_all()
 
     def _note_away(self, error: Exception) -> None:
-        if not self._sync.away.issuperset(self.shards):
-            logger.warning("%s is away (%s): streams stay open and go on when it is back", self.name, error)
+        refused = refusal(error)
+        reason, before = refused.meaning if refused else "", self._sync.refused
+        new = not self._sync.away.issuperset(self.shards)
+        self._sync.refused = reason
+        if new or reason != before:
+            logger.warning("%s: streams stay open and go on when that is over", trouble(error, self.name))
+        if new:
             self._sync.away.update(self.shards)
             self._meter.away += 1
 

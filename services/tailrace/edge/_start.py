@@ -14,7 +14,7 @@ from tailrace.edge._resume import holds
 from tailrace.edge._rewind import Rewinds
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import LOST, Sync
-from tailrace.log import Generations
+from tailrace.log import Generations, trouble
 from tailrace.wire import Connect, CursorError, bucket, comment, decode_cursor, encode_control, retry, with_id
 
 _GREETING = comment("tailrace")
@@ -53,7 +53,7 @@ class Starter:
                 return await self._resumed(request)
             return await self._rewound(request) if request.rewind else Behind(self._hub.position)
         except (RedisError, OSError) as error:
-            raise BusyError(f"Redis is away: {error}") from error
+            raise BusyError(trouble(error)) from error
 
     async def _resumed(self, request: StreamRequest) -> Behind:
         try:
@@ -78,7 +78,7 @@ class Starter:
 
     def _need_redis(self, shards: Iterable[int]) -> None:
         if self._sync.away.intersection(shards):
-            raise BusyError("Redis is away")
+            raise BusyError(self._sync.refused or "Redis is away")
 
     def _need_redis_for_histories(self, request: StreamRequest, behind: Behind) -> None:
         shards = len(self._tails)

@@ -19,6 +19,8 @@ class Sync:
     def __init__(self, core: Core, hub: Hub) -> None:
         self.away: set[int] = set()
         """Shards that can't be read just now."""
+        self.refused = ""
+        """Why, where their Redis answers with an error."""
         self.on_new_generation: Callable[[], None] = lambda: None
         self._tails, self._logs, self._hub = core.tails, core.logs, hub
         self._locks = [asyncio.Lock() for _ in self._tails]

@@ -12,7 +12,7 @@ from tailrace.edge._core import Core
 from tailrace.edge._reader import Reader
 from tailrace.edge._sync import Sync
 from tailrace.edge._tail import Tail
-from tailrace.log import LogReader, check_layout, check_server, redact
+from tailrace.log import LogReader, check_layout, check_server, redact, refusal, trouble
 from tailrace.wire import Entry
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class WarmUp:
 
         Raises SetupError: Redis or a setting is not as it has to be.
         """
-        config, waited = self._core.config, False
+        config, said = self._core.config, None
         while True:
             try:
                 await self._look_for_servers()
@@ -41,13 +41,16 @@ class WarmUp:
                 for log, tail in zip(self._core.logs, self._core.tails, strict=True):
                     await warm(log, tail, config)
             except (RedisError, OSError) as error:
-                if not waited:
-                    logger.warning("waiting for Redis at %s: %s", redact(config.redis), error)
-                waited = True
+                refused = refusal(error)
+                reason = self._sync.refused = refused.meaning if refused else ""
+                if reason != said:
+                    logger.warning("waiting for Redis at %s: %s", redact(config.redis), trouble(error))
+                said = reason
                 if self.layout_away or 0 < len(self._sync.away) < config.shards:
                     partly()
                 await asyncio.sleep(_PAUSE_S)
             else:
+                self._sync.refused = ""
                 return
 
     async def _look_for_servers(self) -> None:

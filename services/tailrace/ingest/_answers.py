@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tailrace.push import RETRY_AFTER_S, Batch, RedisAwayError
+from tailrace.log import refusal
+from tailrace.push import RETRY_AFTER_S, Batch
 from tailrace.wire import CLIENT_PREFIX, JobError, JobReceipt, JobState, PushError, Receipt, TooLargeError
 
 
@@ -130,10 +131,10 @@ def coded(coding: str) -> Answer:
     return problem(415, message, headers={"Accept-Encoding": "identity"})
 
 
-def away(error: RedisAwayError | None = None) -> Answer:
-    """Answer 503, without a word of where Redis is."""
-    told = ": it isn't known whether the push was enqueued" if error and error.uncertain else ""
-    return try_again(503, f"Redis is away{told or (': nothing was enqueued' if error else '')}")
+def redis_trouble(error: Exception) -> Answer:
+    """Answer 503: what Redis refuses, or that it is away, but not where it is or who uses it."""
+    refused = refusal(error)
+    return try_again(503, refused.meaning if refused else "Redis is away")
 
 
 def try_again(status: int, message: str) -> Answer:

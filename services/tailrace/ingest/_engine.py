@@ -7,17 +7,18 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import msgspec
-from redis.exceptions import ConnectionError as RedisConnectionError, RedisError, TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from tailrace.ingest import _answers as answers
 from tailrace.ingest._answers import Answer
 from tailrace.ingest._gate import BusyError, Gate, Hold
 from tailrace.ingest._prefer import Preference
 from tailrace.ingest._requests import read_body
-from tailrace.push import Batch, Pusher, PushError, QueueBrokenError, QueueFullError, RedisAwayError
+from tailrace.log import refusal
+from tailrace.push import Batch, EnqueueError, Pusher, PushError, RedisAwayError
 
 _log = logging.getLogger(__name__)
-_AWAY, _REFUSES = "Redis doesn't answer", "Redis refuses what it is asked"
+_AWAY, _REFUSED = "Redis doesn't answer", "pushes are refused"
 
 
 class Taken(NamedTuple):
@@ -45,15 +46,9 @@ class Engine:
             return answers.try_again(429, str(error))
         except PushError as error:
             return answers.bad_push(error)
-        except (QueueBrokenError, QueueFullError) as error:
-            self._note("pushes are refused", error)
-            return answers.try_again(503, f"{error}: nothing was enqueued")
-        except RedisAwayError as error:
-            self._note(_AWAY, error)
-            return answers.away(error)
-        except RedisError as error:
-            self._note(_REFUSES, error)
-            return answers.try_again(503, "Redis refuses: it isn't known whether the push was enqueued")
+        except EnqueueError as error:
+            self._note(_AWAY if isinstance(error, RedisAwayError) else _REFUSED, error)
+            return answers.try_again(503, error.public)
         self._note("")
         return await self._outcome(taken, preference)
 
@@ -80,8 +75,7 @@ class Engine:
             async with asyncio.timeout(2):
                 await self._pusher.ping()
         except (RedisError, TimeoutError) as error:
-            self._note(_AWAY, error)
-            return answers.away()
+            return self._redis_trouble(error)
         if self._trouble == _AWAY:  # all else that may be wrong isn't looked at here
             self._note("")
         return Answer(200, {"state": "ready"})
@@ -121,11 +115,11 @@ class Engine:
         if isinstance(error, msgspec.DecodeError):  # somebody else has written there
             _log.warning("the receipt of job %r can't be read: %s", job[:64], error)
             return answers.unknown_job(job)
-        if isinstance(error, RedisConnectionError | RedisTimeoutError):
-            self._note(_AWAY, error)
-            return answers.away()
-        self._note(_REFUSES, error)
-        return answers.try_again(503, "Redis refuses what it is asked about this job")
+        return self._redis_trouble(error)
+
+    def _redis_trouble(self, error: Exception) -> Answer:
+        self._note("Redis refuses a command" if refusal(error) else _AWAY, error)
+        return answers.redis_trouble(error)
 
     def _note(self, trouble: str, error: Exception | None = None) -> None:
         """Log a trouble when it begins and when it is over, and not with every request."""

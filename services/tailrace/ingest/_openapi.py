@@ -48,7 +48,7 @@ def _inlined(schema: Any) -> Any:
 _ALWAYS = {
     "401": "The token is missing or wrong.",
     "403": "A page of an origin that may not push asked (`--origins`).",
-    "503": "Redis is away or full; see `Retry-After`.",
+    "503": "Redis is away, full or refuses; see `Retry-After`.",
 }
 _schemas = dict(zip(_SHOWN, map(_inlined, _given), strict=True))
 

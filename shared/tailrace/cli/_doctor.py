@@ -24,7 +24,8 @@ from tailrace.cli._findings import (
 )
 from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._probe import probe
-from tailrace.log import connect, connect_queue, primaries, redact
+from tailrace.cli._rehearsal import log_commands, queue_commands, rehearse
+from tailrace.log import connect, connect_queue, primaries, redact, refusal, trouble
 from tailrace.wire import MAX_PARTITIONS, Keys, SetupError
 
 _CONFIG = ("timeout", "maxclients", "cluster-enabled", "cluster-require-full-coverage")
@@ -62,18 +63,24 @@ async def _look(target: Target) -> list[Finding]:
         try:
             async with connect(url) as redis:
                 servers = await primaries(redis)
-                found = [(server, finding) for server in servers for finding in await _server(server)]
+                found = [(server, finding) for server in servers for finding in await _server(server, keys)]
                 findings.append(Finding(Verdict.OK, f"Redis answers at {redact(url)}"))
                 findings += [_at(server, finding) if servers[1:] else finding for server, finding in found]
             if url == target.queue_redis:
                 async with connect_queue(url) as redis:
+                    findings += await rehearse(redis, queue_commands(keys))
                     findings += await _queue(redis, keys)
         except SetupError as error:
             findings.append(Finding(Verdict.WRONG, str(error), "see the URLs in --redis and --queue-redis"))
         except (RedisError, OSError) as error:
-            cure = "start Redis or `tailrace up`, or name another with --redis"
-            findings.append(Finding(Verdict.WRONG, f"{redact(url)}: {redact(str(error))}", cure))
+            findings.append(_unusable(url, error))
     return findings
+
+
+def _unusable(url: str, error: Exception) -> Finding:
+    if refused := refusal(error):
+        return Finding(Verdict.WRONG, f"{redact(url)}: {redact(trouble(error))}", refused.cure)
+    return Finding(Verdict.WRONG, f"{redact(url)}: {redact(str(error))}", "start Redis or `tailrace up`, or name another with --redis")
 
 
 def _at(server: Redis, finding: Finding) -> Finding:
@@ -82,12 +89,15 @@ def _at(server: Redis, finding: Finding) -> Finding:
     return finding._replace(what=f"{where['host']}:{where['port']}: {finding.what}")
 
 
-async def _server(redis: Redis) -> list[Finding]:
+async def _server(redis: Redis, keys: Keys) -> list[Finding]:
     info = await redis.info()
     before = time.time()
     seconds, microseconds = await redis.time()
     skew_s = (before + time.time()) / 2 - seconds - microseconds / 1e6
-    return [*judge_server(info), *judge_limits(await _config(redis)), judge_clock(skew_s)]
+    findings = [*judge_server(info), *judge_limits(await _config(redis)), judge_clock(skew_s)]
+    if info.get("role", "master") == "master":
+        findings += await rehearse(redis, log_commands(keys))
+    return findings
 
 
 async def _config(redis: Redis) -> dict[str, str]:

@@ -9,7 +9,7 @@ import msgspec
 from tailrace.cli._arguments import seconds
 from tailrace.cli._locate import Target, advised
 from tailrace.cli._settings import SettingsError
-from tailrace.push import Job, JobReceipt, JobState, Pusher, PushError, RedisAwayError, TailraceError
+from tailrace.push import EnqueueError, Job, JobReceipt, JobState, Pusher, PushError, RedisAwayError, TailraceError
 
 _REDIS_S = 3
 _WRONGLY_ASKED = 2
@@ -62,7 +62,8 @@ async def enqueued(target: Target, enqueue: Callable[[Pusher], Awaitable[Job]], 
             receipt = await job.receipt(wait_s) if wait_s > 0 else None
     except TailraceError as error:
         told = advised(error, target) if isinstance(error, RedisAwayError) else error
-        print(f"not enqueued: {told}", file=sys.stderr)
+        uncertain = isinstance(error, EnqueueError) and error.uncertain
+        print(told if uncertain else f"not enqueued: {told}", file=sys.stderr)
         return _WRONGLY_ASKED if isinstance(error, PushError) else 1
     if receipt is None:
         told = f"enqueued: job {job.id}" if job.new else f"left alone: there is a job {job.id} already"

@@ -13,7 +13,7 @@ from tailrace.cli._command import Command
 from tailrace.cli._locate import advised, resolve_target
 from tailrace.cli._missing import cure
 from tailrace.cli._settings import SettingsError
-from tailrace.log import redact
+from tailrace.log import redact, refusal, trouble
 from tailrace.wire import SetupError
 
 _GROUP = "tailrace.commands"
@@ -77,7 +77,7 @@ def _run(point: EntryPoint, arguments: list[str]) -> int:
     except (SettingsError, SetupError) as error:
         return _refuse(prog, str(error))
     except RedisError as error:
-        return _refuse(prog, redact(str(error)), status=1)
+        return _refuse(prog, redact(_told(error)), status=1)
     except KeyboardInterrupt:
         return 0
 
@@ -86,9 +86,14 @@ def _obey(command: Command, arguments: argparse.Namespace) -> int:
     try:
         return command.run(arguments)
     except RedisConnectionError as error:
-        if type(error) is not RedisConnectionError:  # a subclass: it's there, but refuses us
+        if refusal(error):  # it's there
             raise
         raise RedisConnectionError(advised(error, resolve_target(arguments))) from error
+
+
+def _told(error: RedisError) -> str:
+    refused = refusal(error)
+    return f"{trouble(error)}; {refused.cure}" if refused and refused.cure else str(error)
 
 
 def _utf8(argument: str) -> str:

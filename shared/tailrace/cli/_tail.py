@@ -16,7 +16,7 @@ from tailrace.cli._arguments import channel, count
 from tailrace.cli._command import Command
 from tailrace.cli._locate import Target, add_target, advised, find_target
 from tailrace.cli._show import clock, plain
-from tailrace.log import LogReader, connect, connect_reader, follow, read_together, redact, whole_entries
+from tailrace.log import LogReader, connect, connect_reader, follow, read_together, redact, refusal, trouble, whole_entries
 from tailrace.wire import Entry, Keys, format_id, id_parts, parse_id
 
 _BLOCK_S = 5
@@ -81,7 +81,7 @@ class _Tail:
             try:
                 return await work()
             except (RedisError, OSError) as error:
-                why = advised(redact(str(error)), self._target)
+                why = trouble(error) if refusal(error) else advised(redact(str(error)), self._target)
                 if why != said:
                     print(f"tailrace tail: waiting for {redact(self._target.redis)}: {why}", file=sys.stderr)
                 said = why

@@ -16,6 +16,7 @@ from tailrace.log._follow import Follower
 from tailrace.log._history import DEFAULT_HISTORY, HistoryPolicy, HistoryRule
 from tailrace.log._pipe import Pipe
 from tailrace.log._read import Answer, ChannelHistory, Generations, LogReader, RawEntry, Wanted, follow, whole_entries
+from tailrace.log._refusal import Refusal, Remedy, refusal, trouble
 from tailrace.log._registry import AWAY, AWAY_S, LEASE_S, Registry
 from tailrace.log._scripts import Scripts
 from tailrace.log._servers import redact
@@ -54,8 +55,10 @@ __all__ = [
     "NewEvent",
     "Pipe",
     "RawEntry",
+    "Refusal",
     "RefusedError",
     "Registry",
+    "Remedy",
     "Scripts",
     "Wanted",
     "check_layout",
@@ -71,6 +74,8 @@ __all__ = [
     "read_outcome",
     "read_together",
     "redact",
+    "refusal",
     "server_id",
+    "trouble",
     "whole_entries",
 ]

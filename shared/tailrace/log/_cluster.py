@@ -10,6 +10,7 @@ from redis.commands.core import AsyncScript
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, ConnectionError as RedisConnectionError, MovedError, NoScriptError, RedisError, ResponseError
 
+from tailrace.log._refusal import refusal
 from tailrace.log._servers import Address
 from tailrace.wire import SetupError
 
@@ -142,13 +143,14 @@ class ClusterRedis(Redis):
         """Return the first view of a node that sees a whole Cluster, else any. A node cut off from the others sees none."""
         known = dict.fromkeys([*self._seeds, *(address for _, address in self._view.slots), *self._view.replicas])
         tasks = [asyncio.create_task(_view(self._node(address), address)) for address in known]
-        partial, troubles = None, []
+        partial, troubles, refused = None, [], None
         try:
             for answer in asyncio.as_completed(tasks, timeout=_LOOK_S):
                 try:
                     view = await answer
                 except (RedisError, OSError) as error:  # TimeoutError is an OSError
                     troubles.append(str(error) or "no answer in time")
+                    refused = error if refusal(error) else refused
                 else:
                     if view.whole:
                         return view
@@ -161,7 +163,7 @@ class ClusterRedis(Redis):
             return partial
         if any("cluster support disabled" in trouble for trouble in troubles):
             raise SetupError("this Redis is no Cluster: its URL begins with redis:// or rediss://")
-        raise RedisConnectionError("no node of the Cluster answers: " + "; ".join(dict.fromkeys(troubles)))
+        raise RedisConnectionError("no node of the Cluster answers: " + "; ".join(dict.fromkeys(troubles))) from refused
 
     async def _forget_strangers(self) -> None:
         known = {*self._seeds, *(address for _, address in self._view.slots), *self._view.replicas}

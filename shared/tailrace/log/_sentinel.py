@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 
 from tailrace.log._connection import Find
+from tailrace.log._refusal import refusal
 from tailrace.log._servers import Address
 
 
@@ -18,17 +19,19 @@ def finder(service: str, sentinels: Sequence[Callable[[], Redis]]) -> Find:
     """
 
     async def find() -> Address:
-        troubles = []
+        troubles: list[str] = []
+        refused: Exception | None = None
         for client in random.sample(sentinels, len(sentinels)):
             try:
                 async with client() as sentinel:
                     found = await sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)  # type: ignore[no-untyped-call]
             except (RedisError, OSError) as error:
                 troubles.append(str(error))
+                refused = error if refusal(error) else refused
             else:
                 if found:
                     return found[0].decode(), int(found[1])
                 troubles.append(f"no service is called {service!r}")
-        raise RedisConnectionError("no Sentinel knows the primary: " + "; ".join(dict.fromkeys(troubles)))
+        raise RedisConnectionError("no Sentinel knows the primary: " + "; ".join(dict.fromkeys(troubles))) from refused
 
     return find

@@ -1,7 +1,17 @@
 """Pusher: what a producer installs to enqueue pushes and calls, and to learn what became of them."""
 
 from tailrace.push._blocking import BlockingBatch, BlockingJob, BlockingPusher
-from tailrace.push._errors import RETRY_AFTER_S, QueueBrokenError, QueueFullError, RedisAwayError
+from tailrace.push._errors import (
+    RETRY_AFTER_S,
+    EnqueueError,
+    QueueBrokenError,
+    QueueFullError,
+    RedisAccessError,
+    RedisAwayError,
+    RedisBusyError,
+    RedisReadOnlyError,
+    RedisRefusedError,
+)
 from tailrace.push._push import Push
 from tailrace.push._pusher import Batch, Job, Pusher
 from tailrace.wire import JobReceipt, JobState, PushError, Receipt, TailraceError
@@ -12,6 +22,7 @@ __all__ = [
     "BlockingBatch",
     "BlockingJob",
     "BlockingPusher",
+    "EnqueueError",
     "Job",
     "JobReceipt",
     "JobState",
@@ -21,6 +32,10 @@ __all__ = [
     "QueueBrokenError",
     "QueueFullError",
     "Receipt",
+    "RedisAccessError",
     "RedisAwayError",
+    "RedisBusyError",
+    "RedisReadOnlyError",
+    "RedisRefusedError",
     "TailraceError",
 ]

@@ -8,15 +8,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    TimeoutError as RedisTimeoutError,
-)
+from redis.exceptions import ConnectionError as RedisConnectionError, ResponseError, TimeoutError as RedisTimeoutError
 
-from tailrace.log import Pipe
-from tailrace.push._errors import QueueBrokenError, QueueFullError, RedisAwayError
+from tailrace.log import Pipe, Refusal, Remedy, refusal
+from tailrace.push._errors import QueueBrokenError, QueueFullError, enqueue_error
 from tailrace.push._plan import CALLS, NewJob
 from tailrace.push._scripts import script
 from tailrace.wire import Keys
@@ -29,7 +24,8 @@ _REMEMBER_S = 3600
 _MOST_JOBS, _MOST_BYTES = 128, 256 << 10  # a script of this size holds Redis for about a millisecond
 _LOOK_EVERY_S = 1.0
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
-_AWAY = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, TimeoutError)
+_TROUBLES = (RedisConnectionError, RedisTimeoutError, ResponseError, TimeoutError)
+_PASSING = (Remedy.WAIT, Remedy.FAILOVER)
 
 
 class _Asked(NamedTuple):
@@ -53,7 +49,7 @@ class Lane:
     async def put(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Enqueue jobs, all or none, and say of each whether it is new (its id was free).
 
-        Raises QueueBrokenError, QueueFullError, RedisAwayError, redis.ResponseError.
+        Raises EnqueueError.
         """
         loop = asyncio.get_running_loop()
         asked = _Asked(jobs, loop.time() + self._timeout_s, loop.create_future())
@@ -106,16 +102,16 @@ class Lane:
             sent = False
             try:
                 async with asyncio.timeout_at(deadline):
-                    await self._look()
+                    if not uncertain:  # else only the script can tell what became of it
+                        await self._look()
                     sent = clock() < deadline
                     return _read(await self._pipe.run(self._script, keys, args))
-            except OutOfMemoryError:
-                raise QueueFullError("Redis is out of memory") from None
-            except _AWAY as error:
-                uncertain = uncertain or (sent and not _did_nothing(error))
+            except _TROUBLES as error:
+                refused = refusal(error)
+                uncertain = uncertain or (sent and not _did_nothing(error, refused))
                 pause_s = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
-                if clock() + pause_s >= deadline:
-                    raise RedisAwayError(str(error) or "no answer in time", uncertain=uncertain) from error
+                if (refused and refused.remedy not in _PASSING) or clock() + pause_s >= deadline:
+                    raise enqueue_error(refused, str(error), uncertain=uncertain) from error
             tries += 1
             await asyncio.sleep(pause_s)
 
@@ -177,6 +173,8 @@ def _fail(group: Sequence[_Asked], error: BaseException) -> None:
             asked.done.cancel()
 
 
-def _did_nothing(error: BaseException) -> bool:
-    """Say whether Redis refused the script's first write, or the connection was never made; redis-py tells that only by what it met."""
-    return isinstance(error, ReadOnlyError) or isinstance(error.__context__, ConnectionRefusedError | FileNotFoundError)
+def _did_nothing(error: BaseException, refused: Refusal | None) -> bool:
+    """Say whether the script never began; that the connection was never made, redis-py tells only by what it met."""
+    if refused:
+        return not refused.in_script
+    return isinstance(error.__context__, ConnectionRefusedError | FileNotFoundError)

@@ -1,5 +1,6 @@
 """The producers' client: enqueues pushes and calls, and tells what became of them."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import Sequence
@@ -7,15 +8,15 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import msgspec
 from msgspec import UNSET
 
 from tailrace.log import connect_queue
+from tailrace.push._fork import ProcessBound
 from tailrace.push._ids import JobIds
-from tailrace.push._lane import Lane
 from tailrace.push._plan import CALLS, NewJob, Planner, due
 from tailrace.push._push import Push, to_request
-from tailrace.push._receipts import Receipts
-from tailrace.push._status import Jobs
+from tailrace.push._session import Session, Settings
 from tailrace.wire import (
     ALL,
     MAX_PARTITIONS,
@@ -84,12 +85,16 @@ def _receipt_at(end: JobReceipt, place: int) -> Receipt:
     return Receipt(status="error", message=f"the job is {end.state}")
 
 
-class Pusher:
+class Pusher(ProcessBound):
     """Enqueues for one producer: `async with Pusher(url) as pusher: await pusher.push("room:1", {"text": "hi"})`.
 
     What one task pushes without `delay_s` or `at` is appended in that order. Every verb that enqueues returns when the jobs are in the
     queue, and raises PushError before anything is sent, QueueFullError or QueueBrokenError when nothing was enqueued, RedisAwayError when
     Redis didn't answer within `timeout_s`.
+
+    One Pusher serves a whole program. It has connections of its own in each event loop that uses it, and closes them when that loop ends
+    (`asyncio.run` sees to that) or when `aclose()` is called there. A forked process has an identity and connections of its own, and so has
+    one that a Pusher was pickled for (multiprocessing's `spawn`). Code that runs no event loop uses `BlockingPusher`.
     """
 
     def __init__(  # noqa: PLR0913 - one name for each setting
@@ -112,13 +117,14 @@ class Pusher:
             raise SetupError(f"a queue has 1 to {MAX_PARTITIONS} partitions, and not {partitions}")
         if not receipt_s >= _SHORTEST_S:  # Redis would refuse when the job is gone
             raise SetupError(f"a receipt is kept for {_SHORTEST_S:g} s at least, and not for {receipt_s:g}")
-        self._keys = keys = Keys(prefix)
-        self._listener, self._ids = secrets.token_hex(8), JobIds()
-        self._redis, self._subscriber = connect_queue(url), connect_queue(url, timeout_s=None, connections=2)
-        self._planner = Planner(partitions, self._listener, self._ids.next)
-        self._lane = Lane(self._redis, keys, max_queue=max_queue, timeout_s=timeout_s)
-        self._receipts = Receipts(self._redis, self._subscriber, keys, self._listener)
-        self._jobs = Jobs(self._redis, keys, partitions, receipt_s)
+        self._keys = Keys(prefix)
+        connect_queue(url)  # sees whether the URL can be read
+        self._settings = Settings(
+            url=url, prefix=prefix, partitions=partitions, max_queue=max_queue, timeout_s=timeout_s, receipt_s=receipt_s
+        )
+        self._ids = JobIds()
+        self._start_afresh()
+        super().__init__()
 
     async def push(  # noqa: PLR0913 - one name for each option of a push
         self,
@@ -166,53 +172,58 @@ class Pusher:
         """Enqueue a call of an application's function with a Struct or dict. A `job_id` that is taken is left alone."""
         if function in (PUSH, PUSH_MANY):
             raise PushError(f"`{function}` isn't called: use the verb of this name")
+        session = self._session()
         now_ms = _now_ms()
         when = due(to_request(Push(to=ALL, text="", delay_s=delay_s, at=at)), now_ms)
         payload, chosen = self._call(function, argument, now_ms, receipt), job_id is not None
         job = NewJob(_checked(job_id) or self._ids.next(now_ms), CALLS, payload, when, chosen)
-        (new,) = await self._lane.put([job])
+        (new,) = await session.lane.put([job])
         return Job(self, self._keys.public_id(job.id), new, chosen)
 
     async def enqueue(self, requests: Sequence[PushRequest], *, many: bool = False, receipt: bool = True) -> Batch:
         """Enqueue pushes that are the wire's and checked already (`check_push`); with `many` as `push_many`."""
+        session = self._session()  # before the plan, which names this process as the one that hears of receipts
         jobs, places = self._planner.plan(requests, _now_ms(), many=many, receipt=receipt)
         if jobs:
-            await self._lane.put(jobs)
+            await session.lane.put(jobs)
         return Batch([Job(self, job.id) for job in jobs], places)
 
     async def receipt(self, job: str, wait_s: float = 5, *, chosen: bool = True) -> JobReceipt | None:
         """Wait for the end of a job that this Pusher enqueued; None if there is no receipt in time.
 
+        For a job that another process enqueued, a receipt that doesn't exist yet is only seen at the end of the wait.
         `chosen` says that an earlier job may have had this id. What is announced is then compared with what Redis keeps,
         since it may be the late announcement of that job's end.
         """
-        return await self._receipts.wait(job, wait_s, chosen=chosen)
+        return await self._session().receipts.wait(job, wait_s, chosen=chosen)
 
     async def status(self, job: str) -> JobReceipt | None:
         """Say where any job is; None where it is unknown or forgotten. Raises redis.RedisError."""
-        return await self._jobs.status(job)
+        return await self._session().jobs.status(job)
 
     async def cancel(self, job: str) -> JobState | None:
         """Cancel any job that no worker has, and return its state then: CANCELLED, or what it is too late for; None where it is unknown.
 
         Raises redis.RedisError.
         """
-        return await self._jobs.cancel(job)
+        return await self._session().jobs.cancel(job)
 
     async def ping(self) -> None:
         """See that Redis answers. Raises redis.RedisError."""
-        await self._redis.ping()
+        await self._session().redis.ping()
 
     def release(self) -> None:
-        """Let all who wait for receipts go with None, now and from now on: for a service that is about to end."""
-        self._receipts.release()
+        """Let all who wait for receipts in this loop go with None, now and until `aclose()`: for a service that is about to end."""
+        self._session().receipts.release()
 
     async def aclose(self) -> None:
-        """Finish what is being enqueued, and disconnect."""
-        await self._lane.close()
-        await self._receipts.close()
-        await self._redis.aclose()
-        await self._subscriber.aclose()
+        """Finish what is being enqueued in this loop, and disconnect; the next use connects again.
+
+        Whoever waits for a receipt gets None.
+        """
+        self._check_process()
+        if session := self._sessions.pop(asyncio.get_running_loop(), None):  # a push that comes meanwhile connects again
+            await session.close()
 
     async def __aenter__(self) -> Self:
         """Return the Pusher; there is nothing to wait for."""
@@ -221,6 +232,32 @@ class Pusher:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close."""
         await self.aclose()
+
+    def __getstate__(self) -> Settings:
+        """Return what another process needs to make the same Pusher."""
+        return self._settings
+
+    def __setstate__(self, settings: Settings) -> None:
+        """Make it there."""
+        Pusher.__init__(self, **msgspec.structs.asdict(settings))
+
+    def _session(self) -> Session:
+        self._check_process()
+        loop = asyncio.get_running_loop()
+        return self._sessions.get(loop) or self._begin(loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> Session:
+        for ended in [other for other in list(self._sessions) if other.is_closed()]:
+            self._sessions.pop(ended, None)
+        session = self._sessions[loop] = Session(self._settings, self._listener)
+        return session
+
+    def _start_afresh(self) -> object:
+        left = getattr(self, "_sessions", None)
+        self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
+        self._listener = secrets.token_hex(8)
+        self._planner = Planner(self._settings.partitions, self._listener, self._ids.next)
+        return left
 
     def _call(self, function: str, argument: Any, now_ms: int, receipt: bool) -> bytes:
         options = Options(self._listener if receipt else None)

@@ -10,6 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from tailrace.log import refusal, trouble
 from tailrace.wire import JobReceipt, Keys, decode_receipt
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class Receipts:
         self._redis, self._subscriber, self._keys = redis, subscriber, keys
         self._channel = keys.receipts(listener)
         self._waiting: dict[str, list[_Waiter]] = {}
-        self._heard = self._released = self._closed = False
+        self._heard = self._released = self._closed = self._refused = False
         self._task: asyncio.Task[None] | None = None
 
     async def wait(self, job: str, wait_s: float, *, chosen: bool = False) -> JobReceipt | None:
@@ -83,7 +84,8 @@ class Receipts:
                 done.set_result(None)
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and let all who wait go."""
+        self.release()
         self._closed = True
         if self._task:
             self._task.cancel()
@@ -100,9 +102,16 @@ class Receipts:
                         if self._closed:  # on Python 3.11 a timeout inside redis-py can swallow our cancelling
                             return
             except (RedisError, OSError) as error:
-                _log.debug("the subscription to receipts is gone: %s", error)
+                self._note(error)
             self._heard = False
             await asyncio.sleep(_AGAIN_S)
+
+    def _note(self, error: Exception) -> None:
+        """Warn once of a Redis that refuses the subscription (an ACL without the channel): each receipt takes its whole wait then."""
+        refused = refusal(error) is not None
+        level = logging.WARNING if refused and not self._refused else logging.DEBUG
+        _log.log(level, "can't subscribe to receipts: %s", trouble(error))
+        self._refused = refused
 
     async def _hear(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":  # also when redis-py made a new connection by itself

@@ -12,6 +12,7 @@ from functools import partial
 import uvloop
 
 from tailrace.cli import Command, SettingsError, add_current_folder, add_settings, announce, configure_logging, read_settings
+from tailrace.log import trouble
 from tailrace.wire import SetupError
 from tailrace.worker._application import Application, load
 from tailrace.worker._config import WorkerConfig
@@ -91,7 +92,7 @@ def _check(config: WorkerConfig) -> int:
     try:
         living = uvloop.run(alive(config))
     except TROUBLES as error:
-        raise SystemExit(f"tailrace worker: can't ask Redis: {error}") from error
+        raise SystemExit(f"tailrace worker: can't ask Redis: {trouble(error)}") from error
     sys.stdout.write(f"workers alive: {living.here} here, {living.everywhere} in all\n")
     return 0 if living.here else 1
 

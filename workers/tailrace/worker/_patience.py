@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from redis.exceptions import RedisError
 
+from tailrace.log import refusal
+
 T = TypeVar("T")
 TROUBLES = (RedisError, OSError, RuntimeError)
 """What commands raise when Redis can't do them now; RuntimeError is uvloop's, where redis-py writes to a connection that is just gone."""
@@ -58,7 +60,8 @@ class Patience:
     def _complain(self, me: object, error: Exception) -> None:
         if not self._waiting or time.monotonic() - self._said > _SAY_AGAIN_S:
             self._said = time.monotonic()
-            _log.warning("waiting for %s: %s: %s", self._whom, type(error).__name__, error)
+            refused = refusal(error)
+            _log.warning("waiting for %s: %s: %s", self._whom, refused.meaning if refused else type(error).__name__, error)
         self._waiting.add(me)
 
     def _calm(self, me: object) -> None:
