@@ -31,9 +31,8 @@ def readiness(engine: Engine) -> tuple[int, Health]:
     return 200, Health("degraded", engine.degraded) if engine.degraded else Health("ready")
 
 
-def make_app(engine: Engine) -> Litestar:
+def make_app(engine: Engine, stream: StreamHandler) -> Litestar:
     """Make the application."""
-    stream = StreamHandler(engine)
     page = files(__package__).joinpath("page.html").read_text().replace("{{path}}", engine.config.path)
 
     @asgi(engine.config.path, copy_scope=False)
