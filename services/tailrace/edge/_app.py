@@ -33,7 +33,8 @@ def readiness(engine: Engine) -> tuple[int, Health]:
 
 def make_app(engine: Engine, stream: StreamHandler) -> Litestar:
     """Make the application."""
-    page = files(__package__).joinpath("page.html").read_text().replace("{{path}}", engine.config.path)
+    relative = f".{engine.config.path}"  # a proxy may serve this page under a prefix that it strips
+    page = files(__package__).joinpath("page.html").read_text().replace("{{path}}", relative)
 
     @asgi(engine.config.path, copy_scope=False)
     async def sse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -19,6 +19,8 @@ class Connect(Control, frozen=True, tag="connect"):
     channels: list[str]
     """Those asked for, then the connection's own."""
     heartbeat_s: float
+    ignored: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Names of the request's query parameters that mean nothing, if there are any."""
 
 
 class Heartbeat(Control, frozen=True, tag="heartbeat"):
@@ -51,5 +53,6 @@ class Drain(Control, frozen=True, tag="drain"):
 def encode_control(event: Control) -> bytes:
     """Render a control event without id."""
     name = type(event).__struct_config__.tag
-    data = msgspec.json.encode({field: getattr(event, field) for field in event.__struct_fields__})
+    values = [(field, getattr(event, field)) for field in event.__struct_fields__]
+    data = msgspec.json.encode({field: value for field, value in values if value is not msgspec.UNSET})
     return encode_json_block(str(name), data)
