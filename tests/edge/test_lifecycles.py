@@ -21,7 +21,7 @@ from tailrace.edge import EdgeApp, EdgeConfig
 from tailrace.log import Registry, connect
 from tailrace.push import Pusher
 from tailrace.wire import Keys, SetupError
-from tests.edge import hosts
+from tests.support import hosts
 from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.sse import SSEClient
@@ -77,7 +77,7 @@ async def test_each_process_of_a_server_is_an_edge_of_its_own(
 ) -> None:
     with hosts.served(server, app, system_url, tmp_path / "log") as url:
         async with AsyncExitStack() as stack:
-            clients = await _fill(stack, url, registry, 2)
+            clients = await _fill(stack, url + hosts.PATHS[app], registry, 2)
             assert len(await _edges(registry)) == 2
             pusher = await stack.enter_async_context(Pusher(system_url))
             for name, client in clients.items():
@@ -100,7 +100,7 @@ async def _reaches(pusher: Pusher, channel: str, clients: dict[str, SSEClient]) 
 async def test_each_way_to_start_an_edge_streams(app: str, system_url: str, registry: Registry, tmp_path: Path) -> None:
     with hosts.served("gunicorn --preload", app, system_url, tmp_path / "log") as url:
         async with AsyncExitStack() as stack:
-            clients = await _fill(stack, url, registry, 2)
+            clients = await _fill(stack, url + hosts.PATHS[app], registry, 2)
             await _reaches(await stack.enter_async_context(Pusher(system_url)), "room", clients)
         await wait_until(lambda: _is_registered(registry, 0))  # that they have left is noticed
         assert "Traceback" not in (tmp_path / "log").read_text()
@@ -209,7 +209,7 @@ _FORKED = """
 import gc, multiprocessing, sys
 from litestar.testing import TestClient
 from tailrace.edge import EdgeConfig
-from tests.edge import hosts
+from tests.support import hosts
 
 def ask():
     gc.collect()  # the parent's sockets stay as they are

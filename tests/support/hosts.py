@@ -1,4 +1,4 @@
-"""Applications that hold an edge, each as a factory, and servers of several processes that run them."""
+"""Applications that hold an edge or are ingest, each as a factory, and servers of several processes that run them."""
 
 import asyncio
 import multiprocessing
@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from tailrace.edge import EdgeApp, EdgeConfig, EdgePlugin
+from tailrace.ingest import IngestConfig, create_app
 from tests.support.ports import free_port
 from tests.support.wait import wait_until_sync
 
@@ -73,28 +74,33 @@ def nested(config: EdgeConfig | None = None) -> FastAPI:
     return app
 
 
+def ingest(config: IngestConfig | None = None) -> Litestar:
+    return create_app(config or IngestConfig(redis=os.environ["TAILRACE_REDIS_URL"]))
+
+
 PATHS = {"plugin": "/sse", "fastapi": "/events/", "starlette": "/events", "bare": "/", "nested": "/rt/sse"}
+"""Where the edge of each application streams."""
 SERVERS = {
-    "gunicorn --preload": "gunicorn --preload -w 2 -k uvicorn_worker.UvicornWorker --graceful-timeout 2 -b {at} tests.edge.hosts:{app}()",
-    "uvicorn --workers": "uvicorn --workers 2 --timeout-graceful-shutdown 1 --port {port} --factory tests.edge.hosts:{app}",
-    "hypercorn --workers": "hypercorn --workers 2 --graceful-timeout 1 -b {at} tests.edge.hosts:{app}()",
-    "granian --workers": "granian --interface asgi --workers 2 --workers-kill-timeout 2 --port {port} --factory tests.edge.hosts:{app}",
-    "multiprocessing fork": "tests.edge.hosts {app} {port}",
+    "gunicorn --preload": "gunicorn --preload -w 2 -k uvicorn_worker.UvicornWorker --graceful-timeout 2 -b {at} {module}:{app}()",
+    "uvicorn --workers": "uvicorn --workers 2 --timeout-graceful-shutdown 1 --port {port} --factory {module}:{app}",
+    "hypercorn --workers": "hypercorn --workers 2 --graceful-timeout 1 -b {at} {module}:{app}()",
+    "granian --workers": "granian --interface asgi --workers 2 --workers-kill-timeout 2 --port {port} --factory {module}:{app}",
+    "multiprocessing fork": "{module} {app} {port}",
 }
 
 
 @contextmanager
 def served(server: str, app: str, redis_url: str, log: Path) -> Iterator[str]:
-    """Run an application on a server, and give the URL of its stream."""
+    """Run an application on a server, and give its URL."""
     port = free_port()
-    command = SERVERS[server].format(app=app, port=port, at=f"{_HOST}:{port}").split()
+    command = SERVERS[server].format(module="tests.support.hosts", app=app, port=port, at=f"{_HOST}:{port}").split()
     environ = {**os.environ, "TAILRACE_REDIS_URL": redis_url, "PYTHONPATH": os.pathsep.join(sys.path)}
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-m", *command], env=environ, stdout=output, stderr=output)
     try:
         wait_until_sync(lambda: _is_open(port) or process.poll() is not None, _START_S)
         assert process.poll() is None, log.read_text()
-        yield f"http://{_HOST}:{port}{PATHS[app]}"
+        yield f"http://{_HOST}:{port}"
     finally:
         process.terminate()
         process.wait(_END_S)
