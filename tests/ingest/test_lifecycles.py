@@ -70,7 +70,7 @@ def test_an_application_that_nothing_starts_says_once_what_to_do(
     with StarletteClient(outer) as client:
         answers = [client.request(method, f"/push-api{path}", json={"to": "all", "data": 1}) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [503] * 3
-    assert "has not been started" in answers[0].json()["message"]
+    assert "ingest is not running" in answers[0].json()["message"]
     (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert line.levelname == "ERROR"
     assert "`app.lifespan()`" in line.getMessage()

@@ -17,10 +17,10 @@ from tailrace.edge._frames import jittered
 from tailrace.wire import SetupError
 
 logger = logging.getLogger(__name__)
-_NOT_STARTED = (
-    "the edge has not been started, so it puts all clients off. An edge starts with the lifespan of its application, which the "
-    "ASGI server has to run. Servers don't run the lifespan of a mounted application: in FastAPI or Starlette use EdgeApp, and "
-    "pass its `lifespan` to the outer application"
+_NOT_RUNNING = (
+    "the edge is not running, so it puts off all clients. It runs as long as the lifespan of its application, which the ASGI server "
+    "has to run. Servers don't run the lifespan of a mounted application: in FastAPI or Starlette use EdgeApp, and pass its "
+    "`lifespan` to the outer application"
 )
 
 
@@ -53,13 +53,13 @@ class Edge:
     def require(self) -> Engine:
         """Return the engine that runs.
 
-        Raises BusyError: none does, which is logged once, since clients may come before nothing but a start that was forgotten.
+        Raises BusyError: none runs. That is logged once: servers start an application before they let clients in.
         """
         if self.engine is None:
             if not self._reported:
-                logger.error(_NOT_STARTED)
+                logger.error(_NOT_RUNNING)
             self._reported = True
-            raise BusyError("the edge has not been started")
+            raise BusyError("the edge is not running")
         return self.engine
 
     def busy_retry_ms(self) -> int:

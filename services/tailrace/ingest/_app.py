@@ -32,14 +32,14 @@ _MESSAGES = {
 }
 
 
-class _NotStartedError(Exception):
+class _NotRunningError(Exception):
     """The application's lifespan isn't run."""
 
 
 def _running(state: State) -> Engine:
     engine: Engine | None = state.get("engine")
     if engine is None:
-        raise _NotStartedError
+        raise _NotRunningError
     return engine
 
 
@@ -103,7 +103,7 @@ def create_app(config: IngestConfig) -> Litestar:
         state=State({"config": config}),
         lifespan=[lifespan],
         guards=guards(config),
-        exception_handlers={HTTPException: _http_error, _NotStartedError: _not_started, Exception: _fault},
+        exception_handlers={HTTPException: _http_error, _NotRunningError: _not_running, Exception: _fault},
         cors_config=_cors(config),
         logging_config=None,
         openapi_config=openapi(version("tailrace"), token=bool(config.push_token)),
@@ -136,14 +136,14 @@ def _http_error(_: AnyRequest, error: HTTPException) -> Response[bytes]:
     return _respond(answers.problem(error.status_code, message, headers=error.headers))
 
 
-def _not_started(request: AnyRequest, _: Exception) -> Response[bytes]:
+def _not_running(request: AnyRequest, _: Exception) -> Response[bytes]:
     if not request.app.state.get("reported"):
         request.app.state.reported = True
         logger.error(
-            "ingest has not been started, so it answers 503. It starts with the lifespan of its application, which the ASGI server has "
+            "ingest is not running, so it answers 503. It runs as long as the lifespan of its application, which the ASGI server has "
             "to run. Servers don't run the lifespan of a mounted application: let the outer application's lifespan enter `app.lifespan()`"
         )
-    return _respond(answers.try_again(503, "ingest has not been started; its log says what to do: nothing was enqueued"))
+    return _respond(answers.try_again(503, "ingest is not running, see its log: nothing was enqueued"))
 
 
 def _fault(_: AnyRequest, error: Exception) -> Response[bytes]:

@@ -1,6 +1,8 @@
 """What the edge itself says on a stream."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
 from tailrace.wire._sse import encode_json_block
 
@@ -19,7 +21,7 @@ class Connect(Control, frozen=True, tag="connect"):
     channels: list[str]
     """Those asked for, then the connection's own."""
     heartbeat_s: float
-    ignored: list[str] | msgspec.UnsetType = msgspec.UNSET
+    ignored: list[str] | UnsetType = UNSET
     """Names of the request's query parameters that mean nothing, if there are any."""
 
 
@@ -53,6 +55,5 @@ class Drain(Control, frozen=True, tag="drain"):
 def encode_control(event: Control) -> bytes:
     """Render a control event without id."""
     name = type(event).__struct_config__.tag
-    values = [(field, getattr(event, field)) for field in event.__struct_fields__]
-    data = msgspec.json.encode({field: value for field, value in values if value is not msgspec.UNSET})
+    data = msgspec.json.encode({field: value for field, value in asdict(event).items() if value is not UNSET})
     return encode_json_block(str(name), data)
