@@ -19,7 +19,7 @@ _PORTS = ("--edge-port", "--edge-port", "--ingest-port", "--console-port")
 _NAMES = {"edge-1": "8000", "edge-2": "8010", "ingest": "8001", "console": "8002"}
 """The ports that the documents print."""
 _REDIS = "redis://127.0.0.1:6379/0"
-_LISTENS = re.compile(r"event: connect|running on http|message")
+_LISTENS = re.compile(r"event: connect|running on http|Listening at: http|message")
 
 
 class System:

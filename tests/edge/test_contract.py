@@ -51,10 +51,26 @@ async def test_head_and_first_events(edge: Service, log: Log) -> None:
         assert uuid.UUID(data["id"]).version == 4
         assert data["channels"] == ["room:1", "b", ALL, f"client:{data['id']}"]
         assert (data["message"], data["heartbeat_s"]) == ("connected", 0.3)
+        assert data["ignored"] == ["unknown"]
         assert 50 <= (client.retry_ms or 0) <= 150
         for channel in ("room:1", "b", ALL, f"client:{data['id']}"):
             (number,) = await log.append(channel)
             assert await client.data() == {"n": number, "channel": channel}
+
+
+@pytest.mark.parametrize(
+    ("query", "ignored"),
+    [
+        ("channel=a&client_id=" + CLIENT + "&rewind=1&last_event_id=", None),
+        ("channels=a&topic=b&channels=c&channel=d", ["channels", "topic"]),
+        ("x%0Aid:%20y%0A%0A=1&%22", ["x\nid: y\n\n", '"']),
+        ("&".join(f"{n}{'x' * 100}" for n in range(30)), [f"{n}{'x' * 63}" for n in range(10)]),
+    ],
+)
+async def test_ignored_parameters_are_named(edge: Service, query: str, ignored: list[str] | None) -> None:
+    async with SSEClient(f"{edge.url}/sse?{query}") as client:
+        assert (await client.data("connect")).get("ignored") == ignored
+        await client.next("heartbeat")
 
 
 async def test_heartbeats_carry_the_cursor(edge: Service, log: Log) -> None:

@@ -1,10 +1,11 @@
 """`tailrace edge` as a process, and what it serves beside the stream."""
 
 import re
+import signal
 import time
 from email.utils import formatdate
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
@@ -29,7 +30,9 @@ async def test_page_health_and_metrics(start_edge: StartEdge, redis_url: str, lo
         await stream.next("connect")
         page = await client.get("/")
         assert page.headers["content-type"].startswith("text/html")
-        assert 'new EventSource("/sse?"' in page.text
+        stream_url = re.findall(r'new EventSource\("(.*)\?"', page.text)[0]
+        assert urljoin("https://example.org/below/a/prefix/", stream_url) == "https://example.org/below/a/prefix/sse"
+        assert (await client.head(urljoin(f"{edge.url}/", stream_url))).headers["content-type"].startswith("text/event-stream")
         assert "http" not in page.text.replace("http://www.w3.org/2000/svg", "")  # nothing from elsewhere
         assert (await client.get("/healthz")).json() == {"state": "alive"}
         assert (await client.get("/readyz")).json() == {"state": "ready"}
@@ -120,3 +123,22 @@ async def test_an_edge_without_events_sleeps(start_edge: StartEdge, redis_url: s
 async def test_defaults() -> None:
     config = EdgeConfig()
     assert (config.heartbeat_s, config.drain_s, config.max_channels, config.registry_lease_s) == (30, 20, 100, LEASE_S)
+
+
+@pytest.mark.parametrize("command", ["edge", "ingest", "console"])
+async def test_requests_to_upgrade_are_answered_over_http_and_logged_once(redis_url: str, command: str) -> None:
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    flags = () if command == "console" else ("--redis", redis_url)
+    with Service(command, *flags) as service:
+        async with httpx.AsyncClient(base_url=service.url) as client:
+            answers = [await client.get("/healthz", headers=upgrade) for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [200] * 5
+        assert service.terminate() in (0, -signal.SIGTERM)
+        warnings = [line for line in service.stderr.splitlines() if '"level":"warning"' in line]
+    assert len(warnings) == 1
+    assert "a client asked to upgrade to WebSocket" in warnings[0]

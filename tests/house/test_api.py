@@ -24,7 +24,7 @@ API = {
         Sample machine
     """,
     "tailrace.edge": """
-        EdgeConfig EdgePlugin
+        EdgeApp EdgeConfig EdgePlugin
     """,
     "tailrace.ingest": """
         IngestConfig create_app

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from tailrace.wire import (
     ClientEntry,
@@ -46,6 +47,8 @@ def test_control_events_are_rendered_without_their_name_in_the_data() -> None:
     assert encode_control(Gap("a", "1-0", "2-0")) == b'event: gap\ndata: {"channel":"a","after":"1-0","next":"2-0"}\n\n'
     connect = Connect("id", "2026-01-31T12:00:00Z", "connected", ["a", "all"], 30)
     assert encode_control(connect).startswith(b'event: connect\ndata: {"id":"id","time":"2026-01-31T12:00:00Z",')
+    assert b"ignored" not in encode_control(connect)
+    assert encode_control(replace(connect, ignored=["x\n"])).endswith(b'"heartbeat_s":30,"ignored":["x\\n"]}\n\n')
 
 
 def test_receipts_and_clients_come_back_as_they_were() -> None:

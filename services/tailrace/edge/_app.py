@@ -31,10 +31,10 @@ def readiness(engine: Engine) -> tuple[int, Health]:
     return 200, Health("degraded", engine.degraded) if engine.degraded else Health("ready")
 
 
-def make_app(engine: Engine) -> Litestar:
+def make_app(engine: Engine, stream: StreamHandler) -> Litestar:
     """Make the application."""
-    stream = StreamHandler(engine)
-    page = files(__package__).joinpath("page.html").read_text().replace("{{path}}", engine.config.path)
+    relative = f".{engine.config.path}"  # a proxy may serve this page under a prefix that it strips
+    page = files(__package__).joinpath("page.html").read_text().replace("{{path}}", relative)
 
     @asgi(engine.config.path, copy_scope=False)
     async def sse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -173,6 +173,7 @@ class Engine:
 
     def _admit(self, request: StreamRequest, behind: Behind, address: str) -> Subscriber:
         subscriber = Subscriber(request.client, request.channels, round(time.time() * 1000), behind, address)
+        behind.ignored = request.ignored
         self.addresses.enter(address)
         self._hub.enter(subscriber)
         self.subscribers.add(subscriber)

@@ -1,4 +1,4 @@
-"""The edge in a Litestar application of anybody's own."""
+"""The edge as part of a Litestar application."""
 
 from contextlib import AbstractAsyncContextManager
 
@@ -8,22 +8,31 @@ from litestar.plugins import InitPlugin
 from litestar.types import Receive, Scope, Send
 
 from tailrace.edge._config import EdgeConfig
+from tailrace.edge._edge import Edge
 from tailrace.edge._engine import Engine
 from tailrace.edge._stream import StreamHandler
 
-_PATIENCE_S = 2  # servers know no Ctrl-C while an application starts, which has other things to do than to stream
+PATIENCE_S = 2
+"""Longest wait for Redis at startup. A server ignores Ctrl-C meanwhile, and the application's other routes may not need Redis."""
 
 
 class EdgePlugin(InitPlugin):
-    """Adds `GET {path}` to an application, and nothing else; the edge lives as long as the application does."""
+    """Adds `GET {path}` to a Litestar application, and nothing else.
+
+    The edge starts and stops with the application's lifespan. It may be built before the server forks, and started again after
+    it has stopped; each start is an edge of its own. To use it in FastAPI or Starlette, see `EdgeApp`.
+    """
 
     def __init__(self, config: EdgeConfig | None = None) -> None:
-        self.config = config or EdgeConfig()
-        self.engine = Engine(self.config)
+        self._edge = Edge(config)
+
+    @property
+    def config(self) -> EdgeConfig:
+        return self._edge.config
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add the route and the edge's life."""
-        stream = StreamHandler(self.engine)
+        """Add the route and the edge's lifespan."""
+        stream = StreamHandler(self._edge)
 
         @asgi(self.config.path, copy_scope=False)
         async def sse(scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,5 +42,5 @@ class EdgePlugin(InitPlugin):
         app_config.lifespan.append(self._lifespan)
         return app_config
 
-    def _lifespan(self, _: Litestar) -> AbstractAsyncContextManager[None]:
-        return self.engine.running(patience_s=_PATIENCE_S)
+    def _lifespan(self, _: Litestar) -> AbstractAsyncContextManager[Engine]:
+        return self._edge.running(PATIENCE_S)

@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterable
+from itertools import islice
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -11,6 +12,9 @@ from tailrace.edge._errors import RequestError
 from tailrace.wire import ALL, CLIENT_PREFIX, USER_PREFIX, ChannelError, check_channel, client_channel
 
 MAX_REWIND = 1000
+_PARAMETERS = frozenset({"channel", "client_id", "last_event_id", "rewind"})
+_MOST_IGNORED, _MOST_CHARACTERS = 10, 64
+"""How many ignored parameters are reported to the client, and how much of each name."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -24,6 +28,8 @@ class StreamRequest(msgspec.Struct, frozen=True):
     """Where to go on from; empty on a first connection."""
     rewind: int = 0
     """On a first connection: how many of each channel's last events to begin with."""
+    ignored: tuple[str, ...] = ()
+    """Names of unknown parameters, in order; the first few, and each cut to a bounded length."""
 
 
 def read_request(query: bytes, headers: Iterable[tuple[bytes, bytes]], max_channels: int) -> StreamRequest:
@@ -44,6 +50,7 @@ def read_request(query: bytes, headers: Iterable[tuple[bytes, bytes]], max_chann
         channels=(*[_channel(name) for name in asked], *own),
         cursor=header or first.get("last_event_id", ""),
         rewind=_rewind(first.get("rewind", "0")),
+        ignored=() if first.keys() <= _PARAMETERS else _ignored(fields),
     )
 
 
@@ -55,6 +62,11 @@ def _channel(name: str) -> str:
     if name.startswith((CLIENT_PREFIX, USER_PREFIX)):
         raise RequestError(f"channel {name!r} belongs to one connection or person and can't be asked for", "channel", 403)
     return name
+
+
+def _ignored(fields: list[tuple[str, str]]) -> tuple[str, ...]:
+    names = dict.fromkeys([name for name, _ in fields if name not in _PARAMETERS])
+    return tuple([name[:_MOST_CHARACTERS] for name in islice(names, _MOST_IGNORED)])
 
 
 def _client(text: str | None) -> str:

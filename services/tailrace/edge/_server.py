@@ -16,6 +16,7 @@ from tailrace.cli import announce, bind, end_slow
 from tailrace.edge._app import make_app, make_metrics_app
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._door import Door
+from tailrace.edge._edge import Edge
 from tailrace.edge._engine import Engine
 from tailrace.edge._handover import HandoverProtocol
 from tailrace.edge._processes import Member
@@ -33,9 +34,9 @@ _SEND_BUFFER = 32 << 10
 class EdgeServer(uvicorn.Server):
     """Serves until it is told to end; the listener closes after the last stream."""
 
-    def __init__(self, engine: Engine, ready: Callable[[], None] | None = None) -> None:
+    def __init__(self, engine: Engine, stream: StreamHandler, ready: Callable[[], None] | None = None) -> None:
         """Call `ready`, or say it on stdout, when clients can come."""
-        super().__init__(_settings(_direct(engine, make_app(engine)), Door(engine)))
+        super().__init__(_settings(_direct(stream, engine.config.path, make_app(engine, stream)), Door(engine)))
         self._engine, self._ready = engine, ready
         self._told, self._hurry = asyncio.Event(), asyncio.Event()
 
@@ -89,7 +90,7 @@ async def serve(config: EdgeConfig, host: str, port: int, member: Member | None 
     Raises SetupError, SettingsError: it can't run like this.
     """
     loop, me, servers = asyncio.get_running_loop(), asyncio.current_task(), list[EdgeServer]()
-    engine = Engine(config)
+    edge = Edge(config)
 
     def stop() -> None:
         if servers:
@@ -103,14 +104,15 @@ async def serve(config: EdgeConfig, host: str, port: int, member: Member | None 
         loop.add_reader(member.lifeline, _end_orphan, member.lifeline, stop)
     with suppress(asyncio.CancelledError):
         await rehearse()
-        async with engine.running():
+        async with edge.running() as engine:
             listener = _tuned(bind(host, port, shared=bool(member)), config.stall_s)
-            servers.append(EdgeServer(engine, member.ready if member else None))
+            servers.append(EdgeServer(engine, StreamHandler(edge), member.ready if member else None))
             engine.on_failure = servers[0].stop
             if config.metrics_port:
                 await servers[0].serve_metrics(bind(host, config.metrics_port, "--metrics-port", "0 is none"))
             await servers[0].serve([listener])
-    return int(engine.failed)
+            return int(engine.failed)
+    return 0
 
 
 def _announce(listeners: Sequence[socket.socket]) -> None:
@@ -123,9 +125,8 @@ def _end_orphan(lifeline: int, stop: Callable[[], None]) -> None:
     stop()
 
 
-def _direct(engine: Engine, app: Litestar) -> ASGIApp:
+def _direct(stream: StreamHandler, path: str, app: Litestar) -> ASGIApp:
     """Let requests for a stream by the way through Litestar, which has nothing to do for them."""
-    stream, path = StreamHandler(engine), engine.config.path
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         await (stream if scope["path"] == path else app)(scope, receive, send)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 
+import msgspec
 from redis import RedisError
 
 from tailrace.edge._core import Core
@@ -113,6 +114,7 @@ class Starter:
                 message="connected",
                 channels=list(subscriber.channels),
                 heartbeat_s=config.heartbeat_s,
+                ignored=list(behind.ignored) if behind and behind.ignored else msgspec.UNSET,
             )
         )
         if not (behind and behind.reset):  # a reset brings the cursor

@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 import msgspec
+from litestar.enums import ScopeType
 from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
 
 from tailrace.edge._connection import SendConnection, SocketConnection, hand_over
+from tailrace.edge._edge import Edge
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError, RequestError
 from tailrace.edge._request import read_request
 from tailrace.edge._subscriber import Subscriber
 from tailrace.wire import comment, retry
 
+Exchange = tuple[Scope, Receive, Send]
 Headers = list[tuple[bytes, bytes]]
 _ALLOWED = b"GET, HEAD, OPTIONS"
 STREAM_HEAD: Headers = [
@@ -34,13 +37,16 @@ class Problem(msgspec.Struct, frozen=True):
 class StreamHandler:
     """Answers requests for a stream."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, edge: Edge) -> None:
+        self._edge, self._config = edge, edge.config
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request; a WebSocket is refused, for which servers send 403."""
+        if scope["type"] == ScopeType.WEBSOCKET:
+            await send({"type": "websocket.close", "code": 1000, "reason": None})
+            return
         headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-        allowed = cors(self._engine.config.origins, headers)
+        allowed = cors(self._config.origins, headers)
         method = scope.get("method", "GET")
         if method == "OPTIONS":
             await _answer(send, 204, [*allowed, *_preflight(headers), (b"allow", _ALLOWED)])
@@ -50,21 +56,21 @@ class StreamHandler:
             await _answer(send, 405, [*allowed, (b"allow", _ALLOWED)], problem)
             return
         try:
-            request = read_request(scope["query_string"], headers, self._engine.config.max_channels)
+            request = read_request(scope["query_string"], headers, self._config.max_channels)
             if method == "HEAD":
                 await _answer(send, 200, [*STREAM_HEAD, *allowed])
                 return
-            address = self._engine.addresses.of(scope.get("client"), headers)
-            subscriber = await self._engine.enter(request, address)
+            engine = self._edge.require()
+            subscriber = await engine.enter(request, engine.addresses.of(scope.get("client"), headers))
         except RequestError as error:
             await _answer(send, error.status, allowed, Problem(str(error), error.path))
         except BusyError:
             await self._put_off(send, allowed)
         else:
-            await self._stream(subscriber, allowed, scope, receive, send)
+            await self._stream(engine, subscriber, allowed, (scope, receive, send))
 
-    async def _stream(self, subscriber: Subscriber, allowed: Headers, scope: Scope, receive: Receive, send: Send) -> None:
-        engine = self._engine
+    async def _stream(self, engine: Engine, subscriber: Subscriber, allowed: Headers, exchange: Exchange) -> None:
+        scope, receive, send = exchange
         socket: SocketConnection | None = None
         try:
             await send(_start(200, [*STREAM_HEAD, *allowed]))
@@ -83,7 +89,7 @@ class StreamHandler:
     async def _put_off(self, send: Send, allowed: Headers) -> None:
         """Answer in the one way after which a browser's EventSource comes again."""
         await send(_start(200, [*STREAM_HEAD, *allowed]))
-        body = comment("busy") + retry(self._engine.busy_retry_ms())
+        body = comment("busy") + retry(self._edge.busy_retry_ms())
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

@@ -35,7 +35,7 @@ class Connection(Protocol):
 class Behind:
     """What is known of a subscriber that has to catch up: where it stands, and no buffer."""
 
-    __slots__ = ("excused", "positions", "reading", "reset", "said", "since", "slow", "stall", "starts")
+    __slots__ = ("excused", "ignored", "positions", "reading", "reset", "said", "since", "slow", "stall", "starts")
 
     def __init__(self, positions: Sequence[int], *, slow: bool = False) -> None:
         self.positions = list(positions)
@@ -43,6 +43,8 @@ class Behind:
         """It was live and its socket was full; out of the ring it is cut."""
         self.reset = ""
         """Why the stream begins anew; to be said first."""
+        self.ignored: Sequence[str] = ()
+        """Parameters of the request that were ignored; `connect` names them."""
         self.reading = False
         """Whether histories are being asked for it."""
         self.said: dict[str, int] = {}

@@ -1,5 +1,6 @@
 """The Litestar application: HTTP in, the engine's answers out."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from tailrace.ingest._prefer import read_prefer
 from tailrace.ingest._requests import MAX_BODY_BYTES
 from tailrace.push import Pusher
 
+logger = logging.getLogger(__name__)
 AnyRequest = Request[Any, Any, Any]
 _READS = [HttpMethod.GET, HttpMethod.HEAD]
 _MESSAGES = {
@@ -30,6 +32,17 @@ _MESSAGES = {
 }
 
 
+class _NotRunningError(Exception):
+    """The application's lifespan isn't run."""
+
+
+def _running(state: State) -> Engine:
+    engine: Engine | None = state.get("engine")
+    if engine is None:
+        raise _NotRunningError
+    return engine
+
+
 @post("/push", operation_class=PushOperation, summary="Push one event, or an array of them")
 async def push(request: AnyRequest, state: State) -> Response[bytes]:
     coding = request.headers.get("content-encoding", "identity")
@@ -37,7 +50,7 @@ async def push(request: AnyRequest, state: State) -> Response[bytes]:
         return _respond(answers.coded(coding))
     config: IngestConfig = state.config
     preference = read_prefer(",".join(request.headers.getall("prefer", [])), default_s=config.wait_s, max_s=config.max_wait_s)
-    answer = await state.engine.push(request.stream(), preference)  # unlike body(), it isn't kept while this waits
+    answer = await _running(state).push(request.stream(), preference)  # unlike body(), it isn't kept while this waits
     if preference.applied:
         answer = answer._replace(headers={**answer.headers, "Preference-Applied": preference.applied})
     return _respond(answer)
@@ -45,12 +58,12 @@ async def push(request: AnyRequest, state: State) -> Response[bytes]:
 
 @get("/jobs/{job:str}", operation_class=JobOperation, summary="Where a job is")
 async def status(job: str, state: State) -> Response[bytes]:
-    return _respond(await state.engine.status(job))
+    return _respond(await _running(state).status(job))
 
 
 @delete("/jobs/{job:str}", operation_class=CancelOperation, status_code=200, summary="Cancel a job")
 async def cancel(job: str, state: State) -> Response[bytes]:
-    return _respond(await state.engine.cancel(job))
+    return _respond(await _running(state).cancel(job))
 
 
 @route("/healthz", http_method=_READS, opt={OPEN: True}, include_in_schema=False, sync_to_thread=False)
@@ -60,11 +73,14 @@ def healthz() -> Response[bytes]:
 
 @route("/readyz", http_method=_READS, opt={OPEN: True}, include_in_schema=False)
 async def readyz(state: State) -> Response[bytes]:
-    return _respond(await state.engine.ready())
+    return _respond(await _running(state).ready())
 
 
 def create_app(config: IngestConfig) -> Litestar:
-    """Make the application; `state.engine` stands while it runs."""
+    """Make the application. Its lifespan makes all connections, so it can be built before a fork, and run again after it has ended.
+
+    Until the lifespan runs, requests are answered 503, and one error line says what to do.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -77,14 +93,17 @@ def create_app(config: IngestConfig) -> Litestar:
             receipt_s=config.receipt_s,
         ) as pusher:
             app.state.engine = Engine(pusher, max_waiting=config.max_waiting, max_bytes=config.max_bytes)
-            yield
+            try:
+                yield
+            finally:
+                app.state.engine = None
 
     return Litestar(
         [push, status, cancel, healthz, readyz],
         state=State({"config": config}),
         lifespan=[lifespan],
         guards=guards(config),
-        exception_handlers={HTTPException: _http_error, Exception: _fault},
+        exception_handlers={HTTPException: _http_error, _NotRunningError: _not_running, Exception: _fault},
         cors_config=_cors(config),
         logging_config=None,
         openapi_config=openapi(version("tailrace"), token=bool(config.push_token)),
@@ -117,6 +136,16 @@ def _http_error(_: AnyRequest, error: HTTPException) -> Response[bytes]:
     return _respond(answers.problem(error.status_code, message, headers=error.headers))
 
 
-def _fault(request: AnyRequest, error: Exception) -> Response[bytes]:
-    request.app.state.engine.fault(error)
+def _not_running(request: AnyRequest, _: Exception) -> Response[bytes]:
+    if not request.app.state.get("reported"):
+        request.app.state.reported = True
+        logger.error(
+            "ingest is not running, so it answers 503. It runs as long as the lifespan of its application, which the ASGI server has "
+            "to run. Servers don't run the lifespan of a mounted application: let the outer application's lifespan enter `app.lifespan()`"
+        )
+    return _respond(answers.try_again(503, "ingest is not running, see its log: nothing was enqueued"))
+
+
+def _fault(_: AnyRequest, error: Exception) -> Response[bytes]:
+    logger.error("a request failed", exc_info=error)
     return _respond(answers.problem(500, "a fault in tailrace; its log says more"))

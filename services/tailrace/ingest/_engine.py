@@ -80,10 +80,6 @@ class Engine:
             self._note("")
         return Answer(200, {"state": "ready"})
 
-    def fault(self, error: Exception) -> None:
-        """Log an error that is nobody's but ours."""
-        _log.error("a request failed", exc_info=error)
-
     def stop(self) -> None:
         """Let all who wait for receipts go, with a 202."""
         self._stopping = True

@@ -4,6 +4,8 @@ uvicorn has none. It isn't imported here, for a producer has no use for it: `Bou
 """
 
 import asyncio
+import logging
+import math
 from collections.abc import Iterable
 from enum import Enum, auto
 from http import HTTPStatus
@@ -15,6 +17,9 @@ HEAD_S = 10.0
 """Seconds that a client may take to send a request's head, and to begin one on a new connection."""
 _NO_HEAD = -1
 _LINGER_S = 2
+UPGRADE_LOG_S = 60.0
+"""Least time between two lines about clients that ask to upgrade to WebSocket."""
+logger = logging.getLogger(__name__)
 
 
 class _Awaited(Enum):
@@ -34,6 +39,8 @@ class BoundedRequests(asyncio.Protocol):
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     cycle: Any
+    _upgrade_logged = -math.inf
+    """When a request to upgrade was last logged, of all connections."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -113,6 +120,12 @@ class BoundedRequests(asyncio.Protocol):
         super().on_message_complete()  # type: ignore[misc]
         self._head_left = HEAD_BYTES
         self._await(_Awaited.REQUEST)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Log one line now and then, where uvicorn logs two for each request and advises to install a WebSocket library."""
+        if self.loop.time() - BoundedRequests._upgrade_logged >= UPGRADE_LOG_S:
+            BoundedRequests._upgrade_logged = self.loop.time()
+            logger.warning("a client asked to upgrade to WebSocket, which is not supported; it was answered over HTTP")
 
     def _await(self, what: _Awaited) -> None:
         self._awaited, self._since = what, self.loop.time()

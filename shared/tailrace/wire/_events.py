@@ -1,6 +1,8 @@
 """What the edge itself says on a stream."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
 from tailrace.wire._sse import encode_json_block
 
@@ -19,6 +21,8 @@ class Connect(Control, frozen=True, tag="connect"):
     channels: list[str]
     """Those asked for, then the connection's own."""
     heartbeat_s: float
+    ignored: list[str] | UnsetType = UNSET
+    """Names of the request's query parameters that mean nothing, if there are any."""
 
 
 class Heartbeat(Control, frozen=True, tag="heartbeat"):
@@ -51,5 +55,5 @@ class Drain(Control, frozen=True, tag="drain"):
 def encode_control(event: Control) -> bytes:
     """Render a control event without id."""
     name = type(event).__struct_config__.tag
-    data = msgspec.json.encode({field: getattr(event, field) for field in event.__struct_fields__})
+    data = msgspec.json.encode({field: value for field, value in asdict(event).items() if value is not UNSET})
     return encode_json_block(str(name), data)
