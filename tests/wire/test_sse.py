@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -60,6 +63,12 @@ def test_no_event_can_have_this_name(name: str) -> None:
     with pytest.raises(PushError) as caught:
         check_event_name(name)
     assert caught.value.path == "$.event"
+
+
+def test_the_contracts_list_every_reserved_name() -> None:
+    contracts = (Path(__file__).parents[2] / "docs" / "contracts.md").read_text()
+    listed = contracts.partition("**Reserved names.**")[2].partition("**Control events**")[0]
+    assert set(re.findall("`([a-z-]+)`", listed)) == RESERVED_EVENTS
 
 
 @given(st.text())

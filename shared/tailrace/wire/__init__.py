@@ -42,6 +42,7 @@ from tailrace.wire._registry import ClientEntry, ClientInfo, decode_client, enco
 from tailrace.wire._sse import (
     CONTROL_EVENTS,
     RESERVED_EVENTS,
+    RUN_EVENTS,
     check_event_name,
     comment,
     encode_json_block,
@@ -65,6 +66,7 @@ __all__ = [
     "PUSH",
     "PUSH_MANY",
     "RESERVED_EVENTS",
+    "RUN_EVENTS",
     "USER_PREFIX",
     "ChannelError",
     "ClientEntry",

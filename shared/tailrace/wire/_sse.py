@@ -10,9 +10,12 @@ from functools import lru_cache
 
 from tailrace.wire._errors import PushError
 
-CONTROL_EVENTS = frozenset({"connect", "heartbeat", "gap", "reset", "drain"})
-RESERVED_EVENTS = CONTROL_EVENTS | {"open", "error"}
-"""Names that applications can't push: the edge's own, and those that an EventSource itself fires."""
+CONTROL_EVENTS = frozenset({"connect", "heartbeat", "gap", "reset", "drain", "busy", "denied", "expiring", "presence", "run-unknown"})
+"""Names of events that only an edge writes."""
+RUN_EVENTS = frozenset({"run-started", "run-restarted", "run-completed", "run-stopped", "run-failed", "run-expired"})
+"""Names of events that tailrace itself appends to a log."""
+RESERVED_EVENTS = CONTROL_EVENTS | RUN_EVENTS | {"open", "error"}
+"""Names that applications can't push: tailrace's own, and those that an EventSource itself fires."""
 MAX_EVENT_NAME = 128
 _NEWLINE = re.compile("\r\n|\r|\n")
 _BREAKS = re.compile("[\r\n\0]")
