@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 from hypothesis import strategies as st
 
-from tailrace.wire import RESERVED_EVENTS, PushJob, comment, render, with_id
+from tailrace.wire import RESERVED_EVENTS, PushJob, render, with_id
 
 _nasty = st.sampled_from(
     [
@@ -69,7 +69,7 @@ large = [Pushed("large", "é\r\n" * 200_000, "text"), Pushed("large", ["x" * 500
 
 def stream(events: list[Pushed]) -> bytes:
     """Write events as a response's body; the ids are their numbers."""
-    return comment() + b"".join(with_id(event.block(), str(number)) for number, event in enumerate(events))
+    return b":\n" + b"".join(with_id(event.block(), str(number)) for number, event in enumerate(events))
 
 
 def check(events: list[Pushed], found: list[list[str]]) -> None:

@@ -8,12 +8,12 @@ from tailrace.wire import (
     RESERVED_EVENTS,
     PushError,
     check_event_name,
-    comment,
     encode_json_block,
     encode_text_block,
     is_block,
-    retry,
+    with_comment,
     with_id,
+    with_retry,
 )
 
 
@@ -42,15 +42,16 @@ def test_json_is_one_line() -> None:
     assert encode_json_block("chat-message", b'{"a":1}') == b'event: chat-message\ndata: {"a":1}\n\n'
 
 
-def test_the_id_stands_in_the_block() -> None:
-    assert with_id(encode_json_block("e", b"1"), "1abc") == b"id: 1abc\nevent: e\ndata: 1\n\n"
+def test_the_id_is_the_last_line_of_the_block() -> None:
+    assert with_id(encode_json_block("e", b"1"), "1abc") == b"event: e\ndata: 1\nid: 1abc\n\n"
 
 
-def test_retry_and_comments() -> None:
-    assert retry(3000) == b"retry: 3000\n\n"
-    assert comment("ok") == b":ok\n\n"
+def test_retry_and_comments_stand_in_an_event_s_block() -> None:
+    block = encode_json_block("e", b"1")
+    assert with_retry(block, 3000) == b"retry: 3000\nevent: e\ndata: 1\n\n"
+    assert with_comment(block, "ok") == b":ok\nevent: e\ndata: 1\n\n"
     with pytest.raises(ValueError, match="one line"):
-        comment("a\nb")
+        with_comment(block, "a\nb")
 
 
 @pytest.mark.parametrize("name", ["message", "chat-message", "ü", " spaced ", "x" * 128, "a\u2028b"])

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from tailrace.edge._core import Core
-from tailrace.edge._frames import FrameMaker, Piece, chunked, cursor_at, jittered, pieces
+from tailrace.edge._frames import FrameMaker, Piece, busy_block, chunked, cursor_at, jittered, pieces
 from tailrace.edge._histories import Histories
 from tailrace.edge._hub import Hub
 from tailrace.edge._resume import Missing, Move, Replay, next_move
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import Sync
-from tailrace.wire import Control, Entry, Gap, Reset, encode_control, format_id, retry, with_id
+from tailrace.wire import Control, Entry, Gap, Reset, encode_control, format_id, with_id
 
 _STEPS = 4
 _RING_ENTRIES = 256
@@ -63,7 +63,7 @@ class CatchUp:
 
     def put_off(self, subscriber: Subscriber) -> None:
         """End a stream that can't be served here now; its cursor stays as it is."""
-        subscriber.write(retry(jittered(self._busy_retry_ms)))
+        subscriber.write(busy_block("behind", jittered(self._busy_retry_ms)))
         if subscriber.connection is not None:
             subscriber.connection.end()
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tailrace.edge._tail import Tail
-from tailrace.wire import Entry, Place, encode_cursor, encode_place, join_places, with_id
+from tailrace.wire import Busy, Entry, Place, encode_control, encode_cursor, encode_place, join_places, with_id, with_retry
 
 PIECE_BYTES = 32 << 10
 """No write is longer, but for a single event that is."""
@@ -36,6 +36,11 @@ class Piece(NamedTuple):
 def chunked(data: bytes) -> bytes:
     """Frame bytes as one chunk of HTTP/1.1."""
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def busy_block(reason: str, retry_ms: int) -> bytes:
+    """Tell a client that it can't be served now, and when to come back."""
+    return with_retry(encode_control(Busy(reason, retry_ms)), retry_ms)
 
 
 def jittered(ms: int) -> int:

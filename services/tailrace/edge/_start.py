@@ -15,9 +15,7 @@ from tailrace.edge._rewind import Rewinds
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import LOST, Sync
 from tailrace.log import Generations
-from tailrace.wire import Connect, CursorError, bucket, comment, decode_cursor, encode_control, retry, with_id
-
-_GREETING = comment("tailrace")
+from tailrace.wire import Connect, CursorError, bucket, decode_cursor, encode_control, with_comment, with_id, with_retry
 
 
 class Starter:
@@ -53,7 +51,7 @@ class Starter:
                 return await self._resumed(request)
             return await self._rewound(request) if request.rewind else Behind(self._hub.position)
         except (RedisError, OSError) as error:
-            raise BusyError(f"Redis is away: {error}") from error
+            raise BusyError(f"Redis is away: {error}", "redis") from error
 
     async def _resumed(self, request: StreamRequest) -> Behind:
         try:
@@ -78,7 +76,7 @@ class Starter:
 
     def _need_redis(self, shards: Iterable[int]) -> None:
         if self._sync.away.intersection(shards):
-            raise BusyError("Redis is away")
+            raise BusyError("Redis is away", "redis")
 
     def _need_redis_for_histories(self, request: StreamRequest, behind: Behind) -> None:
         shards = len(self._tails)
@@ -104,7 +102,7 @@ class Starter:
         return behind
 
     def opening(self, subscriber: Subscriber) -> bytes:
-        """Return a stream's first bytes."""
+        """Return a stream's first block, which begins with a comment: it flushes proxies, and takes the place of a byte order mark."""
         behind, config = subscriber.behind, self._config
         connect = encode_control(
             Connect(
@@ -117,4 +115,4 @@ class Starter:
         )
         if not (behind and behind.reset):  # a reset brings the cursor
             connect = with_id(connect, cursor_at(self._tails, self._hub.position_of(subscriber)))
-        return _GREETING + retry(jittered(config.retry_ms)) + connect
+        return with_comment(with_retry(connect, jittered(config.retry_ms)), "tailrace")

@@ -22,7 +22,7 @@ from tailrace.wire._errors import (
     TailraceError,
     TooLargeError,
 )
-from tailrace.wire._events import Connect, Control, Drain, Gap, Heartbeat, Reset, encode_control
+from tailrace.wire._events import Busy, Connect, Control, Drain, Gap, Heartbeat, Reset, encode_control
 from tailrace.wire._ids import format_id, id_at, id_parts, parse_id
 from tailrace.wire._job import (
     PUSH,
@@ -44,12 +44,12 @@ from tailrace.wire._sse import (
     RESERVED_EVENTS,
     RUN_EVENTS,
     check_event_name,
-    comment,
     encode_json_block,
     encode_text_block,
     is_block,
-    retry,
+    with_comment,
     with_id,
+    with_retry,
 )
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "RESERVED_EVENTS",
     "RUN_EVENTS",
     "USER_PREFIX",
+    "Busy",
     "ChannelError",
     "ClientEntry",
     "ClientInfo",
@@ -101,7 +102,6 @@ __all__ = [
     "check_event_name",
     "check_push",
     "client_channel",
-    "comment",
     "convert_error",
     "decode_client",
     "decode_cursor",
@@ -125,7 +125,8 @@ __all__ = [
     "join_places",
     "parse_id",
     "render",
-    "retry",
     "stamp",
+    "with_comment",
     "with_id",
+    "with_retry",
 ]

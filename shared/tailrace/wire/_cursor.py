@@ -17,6 +17,8 @@ from tailrace.wire._ids import id_at, id_parts
 LABEL_LENGTH = 5
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789~_"
 _VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
+_PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
+"""Two digits at a time: an edge writes a cursor for each event."""
 _MS_DIGITS = 7
 _SHARD = re.compile(rf"([A-Za-z0-9_~]{{{LABEL_LENGTH}}})([A-Za-z0-9_~]{{{_MS_DIGITS}}})([A-Za-z0-9_~]{{0,11}})")
 _VERSION = "1"
@@ -46,7 +48,8 @@ def join_places(places: Sequence[str]) -> str:
 def encode_place(generation: str, position: int) -> str:
     """Write one shard's part of a cursor."""
     ms, seq = id_parts(position)
-    return generation + _digits(ms).rjust(_MS_DIGITS, _DIGITS[0]) + (_digits(seq) if seq else "")
+    place = generation + (_ms_digits(ms) if ms < 1 << 6 * _MS_DIGITS else _digits(ms))
+    return place + _digits(seq) if seq else place
 
 
 @lru_cache(maxsize=1024)  # who lost one edge comes to another with the same few cursors
@@ -68,6 +71,10 @@ def _decode_place(part: str, text: str) -> Place:
         message = f"malformed cursor: {text[:40]!r}"
         raise CursorError(message)
     return Place(match[1], id_at(_number(match[2]), seq))
+
+
+def _ms_digits(ms: int) -> str:
+    return _PAIRS[ms >> 30] + _PAIRS[ms >> 18 & 4095] + _PAIRS[ms >> 6 & 4095] + _DIGITS[ms & 63]
 
 
 def _digits(number: int) -> str:

@@ -1,8 +1,12 @@
 """The encoder: one event as one block of Server-Sent Events (WHATWG HTML 9.2, "Server-sent events").
 
-Lines end in LF alone; one space always follows a field's colon; an event has at least one `data` line, for without one
-a client drops it. A block is rendered once, without an id; `with_id` puts the edge's cursor before it, so that id and
-data stand in one block.
+Lines end in LF alone; one space always follows a field's colon. Every block has a `data` line: browsers drop a block
+without one, but several clients deliver it as an empty message. So comments and `retry:` only exist as lines of an
+event's block.
+
+A block is rendered once, without an id. `with_id` appends the edge's cursor as the block's last line. Some clients
+store an id as soon as they have read its line, not when the block ends. With the id first, a stream that breaks inside
+the data would lose the event: the client resumes after it without having dispatched it.
 """
 
 import re
@@ -54,21 +58,21 @@ def encode_text_block(event: str, text: str) -> bytes:
 
 
 def with_id(block: bytes, cursor: str) -> bytes:
-    """Put the cursor before a block."""
-    return b"id: %b\n%b" % (cursor.encode(), block)
+    """Append the cursor to a block, as its last line."""
+    return b"%.*bid: %b\n\n" % (len(block) - 1, block, cursor.encode())  # a precision, because a slice would copy the block
 
 
-def retry(ms: int) -> bytes:
-    """Tell the client how long to wait before it reconnects."""
-    return b"retry: %d\n\n" % ms
+def with_retry(block: bytes, ms: int) -> bytes:
+    """Have a block tell the client how many milliseconds to wait before it reconnects."""
+    return b"retry: %d\n%b" % (ms, block)
 
 
-def comment(text: str = "") -> bytes:
-    """Render a comment, which clients pass over. Raises ValueError: the text holds a line break."""
+def with_comment(block: bytes, text: str) -> bytes:
+    """Begin a block with a comment, which clients ignore. Raises ValueError: the text holds a line break."""
     if _BREAKS.search(text):
         message = "a comment is one line"
         raise ValueError(message)
-    return f":{text}\n\n".encode()
+    return b":%b\n%b" % (text.encode(), block)
 
 
 def is_block(block: bytes) -> bool:
