@@ -6,6 +6,7 @@ from hypothesis import given, strategies as st
 
 from tailrace.wire import (
     RESERVED_EVENTS,
+    RUN_EVENTS,
     PushError,
     check_event_name,
     encode_json_block,
@@ -87,6 +88,17 @@ def test_every_rendered_block_is_known_as_whole(text: str) -> None:
         b"event: e\ndata: 1\n\ndata: 2\n\n",
         b"event: e\ndata: a\r\n\n",
         b"id: 1\nevent: e\ndata: 1\n\n",
+        b"event: e\n\ndata: 1\n\n",
+        b"event: e\ndata: 1\n\n\n",
+        b"event: e\ndata: 1\nid: 9\n\n",
+        b"event: e\nid: 9\ndata: 1\n\n",
+        b"event: e\nid\ndata: 1\n\n",
+        b"event: e\ndata: 1\ndata: 2\nid: 9\n\n",
+        b"event: e\nretry: 9\ndata: 1\n\n",
+        b"event: e\nevent: reset\ndata: 1\n\n",
+        b"event: e\n:\ndata: 1\n\n",
+        b"event: e\ndata:1\ndata: 2\n\n",
+        *[b"event: %b\ndata: 1\n\n" % name.encode() for name in sorted(RESERVED_EVENTS - RUN_EVENTS)],
     ],
 )
 def test_this_is_no_whole_block(block: bytes) -> None:
