@@ -10,7 +10,18 @@ from tailrace.wire._channels import (
     check_channel,
     client_channel,
 )
-from tailrace.wire._cursor import LABEL_LENGTH, Cursor, Place, decode_cursor, encode_cursor, encode_place, join_places
+from tailrace.wire._cursor import (
+    LABEL_LENGTH,
+    Cursor,
+    Place,
+    RewindMark,
+    decode_cursor,
+    decode_rewind,
+    encode_cursor,
+    encode_place,
+    encode_rewind,
+    join_places,
+)
 from tailrace.wire._entry import BLOCK, HEAD, Entry, decode_entry
 from tailrace.wire._errors import (
     ChannelError,
@@ -94,6 +105,7 @@ __all__ = [
     "Pushes",
     "Receipt",
     "Reset",
+    "RewindMark",
     "SetupError",
     "TailraceError",
     "TooLargeError",
@@ -109,6 +121,7 @@ __all__ = [
     "decode_job",
     "decode_pushes",
     "decode_receipt",
+    "decode_rewind",
     "encode_client",
     "encode_control",
     "encode_cursor",
@@ -117,6 +130,7 @@ __all__ = [
     "encode_place",
     "encode_pushes",
     "encode_receipt",
+    "encode_rewind",
     "encode_text_block",
     "format_id",
     "id_at",
