@@ -6,13 +6,16 @@ Tails, rings, cursors, gaps, rounds and replays are the edge's own (docs/contrac
 from random import Random
 from typing import NamedTuple
 
+from tailrace.edge._frames import cursor_at
 from tailrace.edge._page import Page
 from tailrace.edge._resume import Missing, Move, holds, next_move, replay
+from tailrace.edge._rewind import LastEvents, begin_rewind, resume_rewind
 from tailrace.edge._ring import Ring
 from tailrace.edge._round import Question, Round
+from tailrace.edge._subscriber import Behind
 from tailrace.edge._tail import Tail
 from tailrace.log import Answer
-from tailrace.wire import Cursor, Entry, Place, decode_cursor, encode_cursor
+from tailrace.wire import Cursor, Entry, decode_cursor, decode_rewind
 from tests.edge.redis_model import CHANNELS, SHARDS, Shard
 
 
@@ -66,25 +69,34 @@ class Edge:
         return [entry for entry in self.shards[number].log if entry.id > self.tails[number].seen][:4]
 
     def sync(self, number: int) -> None:
+        former = self.tails[number].label
         survived = self.tails[number].adopt(self.shards[number].generations())
         for client in self.clients:
+            if self.tails[number].label != former:
+                client.behind.end_rewind(number, SHARDS)
             if client.positions[number] > survived:
                 client.reset({number})
 
 
 class Client:
-    def __init__(self, edge: Edge, channels: list[str]) -> None:
-        self.edge, self.channels = edge, channels
-        self.positions: list[int] = []
+    def __init__(self, edge: Edge, channels: list[str], rewind: int = 0) -> None:
+        self.edge, self.channels, self.rewind = edge, channels, rewind
+        self.behind = Behind(())
         self.cursor = ""
         self.seen: list[Seen] = []
         self.began = [tail.position for tail in edge.tails]
         self.away = True
         self.stream = 0
         """Counts its connections."""
+        self.owed: dict[str, int] = {}
+        """In a rewind: the first event of each channel that it was to begin with."""
         self.alone: set[int] = set()
         """Shards of which it has to be asked for alone."""
         self.connect(edge)
+
+    @property
+    def positions(self) -> list[int]:
+        return self.behind.positions
 
     def here(self, shard: int) -> list[str]:
         return [channel for channel in self.channels if CHANNELS.index(channel) % SHARDS == shard]
@@ -95,9 +107,10 @@ class Client:
         self.stream += 1
         self.alone.clear()
         tails = edge.tails
-        self.positions = [tail.position for tail in tails]
+        self.behind = Behind([tail.position for tail in tails])
         broken = set()
-        for number, place in enumerate(decode_cursor(self.cursor, SHARDS) if self.cursor else ()):
+        cursor = decode_cursor(self.cursor, SHARDS) if self.cursor else ()
+        for number, place in enumerate(cursor):
             if (good := holds(tails[number], place, None)) is None:
                 edge.sync(number)
                 good = holds(tails[number], place, edge.shards[number].generations())
@@ -106,6 +119,14 @@ class Client:
             else:
                 broken.add(number)
                 self.positions[number] = tails[number].position
+        mark = decode_rewind(self.cursor, cursor)
+        if mark:
+            ends = [-1 if number < mark.shard or number in broken else place.position for number, place in enumerate(cursor)]
+            resume_rewind(self.behind, mark, ends, self.last_events(ends))
+        elif self.rewind and not self.cursor:
+            ends = list(self.positions)
+            begin_rewind(self.behind, self.rewind, ends, self.last_events(ends))
+            self.owed = dict(self.behind.starts)
         edge.clients.append(self)
         self.away = False
         self.reset(broken)
@@ -126,16 +147,17 @@ class Client:
 
     def note(self) -> None:
         """Remember the cursor, which never goes back within a generation."""
-        places = [Place(tail.label, at) for tail, at in zip(self.edge.tails, self.positions, strict=True)]
+        text = cursor_at(self.edge.tails, self.positions, self.behind.rewind)
+        places = decode_cursor(text, SHARDS)
         if self.cursor and not (self.seen and self.seen[-1].kind == "reset"):
             former: Cursor = decode_cursor(self.cursor, SHARDS)
             for was, now in zip(former, places, strict=True):
                 assert now.generation != was.generation or now.position >= was.position
-        self.cursor = encode_cursor(tuple(places))
+        self.cursor = text
 
     def step(self, now: int) -> Move:
         edge, positions = self.edge, self.positions
-        move, number = next_move(positions, edge.tails, lambda shard: bool(self.here(shard)))
+        move, number = self.next_move()
         tail = edge.tails[number]
         if move is Move.RING:
             entries = tail.ring.after(positions[number], self.here(number), 3)
@@ -146,7 +168,22 @@ class Client:
 
     def needs(self, number: int) -> bool:
         """Say whether it needs a shard's histories."""
-        return next_move(self.positions, self.edge.tails, lambda shard: bool(self.here(shard))) == (Move.HISTORIES, number)
+        return self.next_move() == (Move.HISTORIES, number)
+
+    def next_move(self) -> tuple[Move, int]:
+        ends = self.behind.rewind.ends if self.behind.rewind else ()
+        return next_move(self.positions, self.edge.tails, lambda shard: bool(self.here(shard)), ends)
+
+    def last_events(self, ends: list[int]) -> dict[str, LastEvents]:
+        """Look into the histories of all channels whose shard is still being rewound."""
+        most = self.rewind
+        found = {}
+        for channel in self.channels:
+            number = CHANNELS.index(channel) % SHARDS
+            if ends[number] >= 0:
+                ids = [entry.id for entry in self.edge.shards[number].histories.get(channel, []) if entry.id <= ends[number]][-most:]
+                found[channel] = LastEvents(ids[0] if ids else None, len(ids) == most)
+        return found
 
     def question(self, number: int) -> Question:
         question = Question(self.positions[number], self.here(number))
@@ -160,7 +197,7 @@ class Client:
             return
         self.alone.discard(number)
         if found:
-            result = replay(found, self.edge.tails[number].ring, question.after, flight.bound, {})
+            result = replay(found, self.edge.tails[number].ring, question.after, flight.bound, self.behind.excused)
             self.say(result.missing)
             self.take(number, result.entries, result.position)
         elif question.alone:
@@ -171,6 +208,8 @@ class Client:
 
     def take(self, number: int, entries: list[Entry], end: int) -> None:
         for entry in entries:
+            if entry.id < self.behind.starts.get(entry.channel, 0):
+                continue
             self.positions[number] = entry.id
             self.seen.append(Seen("event", entry.channel, entry.id))
             self.note()

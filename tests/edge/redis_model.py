@@ -5,7 +5,8 @@ from random import Random
 from tailrace.log import Answer, ChannelHistory, Generations, Wanted
 from tailrace.wire import Entry, id_at
 
-CHANNELS = ("a", "b", "c", "d")
+CHANNELS = ("d", "a", "e", "b")
+"""Of shard 0 and 1 by turns; the last keeps no history."""
 SHARDS = 2
 STATE_MS, SLACK_MS, HISTORY_MS = 10_000, 1000, 3000
 """How long a channel's last id says what came before, how much longer it is kept, and how long a history is."""
@@ -37,7 +38,7 @@ class Shard:
         self.log.append(entry)
         self.top = self.last[channel] = position
         self._appended[channel] = now
-        if channel != "d":  # which keeps no history
+        if channel != CHANNELS[-1]:
             self.histories.setdefault(channel, []).append(entry)
         return entry
 

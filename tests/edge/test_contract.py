@@ -12,6 +12,7 @@ from tailrace.log import AWAY, Registry
 from tailrace.wire import ALL, Keys
 from tests.edge.conftest import Log, Site
 from tests.edge.tools import numbers, sse
+from tests.support.eager import EagerParser, cut_at, inevitable
 from tests.support.service import Service
 from tests.support.sse import SSEClient
 from tests.support.wait import wait_until
@@ -42,7 +43,7 @@ async def test_head_and_first_events(edge: Service, log: Log) -> None:
         connect = await client.next(None)
         data = msgspec.json.decode(connect.data)
         assert client.status == 200
-        assert client.headers["content-type"] == "text/event-stream"
+        assert client.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert client.headers["cache-control"] == "no-cache, no-store, no-transform"
         assert client.headers["x-accel-buffering"] == "no"
         assert client.headers["x-content-type-options"] == "nosniff"
@@ -141,7 +142,7 @@ async def test_other_methods(edge: Service) -> None:
         assert "no way to publish" in answer.text
     answer = await get(edge, "HEAD")
     assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["content-type"] == "text/event-stream"
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
 
 
 async def test_cors(edge: Service) -> None:
@@ -192,6 +193,50 @@ async def test_a_cursor_that_cannot_be_read_resets(edge: Service, log: Log) -> N
             assert msgspec.json.decode(reset.data)["reason"]
             (number,) = await log.append("a")
             assert (await client.data())["n"] == number
+
+
+async def raw(edge: Service, until: bytes, cursor: str = "", query: str = "") -> bytes:
+    """Return what an edge sends up to some text and the end of the block that holds it."""
+    body = b""
+    headers = {"Last-Event-ID": cursor} if cursor else {}
+    async with httpx.AsyncClient() as client, client.stream("GET", f"{edge.url}/sse?channel=a{query}", headers=headers) as answer:
+        async for part in answer.aiter_raw():
+            body += part
+            if b"\n\n" in body.partition(until)[2]:
+                break
+    return body[: body.index(b"\n\n", body.index(until)) + 2]
+
+
+async def test_every_block_has_data_and_ends_with_its_id(edge: Service, log: Log) -> None:
+    """Clients exist that deliver a block without data as an empty message, and others that keep an id before its event is whole."""
+    body = await raw(edge, b"event: heartbeat")
+    assert body.startswith(b":tailrace\nretry: ")
+    reset = await raw(edge, b"event: heartbeat", "broken")
+    for block in (body + reset).removesuffix(b"\n\n").split(b"\n\n"):
+        names = [line.partition(b":")[0] for line in block.split(b"\n")]
+        shape = [b"event", b"data"] if reset.startswith(block) else [b"event", b"data", b"id"]  # the reset brings the cursor
+        assert names in (shape, [b"", b"retry", *shape]), block
+
+
+async def test_a_client_that_keeps_ids_early_loses_nothing_wherever_its_stream_is_cut(edge: Service, log: Log) -> None:
+    start = cut_at(body := await raw(edge, b"event: connect"), len(body)).cursor
+    sent = await log.append("a", times=8)
+    last = b'"n":%d,' % sent[-1]
+    stream, resumed = await raw(edge, last, start), dict[str, list[int]]()
+    for cut in range(len(stream)):
+        if inevitable(stream, cut):
+            continue
+        before = cut_at(stream, cut)
+        cursor = before.cursor or start
+        seen = numbers_in(before)
+        if cursor not in resumed and seen != sent:
+            rest = await raw(edge, last, cursor)
+            resumed[cursor] = numbers_in(cut_at(rest, len(rest)))
+        assert seen + resumed[cursor] == sent, stream[:cut]
+
+
+def numbers_in(parser: EagerParser) -> list[int]:
+    return [msgspec.json.decode(event.data)["n"] for event in parser.events if event.event == "message"]
 
 
 async def test_rewind_gives_exactly_the_last_events_of_each_channel(edge: Service, log: Log) -> None:

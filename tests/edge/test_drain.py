@@ -29,8 +29,8 @@ async def test_drains_and_ends_with_status_0(start_edge: StartEdge, redis_url: s
             await wait_until(lambda: is_in_state(edge, 503, "draining"))
             async with sse(edge) as late:
                 await late.until_ended()
-                assert (late.status, late.events) == (200, [])
-                assert late.retry_ms
+                assert await late.data("busy") == {"reason": "draining", "retry_ms": late.retry_ms}
+                assert len(late.events) == 1
             for client in (one, two):
                 assert (await client.data("drain"))["retry_ms"] == client.retry_ms
                 await client.until_ended()
@@ -91,7 +91,8 @@ async def test_overload_is_put_off_and_degraded(start_edge: StartEdge, redis_url
     async with sse(edge) as client, sse(edge) as late:
         await client.next("connect")
         await late.until_ended()
-        assert (late.status, late.events) == (200, [])
+        assert await late.data("busy") == {"reason": "full", "retry_ms": late.retry_ms}
+        assert (late.status, len(late.events), late.last_event_id) == (200, 1, None)
         status, health = await readiness(edge)
         assert (status, health["state"]) == (200, "degraded")
         assert "1 streams are open" in health["reason"]

@@ -43,7 +43,7 @@ def test_frames_carry_the_cursor_of_who_has_got_them() -> None:
     maker = FrameMaker(tails, [at(5), at(7)])
     first, second = maker.frame(1, entry(8)), maker.frame(0, entry(6))
     assert (first.position, second.position) == ((at(5), at(8)), (at(6), at(8)))
-    cursor = second.data.split(b"\n")[0].removeprefix(b"id: ").decode()
+    cursor = second.data.removesuffix(b"\n\n").rpartition(b"\nid: ")[2].decode()
     assert decode_cursor(cursor, 2) == (Place("AAAAA", at(6)), Place("AAAAA", at(8)))
     assert cursor == cursor_at(tails, (at(6), at(8)))
 

@@ -64,9 +64,9 @@ async def test_a_client_of_http_1_0_gets_no_chunks(edge: Service, log: Log) -> N
         assert head.startswith(b"HTTP/1.1 200 OK\r\n")
         assert b"connection: close" in head
         assert b"transfer-encoding" not in head
-        assert body.startswith(b":tailrace\n")
+        assert body.startswith(b":tailrace\nretry: ")
         await log.append("all")
-        assert b"\nevent: message\n" in read_until(stream, b"data: {")
+        assert b"event: message\n" in read_until(stream, b"data: {")
     assert answer(edge, b"GET /healthz HTTP/1.0\r\n\r\n").endswith(b'\r\n\r\n{"state":"alive"}')
     refusal = answer(edge, b"GET /sse?channel= HTTP/1.0\r\n\r\n")
     assert refusal.startswith(b"HTTP/1.1 400 ")
@@ -77,7 +77,7 @@ async def test_who_is_put_off_over_http_1_0_gets_no_chunks_either(start_edge: St
     edge = start_edge(redis_url, max_connections=1)
     with connection(edge, REQUEST) as stream:
         read_until(stream, b"heartbeat_s")
-        assert b"\r\n\r\n:busy\n\nretry: " in answer(edge, b"GET /sse HTTP/1.0\r\n\r\n")
+        assert b"\r\n\r\n:busy\nretry: " in answer(edge, b"GET /sse HTTP/1.0\r\n\r\n")
 
 
 async def test_a_stream_begins_with_one_write(edge: Service) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 
 import httpx
 import pytest
-from httpx_sse import ServerSentEvent, aconnect_sse
+from httpx_sse import aconnect_sse
 
 from tailrace.edge import EdgeConfig
 from tailrace.edge._address import Addresses
@@ -25,20 +25,13 @@ GUEST = "plugin on granian"
 
 @asynccontextmanager
 async def first_event(edge: Service, forwarded: str = "", peer: str = "127.0.0.1") -> AsyncIterator[str]:
-    """Keep a stream open from an address, and give its first event: `connect`, or none."""
+    """Keep a stream open from an address, and give its first event: `connect` or `busy`."""
     transport = httpx.AsyncHTTPTransport(local_address=peer)
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     async with httpx.AsyncClient(transport=transport) as client, aconnect_sse(client, "GET", f"{edge.url}/sse", headers=headers) as source:
         assert source.response.status_code == 200
         events = source.aiter_sse()  # kept, since httpx closes a stream whose iterator is gone
-        yield await _named(events)
-
-
-async def _named(events: AsyncIterator[ServerSentEvent]) -> str:
-    async for event in events:
-        if event.data:
-            return event.event
-    return ""
+        yield (await anext(events)).event
 
 
 @pytest.mark.anyio
@@ -50,10 +43,11 @@ async def test_streams_of_one_address_are_limited(start_edge: StartEdge, redis_u
         await two.next("connect")
         async with sse(edge) as three:
             await three.until_ended()
-            assert (three.status, three.events) == (200, [])
+            assert await three.data("busy") == {"reason": "address", "retry_ms": three.retry_ms}
+            assert (three.status, len(three.events)) == (200, 1)
             assert 150 <= (three.retry_ms or 0) <= 450
         async with first_event(edge, forwarded="203.0.113.1") as event:
-            assert event == ""  # anybody can say so
+            assert event == "busy"  # anybody can say so
         async with first_event(edge, peer="127.0.0.2") as event:
             assert event == "connect"
         await two.drop()

@@ -110,6 +110,32 @@ async def test_entries_that_are_not_ours_are_passed_over(start_edge: StartEdge, 
         assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
 
 
+async def test_entries_that_speak_for_the_edge_are_passed_over(start_edge: StartEdge, redis_url: str, log: Log) -> None:
+    """They could give clients a cursor or a `retry:`, or tell them of a reset."""
+    port = free_port()
+    edge = start_edge(redis_url, metrics_port=port)
+    blocks = [
+        b"event: message\ndata: 0\nid: 1zzzzzAAAAAAA\n\n",
+        b"event: message\nretry: 999999999\ndata: 0\n\n",
+        b"event: message\ndata: 0\ndata: 0\nid\n\n",
+        *[b"event: %b\ndata: {}\n\n" % name for name in (b"reset", b"drain", b"busy", b"denied", b"error")],
+    ]
+    async with sse(edge, channel="a") as client:
+        await client.next("connect")
+        sent = await log.append("a")
+        for block in blocks:
+            ((last, fields),) = await log.redis.xrevrange(log.keys.log(0), count=1)
+            _, _, generation, _ = fields[b"h"].split(b" ")
+            await log.redis.xadd(log.keys.log(0), {b"h": b"a %b %b %b" % (last, generation, last), b"b": block})
+        sent += await log.append("a", times=2)
+        assert await numbers(client, 3) == sent
+        assert await metric(edge, port, "foreign_entries_total") == len(blocks)
+        assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
+        await client.reconnect()
+        sent = await log.append("a")
+        assert await numbers(client, 1) == sent
+
+
 async def test_a_cursor_ahead_of_redis_itself_resets(start_edge: StartEdge, redis_url: str, log: Log) -> None:
     edge = start_edge(redis_url)
     async with sse(edge, channel="a") as client:

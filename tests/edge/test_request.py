@@ -30,6 +30,15 @@ def test_the_header_wins_over_the_parameter() -> None:
     assert read_request(b"last_event_id=fromquery", [(b"last-event-id", b"")], 100).cursor == "fromquery"
 
 
+@pytest.mark.parametrize("name", ["last_event_id", "lastEventId", "lastEventID", "Last-Event-ID"])
+def test_the_cursor_is_read_from_the_parameter_that_comes_last(name: str) -> None:
+    assert read_request(f"{name}=a".encode(), [], 100).cursor == "a"
+    assert read_request(f"last_event_id=a&{name}=b&channel=c".encode(), [], 100).cursor == "b"
+    assert read_request(f"{name}=a&lastEventId=b".encode(), [], 100).cursor == "b"
+    assert read_request(f"last_event_id=a&{name}=".encode(), [], 100).cursor == "a"  # empty is none
+    assert read_request(f"{name}=a".encode(), [(b"last-event-id", b"fromheader")], 100).cursor == "fromheader"
+
+
 def test_escapes_are_decoded() -> None:
     assert read_request(b"channel=room%3A1", [], 100).channels[0] == "room:1"
 

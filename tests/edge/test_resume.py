@@ -1,10 +1,15 @@
 """The resume rule against a plain list of what was appended: random histories of append, trim, loss and reconnects."""
 
+from collections.abc import Mapping, Sequence
 from random import Random
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from tailrace.edge._rewind import LastEvents, resume_rewind
+from tailrace.edge._subscriber import Behind
+from tailrace.wire import RewindMark
+from tests.edge import model
 from tests.edge.model import Client
 from tests.edge.world import ACTIONS, play
 
@@ -19,6 +24,14 @@ def test_the_harm_without_p_links(monkeypatch: pytest.MonkeyPatch) -> None:
     """The twin: what histories hold is taken for all there was, and the audit finds silent gaps."""
     monkeypatch.setattr(Client, "say", lambda *_: None)
     assert any(_is_broken(seed) for seed in range(200))
+
+
+def test_the_harm_if_what_is_left_of_a_rewind_is_taken_for_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resume(behind: Behind, mark: RewindMark, ends: Sequence[int], found: Mapping[str, LastEvents]) -> None:
+        resume_rewind(behind, mark, ends, {name: each._replace(complete=True) for name, each in found.items()})
+
+    monkeypatch.setattr(model, "resume_rewind", resume)
+    assert any(_is_broken(seed) for seed in range(1000))
 
 
 def _is_broken(seed: int) -> bool:

@@ -44,14 +44,14 @@ API = {
         Listener NoEventError NotStartedError Received System tailrace tailrace_functions
     """,
     "tailrace.wire": """
-        ALL BLOCK CHANNEL_PATTERN CLIENT_PREFIX CONTROL_EVENTS ChannelError ClientEntry ClientInfo Connect
+        ALL BLOCK Busy CHANNEL_PATTERN CLIENT_PREFIX CONTROL_EVENTS ChannelError ClientEntry ClientInfo Connect
         Control Cursor CursorError Drain Entry EntryError Gap HEAD Heartbeat JOB_PREFIX Job JobError
         JobReceipt JobState Keys LABEL_LENGTH MAX_DATA_BYTES MAX_PARTITIONS Options PUSH PUSH_MANY Place PushError PushJob
-        PushRequest Pushes RESERVED_EVENTS Receipt Reset SetupError TailraceError TooLargeError USER_PREFIX
-        bucket check_channel check_event_name check_push client_channel comment convert_error decode_client
-        decode_cursor decode_entry decode_job decode_pushes decode_receipt encode_client encode_control
-        encode_cursor encode_foreign encode_job encode_json_block encode_place encode_pushes encode_receipt encode_text_block
-        format_id id_at id_parts is_block is_model_class join_places parse_id render retry stamp with_id
+        PushRequest Pushes RESERVED_EVENTS RUN_EVENTS Receipt Reset RewindMark SetupError TailraceError TooLargeError USER_PREFIX
+        bucket check_channel check_event_name check_push client_channel convert_error decode_client
+        decode_cursor decode_entry decode_job decode_pushes decode_receipt decode_rewind encode_client encode_control
+        encode_cursor encode_foreign encode_job encode_json_block encode_place encode_pushes encode_receipt encode_rewind encode_text_block
+        format_id id_at id_parts is_block is_model_class join_places parse_id render stamp with_comment with_id with_retry
     """,
     "tailrace.worker": """
         Event WorkerConfig every function

@@ -91,9 +91,8 @@ class SSEClient:
         with suppress(httpx.TransportError):
             async for sse in EventSource(response).aiter_sse():
                 self.retry_ms = sse.retry or self.retry_ms
-                if sse.data or sse.event != "message":  # a block without data is no event, but httpx-sse shows it
-                    self.last_event_id = sse.id or self.last_event_id
-                    self.events.append(sse)
+                self.last_event_id = sse.id or self.last_event_id
+                self.events.append(sse)  # httpx-sse delivers a block without data too, and no edge writes one
                 async with self._news:
                     self._news.notify_all()
         ended.set()

@@ -1,5 +1,6 @@
 """The proxies' configurations in docs/proxies do what the stream needs."""
 
+import re
 import statistics
 import time
 import uuid
@@ -176,9 +177,11 @@ async def test_without_any_edge_a_stream_says_when_to_come_back(site: Site) -> N
         await wait_until(lambda: _served(site, http))
     for answer in answers:
         assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert answer.headers["access-control-allow-origin"] == "https://www.example.org"
-        assert 3000 <= int(answer.text.removeprefix("retry: ").removesuffix("\n\n")) < 10_000
+        busy = re.fullmatch(r':busy\nretry: (\d{4})\nevent: busy\ndata: {"reason":"away","retry_ms":\1}\n\n', answer.text)
+        assert busy, answer.text
+        assert 3000 <= int(busy[1]) < 10_000
     assert len({answer.text for answer in answers}) > 1
     slowest_s = max(answer.elapsed.total_seconds() for answer in answers)
     print(f"without any edge: {[answer.text.strip() for answer in answers]} after {slowest_s:.1f} s at most")

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 from hypothesis import strategies as st
 
-from tailrace.wire import CONTROL_EVENTS, PushJob, comment, render, with_id
+from tailrace.wire import RESERVED_EVENTS, PushJob, render, with_id
 
 _nasty = st.sampled_from(
     [
@@ -33,7 +33,7 @@ _nasty = st.sampled_from(
 _characters = st.characters(exclude_categories=["Cs"])
 texts = st.lists(_nasty | st.text(_characters, max_size=12), max_size=8).map("".join)
 _names = st.text(_characters, min_size=1, max_size=12).filter(lambda name: not set(name) & set("\r\n\0"))
-names = st.sampled_from(["message", "chat-message"]) | _names.filter(lambda name: name not in CONTROL_EVENTS | {"open", "error"})
+names = st.sampled_from(["message", "chat-message"]) | _names.filter(lambda name: name not in RESERVED_EVENTS)
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
@@ -69,7 +69,7 @@ large = [Pushed("large", "é\r\n" * 200_000, "text"), Pushed("large", ["x" * 500
 
 def stream(events: list[Pushed]) -> bytes:
     """Write events as a response's body; the ids are their numbers."""
-    return comment() + b"".join(with_id(event.block(), str(number)) for number, event in enumerate(events))
+    return b":\n" + b"".join(with_id(event.block(), str(number)) for number, event in enumerate(events))
 
 
 def check(events: list[Pushed], found: list[list[str]]) -> None:

@@ -63,6 +63,8 @@ def test_text_goes_out_line_by_line() -> None:
         ('{"to":"a","data":1,"text":"x"}', "$.text", "not both"),
         ('{"to":"a\\n","data":1}', "$.to", "bad channel name"),
         ('{"to":"a","data":1,"event":"connect"}', "$.event", "reserved"),
+        ('{"to":"a","data":1,"event":"busy"}', "$.event", "reserved"),
+        ('{"to":"a","text":"","event":"run-started"}', "$.event", "reserved"),
         ('{"to":"a","data":1e999}', "$.data", "out of range"),
         ('{"to":"a","data":"%s"}' % ("x" * MAX_DATA_BYTES), "$.data", "1048576 at most"),
         ('{"to":"a","text":"%s"}' % ("é" * (MAX_DATA_BYTES // 2 + 1)), "$.text", "1048576 at most"),

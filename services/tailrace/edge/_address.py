@@ -43,7 +43,7 @@ class Addresses:
     def check(self, address: str) -> None:
         """Raise BusyError: there are as many streams from an address as there may be."""
         if address and self._counts[address] >= self._most:
-            raise BusyError(f"{self._most} streams are open from {address}")
+            raise BusyError(f"{self._most} streams are open from {address}", "address")
 
     def enter(self, address: str) -> None:
         if address:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from tailrace.edge._core import Core
-from tailrace.edge._frames import FrameMaker, Piece, chunked, cursor_at, jittered, pieces
+from tailrace.edge._frames import FrameMaker, Piece, RewindFrameMaker, busy_block, chunked, jittered, pieces
 from tailrace.edge._histories import Histories
 from tailrace.edge._hub import Hub
-from tailrace.edge._resume import Missing, Move, Replay, next_move
+from tailrace.edge._resume import Missing, Move, Replay
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import Sync
-from tailrace.wire import Control, Entry, Gap, Reset, encode_control, format_id, retry, with_id
+from tailrace.wire import Control, Entry, Gap, Reset, encode_control, format_id, with_id
 
 _STEPS = 4
 _RING_ENTRIES = 256
@@ -63,14 +63,13 @@ class CatchUp:
 
     def put_off(self, subscriber: Subscriber) -> None:
         """End a stream that can't be served here now; its cursor stays as it is."""
-        subscriber.write(retry(jittered(self._busy_retry_ms)))
+        subscriber.write(busy_block("behind", jittered(self._busy_retry_ms)))
         if subscriber.connection is not None:
             subscriber.connection.end()
 
     def say(self, subscriber: Subscriber, event: Control) -> None:
         """Write a control event under the subscriber's cursor."""
-        cursor = cursor_at(self._tails, self._hub.position_of(subscriber))
-        subscriber.write(with_id(encode_control(event), cursor))
+        subscriber.write(with_id(encode_control(event), self._hub.cursor_of(subscriber)))
 
     def _step(self, subscriber: Subscriber, behind: Behind) -> bool:
         """Return whether another step may follow at once."""
@@ -79,7 +78,7 @@ class CatchUp:
             reason, behind.reset = behind.reset, ""
             self.say(subscriber, Reset(reason))
             return True
-        move, shard = next_move(behind.positions, self._tails, lambda shard: bool(subscriber.here(shard, len(self._tails))))
+        move, shard = subscriber.next_move(behind, self._tails)
         if move is not Move.WAIT:
             behind.since = 0.0
         match move:
@@ -119,11 +118,13 @@ class CatchUp:
         """Frame entries; after an outage many come with the same cursor and share the same bytes."""
         if not wanted:
             return ()
-        place = (shard, framed, *[tail.label for tail in self._tails], *behind.positions)
+        rewind = behind.rewind
+        place = (shard, framed, *[tail.label for tail in self._tails], *behind.positions, *(rewind.key if rewind else ()))
         key = (place, tuple([entry.id for entry in wanted]))
         made = self._made.get(key)
         if made is None:
-            maker = FrameMaker(self._tails, behind.positions)
+            tails, positions = self._tails, behind.positions
+            maker = RewindFrameMaker(tails, positions, rewind) if rewind else FrameMaker(tails, positions)
             made = [
                 Piece(chunked(data) if framed else data, after) for data, after in pieces(maker.frame(shard, entry) for entry in wanted)
             ]
@@ -155,10 +156,6 @@ class CatchUp:
             behind.positions = list(after)
         if finished:
             behind.positions[shard] = end
-        if behind.excused:
-            for entry in wanted:
-                if entry.id <= behind.positions[shard]:
-                    behind.excused.pop(entry.channel, None)
 
 
 def _up_to(most_bytes: int, entries: Sequence[Entry]) -> Sequence[Entry]:

@@ -59,7 +59,7 @@ class Edge:
             if not self._reported:
                 logger.error(_NOT_RUNNING)
             self._reported = True
-            raise BusyError("the edge is not running")
+            raise BusyError("the edge is not running", "starting")
         return self.engine
 
     def busy_retry_ms(self) -> int:

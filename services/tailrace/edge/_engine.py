@@ -183,7 +183,7 @@ class Engine:
 
     def _check_room(self, address: str) -> None:
         if self.state != "ready":
-            raise BusyError(f"the edge is {self.state}")
+            raise BusyError(f"the edge is {self.state}", self.state)
         if self._is_full:
             raise BusyError("the edge is full")
         self.addresses.check(address)

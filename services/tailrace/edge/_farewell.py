@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._frames import jittered
 from tailrace.edge._subscriber import Subscriber
-from tailrace.wire import Drain, encode_control, retry
+from tailrace.wire import Drain, encode_control, with_retry
 
 _WAVE_S, _DRAIN_EACH_S, _FAREWELL_S = 0.05, 0.005, 1.0
 _LOOKS = 20
@@ -52,7 +52,7 @@ class Farewell:
             return
         if not connection.paused:
             retry_ms = jittered(self._config.retry_ms // 2)
-            subscriber.write(retry(retry_ms) + encode_control(Drain(retry_ms)))
+            subscriber.write(with_retry(encode_control(Drain(retry_ms)), retry_ms))
         connection.end()
         if connection.backlog():
             asyncio.get_running_loop().call_later(self._config.stall_s, connection.cut)

@@ -7,7 +7,19 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tailrace.edge._tail import Tail
-from tailrace.wire import Entry, Place, encode_cursor, encode_place, join_places, with_id
+from tailrace.wire import (
+    Busy,
+    Entry,
+    Place,
+    RewindMark,
+    encode_control,
+    encode_cursor,
+    encode_place,
+    encode_rewind,
+    join_places,
+    with_id,
+    with_retry,
+)
 
 PIECE_BYTES = 32 << 10
 """No write is longer, but for a single event that is."""
@@ -38,6 +50,11 @@ def chunked(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def busy_block(reason: str, retry_ms: int) -> bytes:
+    """Tell a client that it can't be served now, and when to come back."""
+    return with_retry(encode_control(Busy(reason, retry_ms)), retry_ms)
+
+
 def jittered(ms: int) -> int:
     """Spread a delay over half to one and a half of it, so that clients don't come back all at once."""
     return round(ms * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
@@ -54,8 +71,40 @@ def _whole_second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
-def cursor_at(tails: Sequence[Tail], positions: Sequence[int]) -> str:
-    """Write the cursor of who stands at these positions."""
+class Rewind:
+    """A rewind under way: what the stream's cursors have to say beside its positions.
+
+    Shards are rewound one after another, each from its floor to its end. A cursor with the position alone would make a
+    resumed stream serve all events after it, of channels, too, of which only the last few, newer ones were asked for.
+    """
+
+    def __init__(self, most: int, since_ms: int, ends: Sequence[int], floors: Sequence[int]) -> None:
+        self.most, self.since_ms = most, since_ms
+        self.ends, self._floors = list(ends), tuple(floors)
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """What two rewinds that write the same cursors have in common."""
+        return (self.most, self.since_ms, *self.ends, *self._floors)
+
+    def end(self, shard: int) -> None:
+        """Go on in a shard by its position alone."""
+        self.ends[shard] = -1
+
+    def cursor(self, tails: Sequence[Tail], positions: Sequence[int]) -> str:
+        """Write the cursor of a stream that stands at these positions."""
+        places = join_places([encode_place(tail.label, max(at, end)) for tail, at, end in zip(tails, positions, self.ends, strict=True)])
+        for shard, (at, end) in enumerate(zip(positions, self.ends, strict=True)):
+            if at < end:
+                reached = None if at == self._floors[shard] else at
+                return places + encode_rewind(RewindMark(self.most, self.since_ms, shard, reached), end)
+        return places
+
+
+def cursor_at(tails: Sequence[Tail], positions: Sequence[int], rewind: Rewind | None = None) -> str:
+    """Write the cursor of a stream that stands at these positions."""
+    if rewind:
+        return rewind.cursor(tails, positions)
     return encode_cursor(tuple([Place(tail.label, at) for tail, at in zip(tails, positions, strict=True)]))
 
 
@@ -74,6 +123,20 @@ class FrameMaker:
         self._places[shard] = encode_place(self._labels[shard], entry.id)
         self._made += 1
         return Frame(self._made, with_id(entry.block, join_places(self._places)), tuple(self.positions))
+
+
+class RewindFrameMaker(FrameMaker):
+    """The same for a stream that is being rewound."""
+
+    def __init__(self, tails: Sequence[Tail], positions: Sequence[int], rewind: Rewind) -> None:
+        super().__init__(tails, positions)
+        self._tails, self._rewind = tails, rewind
+
+    def frame(self, shard: int, entry: Entry) -> Frame:
+        self.positions[shard] = entry.id
+        self._made += 1
+        cursor = self._rewind.cursor(self._tails, self.positions)
+        return Frame(self._made, with_id(entry.block, cursor), tuple(self.positions))
 
 
 def pieces(frames: Iterable[Frame]) -> Iterator[Piece]:

@@ -59,10 +59,10 @@ class Heart:
                     self._hub.put_behind(subscriber, self._hub.position_of(subscriber), slow=True)
             elif subscriber.behind and subscriber.behind.reset:
                 continue  # no cursor of the time after it may be sent before the reset is
-            elif (at := self._hub.position_of(subscriber)) == position:
+            elif self._hub.position_of(subscriber) == position:
                 connection.write(framed if connection.framed else shared)
             else:
-                subscriber.write(with_id(block, cursor_at(self._tails, at)))
+                subscriber.write(with_id(block, self._hub.cursor_of(subscriber)))
 
     async def watch(self) -> None:
         """Look after those that are behind, for ever."""

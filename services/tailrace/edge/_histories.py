@@ -9,7 +9,7 @@ from typing import NamedTuple
 from redis import RedisError
 
 from tailrace.edge._core import Core
-from tailrace.edge._resume import Move, Replay, next_move, replay
+from tailrace.edge._resume import Move, Replay, replay
 from tailrace.edge._round import Question, Round
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import Sync
@@ -80,8 +80,7 @@ class Histories:
         subscriber, behind, question = asker
         if subscriber.behind is not behind or subscriber.connection is None:
             return False
-        move = next_move(behind.positions, self._tails, lambda shard: bool(subscriber.here(shard, len(self._tails))))
-        if move == (Move.HISTORIES, self._shard):
+        if subscriber.next_move(behind, self._tails) == (Move.HISTORIES, self._shard):
             question.after = behind.positions[self._shard]
             return True
         self._go_on(asker)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from os import write
 
 from tailrace.edge._core import Core
-from tailrace.edge._frames import Frame, FrameMaker, Piece, Positions, chunked, pieces
+from tailrace.edge._frames import Frame, FrameMaker, Piece, Positions, chunked, cursor_at, pieces
 from tailrace.edge._page import Page
 from tailrace.edge._subscriber import Behind, Subscriber
 
@@ -41,6 +41,11 @@ class Hub:
         if subscriber.behind:
             return tuple(subscriber.behind.positions)
         return self._before if subscriber in self._pending else self.position
+
+    def cursor_of(self, subscriber: Subscriber) -> str:
+        """Return the cursor from which a subscriber's stream could be resumed."""
+        rewind = subscriber.behind.rewind if subscriber.behind else None
+        return cursor_at(self._tails, self.position_of(subscriber), rewind)
 
     def join(self, subscriber: Subscriber) -> None:
         """Make a subscriber live; it has everything up to `position`."""

@@ -12,7 +12,9 @@ from tailrace.edge._errors import RequestError
 from tailrace.wire import ALL, CLIENT_PREFIX, USER_PREFIX, ChannelError, check_channel, client_channel
 
 MAX_REWIND = 1000
-_PARAMETERS = frozenset({"channel", "client_id", "last_event_id", "rewind"})
+_CURSORS = frozenset({"last_event_id", "lastEventId", "lastEventID", "Last-Event-ID"})
+"""Parameters that carry the cursor: ours, and those that clients without headers add by themselves, to the end of the URL."""
+_PARAMETERS = _CURSORS | {"channel", "client_id", "rewind"}
 _MOST_IGNORED, _MOST_CHARACTERS = 10, 64
 """How many ignored parameters are reported to the client, and how much of each name."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -48,7 +50,7 @@ def read_request(query: bytes, headers: Iterable[tuple[bytes, bytes]], max_chann
     return StreamRequest(
         client=client,
         channels=(*[_channel(name) for name in asked], *own),
-        cursor=header or first.get("last_event_id", ""),
+        cursor=header or next((value for name, value in reversed(fields) if value and name in _CURSORS), ""),
         rewind=_rewind(first.get("rewind", "0")),
         ignored=() if first.keys() <= _PARAMETERS else _ignored(fields),
     )

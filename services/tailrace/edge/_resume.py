@@ -22,13 +22,14 @@ class Move(Enum):
     LIVE = "it has everything"
 
 
-def next_move(positions: list[int], tails: Sequence[Tail], asks: Callable[[int], bool]) -> tuple[Move, int]:
+def next_move(positions: list[int], tails: Sequence[Tail], asks: Callable[[int], bool], ends: Sequence[int] = ()) -> tuple[Move, int]:
     """Choose the next move, and the shard that it is about.
 
-    Positions of shards of which the subscriber asks for nothing move on by themselves.
+    A rewind waits until the reader has reached all of its `ends`, because it finishes each shard before the next. Positions of
+    shards of which the subscriber asks for nothing move on by themselves.
     """
-    for at, tail in zip(positions, tails, strict=True):
-        if at > tail.position:
+    for needed in (positions, ends):
+        if any(at > tail.position for at, tail in zip(needed, tails, strict=False)):
             return Move.WAIT, 0
     for shard, tail in enumerate(tails):
         if positions[shard] == tail.position:
@@ -74,7 +75,7 @@ class Replay(NamedTuple):
 def replay(histories: Mapping[str, ChannelHistory], ring: Ring, after: int, bound: int, excused: Mapping[str, int]) -> Replay:
     """Merge what histories hold after a position, up to `bound`: the ring's base when they were asked.
 
-    `excused` are channels of a rewind: what they lack up to the given position was before the stream began.
+    `excused` are channels of a rewind: nothing up to the given position was asked for.
     """
     stops = [entries[-1].id for entries, more, _ in histories.values() if more and entries]
     limit = min([*stops, bound])

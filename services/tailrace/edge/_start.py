@@ -1,24 +1,33 @@
 """The start of a stream: where a client's cursor puts it, and the first that it is told."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from redis import RedisError
 
 from tailrace.edge._core import Core
 from tailrace.edge._errors import BusyError
-from tailrace.edge._frames import cursor_at, jittered, rfc3339
+from tailrace.edge._frames import jittered, rfc3339
 from tailrace.edge._hub import Hub
-from tailrace.edge._request import StreamRequest
+from tailrace.edge._request import MAX_REWIND, StreamRequest
 from tailrace.edge._resume import holds
-from tailrace.edge._rewind import Rewinds
+from tailrace.edge._rewind import LastEvents, Rewinds, begin_rewind, resume_rewind
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import LOST, Sync
 from tailrace.log import Generations, trouble
-from tailrace.wire import Connect, CursorError, bucket, comment, decode_cursor, encode_control, retry, with_id
-
-_GREETING = comment("tailrace")
+from tailrace.wire import (
+    Connect,
+    Cursor,
+    CursorError,
+    bucket,
+    decode_cursor,
+    decode_rewind,
+    encode_control,
+    with_comment,
+    with_id,
+    with_retry,
+)
 
 
 class Starter:
@@ -30,7 +39,7 @@ class Starter:
 
     def begin_at_once(self, request: StreamRequest) -> Behind | None:
         """Return where a stream begins if that holds whatever Redis says; for any other ask `begin`."""
-        if self._sync.away or (request.rewind and not request.cursor):
+        if self._sync.away or (request.rewind and not request.cursor) or "-" in request.cursor:  # or a rewind that goes on
             return None
         behind = Behind(self._hub.position)
         try:
@@ -54,32 +63,55 @@ class Starter:
                 return await self._resumed(request)
             return await self._rewound(request) if request.rewind else Behind(self._hub.position)
         except (RedisError, OSError) as error:
-            raise BusyError(trouble(error)) from error
+            raise BusyError(trouble(error), "redis") from error
 
     async def _resumed(self, request: StreamRequest) -> Behind:
+        shards = len(self._tails)
         try:
-            cursor = decode_cursor(request.cursor, len(self._tails))
+            cursor = decode_cursor(request.cursor, shards)
+            mark = decode_rewind(request.cursor, cursor)
         except CursorError as error:
             behind = Behind(self._hub.position)
             behind.reset = str(error)
             return behind
+        while True:
+            held = await self._held(cursor)
+            labels = [tail.label for tail in self._tails]
+            found, ends = dict[str, LastEvents](), list[int]()
+            if mark:
+                ends = [place.position if shard >= mark.shard and held[shard] else -1 for shard, place in enumerate(cursor)]
+                owed = [name for name in request.channels if ends[bucket(name, shards)] >= 0]
+                found = await self._last_events(owed, min(mark.most, MAX_REWIND), ends)
+            if labels == [tail.label for tail in self._tails]:
+                break  # else what was read belongs to another generation
+        behind = Behind(self._hub.position)
+        for shard, place in enumerate(cursor):
+            if held[shard]:
+                behind.positions[shard] = place.position
+            else:
+                behind.reset = LOST
+        if mark:
+            resume_rewind(behind, mark, ends, found)
+        self._need_redis_for_histories(request, behind)
+        return behind
+
+    async def _held(self, cursor: Cursor) -> list[bool]:
+        """Say of each shard whether the stream can go on from its place."""
         known: dict[int, Generations] = {}
         while unknown := [shard for shard, place in enumerate(cursor) if holds(self._tails[shard], place, known.get(shard)) is None]:
             self._need_redis(unknown)
             for shard in unknown:
                 known[shard] = await self._sync.look(shard)
-        behind = Behind(self._hub.position)
-        for shard, place in enumerate(cursor):
-            if holds(self._tails[shard], place, known.get(shard)):
-                behind.positions[shard] = place.position
-            else:
-                behind.reset = LOST
-        self._need_redis_for_histories(request, behind)
-        return behind
+        return [bool(holds(self._tails[shard], place, known.get(shard))) for shard, place in enumerate(cursor)]
+
+    async def _last_events(self, channels: Sequence[str], most: int, ends: Sequence[int]) -> dict[str, LastEvents]:
+        shards = len(self._tails)
+        self._need_redis([bucket(name, shards) for name in channels])
+        return {name: await self._rewinds.last(name, most, ends[bucket(name, shards)]) for name in channels}
 
     def _need_redis(self, shards: Iterable[int]) -> None:
         if self._sync.away.intersection(shards):
-            raise BusyError(self._sync.refused or "Redis is away")
+            raise BusyError(self._sync.refused or "Redis is away", "redis")
 
     def _need_redis_for_histories(self, request: StreamRequest, behind: Behind) -> None:
         shards = len(self._tails)
@@ -89,23 +121,16 @@ class Starter:
                 self._need_redis([shard])
 
     async def _rewound(self, request: StreamRequest) -> Behind:
-        shards = len(self._tails)
-        labels = [tail.label for tail in self._tails]
-        self._need_redis([bucket(name, shards) for name in request.channels])
-        starts = {name: await self._rewinds.first(name, request.rewind) for name in request.channels}
-        behind = Behind(self._hub.position)
+        labels, ends = [tail.label for tail in self._tails], self._hub.position
+        found = await self._last_events(request.channels, request.rewind, ends)
         if labels != [tail.label for tail in self._tails]:
-            return behind  # what was read belongs to another generation
-        began = tuple(behind.positions)
-        for name in request.channels:
-            shard = bucket(name, shards)
-            behind.excused[name] = began[shard]
-            behind.starts[name] = start = starts[name] or began[shard] + 1
-            behind.positions[shard] = min(behind.positions[shard], start - 1)
+            return Behind(self._hub.position)  # what was read belongs to another generation
+        behind = Behind(ends)
+        begin_rewind(behind, request.rewind, ends, found)
         return behind
 
     def opening(self, subscriber: Subscriber) -> bytes:
-        """Return a stream's first bytes."""
+        """Return a stream's first block, which begins with a comment: it flushes proxies, and takes the place of a byte order mark."""
         behind, config = subscriber.behind, self._config
         connect = encode_control(
             Connect(
@@ -118,5 +143,5 @@ class Starter:
             )
         )
         if not (behind and behind.reset):  # a reset brings the cursor
-            connect = with_id(connect, cursor_at(self._tails, self._hub.position_of(subscriber)))
-        return _GREETING + retry(jittered(config.retry_ms)) + connect
+            connect = with_id(connect, self._hub.cursor_of(subscriber))
+        return with_comment(with_retry(connect, jittered(config.retry_ms)), "tailrace")

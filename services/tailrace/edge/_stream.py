@@ -11,15 +11,16 @@ from tailrace.edge._connection import SendConnection, SocketConnection, hand_ove
 from tailrace.edge._edge import Edge
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError, RequestError
+from tailrace.edge._frames import busy_block
 from tailrace.edge._request import read_request
 from tailrace.edge._subscriber import Subscriber
-from tailrace.wire import comment, retry
+from tailrace.wire import with_comment
 
 Exchange = tuple[Scope, Receive, Send]
 Headers = list[tuple[bytes, bytes]]
 _ALLOWED = b"GET, HEAD, OPTIONS"
 STREAM_HEAD: Headers = [
-    (b"content-type", b"text/event-stream"),
+    (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
@@ -64,8 +65,8 @@ class StreamHandler:
             subscriber = await engine.enter(request, engine.addresses.of(scope.get("client"), headers))
         except RequestError as error:
             await _answer(send, error.status, allowed, Problem(str(error), error.path))
-        except BusyError:
-            await self._put_off(send, allowed)
+        except BusyError as error:
+            await self._put_off(send, allowed, error.reason)
         else:
             await self._stream(engine, subscriber, allowed, (scope, receive, send))
 
@@ -86,10 +87,10 @@ class StreamHandler:
             if socket is None:
                 engine.leave(subscriber)
 
-    async def _put_off(self, send: Send, allowed: Headers) -> None:
+    async def _put_off(self, send: Send, allowed: Headers, reason: str) -> None:
         """Answer in the one way after which a browser's EventSource comes again."""
         await send(_start(200, [*STREAM_HEAD, *allowed]))
-        body = comment("busy") + retry(self._edge.busy_retry_ms())
+        body = with_comment(busy_block(reason, self._edge.busy_retry_ms()), "busy")
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from tailrace.edge._frames import chunked
+from tailrace.edge._frames import Rewind, chunked
+from tailrace.edge._resume import Move, next_move
 from tailrace.edge._roster import Presence
+from tailrace.edge._tail import Tail
 from tailrace.wire import bucket
 
 
@@ -35,7 +37,7 @@ class Connection(Protocol):
 class Behind:
     """What is known of a subscriber that has to catch up: where it stands, and no buffer."""
 
-    __slots__ = ("excused", "ignored", "positions", "reading", "reset", "said", "since", "slow", "stall", "starts")
+    __slots__ = ("excused", "ignored", "positions", "reading", "reset", "rewind", "said", "since", "slow", "stall", "starts")
 
     def __init__(self, positions: Sequence[int], *, slow: bool = False) -> None:
         self.positions = list(positions)
@@ -49,14 +51,23 @@ class Behind:
         """Whether histories are being asked for it."""
         self.said: dict[str, int] = {}
         """Gaps that were said, per channel, by the last event that is missing."""
+        self.rewind: Rewind | None = None
         self.starts: dict[str, int] = {}
         """In a rewind: the first event of each channel that is wanted."""
         self.excused: dict[str, int] = {}
-        """In a rewind: up to where a channel's gaps were before the stream began."""
+        """In a rewind: up to where nothing of a channel was asked for."""
         self.since = 0.0
         """When it began to wait for a reader that its cursor is ahead of; 0 while it doesn't."""
         self.stall = (0.0, 0)
         """Since when there was no progress, and the backlog then."""
+
+    def end_rewind(self, shard: int, shards: int) -> None:
+        """Serve all that comes after a shard's position: another generation may number other events like those that were asked for."""
+        if self.rewind:
+            self.rewind.end(shard)
+            for asked in (self.starts, self.excused):
+                for channel in [name for name in asked if bucket(name, shards) == shard]:
+                    del asked[channel]
 
 
 class Subscriber:
@@ -82,6 +93,11 @@ class Subscriber:
         if shards == 1:
             return self.channels
         return [channel for channel in self.channels if bucket(channel, shards) == shard]
+
+    def next_move(self, behind: Behind, tails: Sequence[Tail]) -> tuple[Move, int]:
+        """Choose how it catches up, and in which shard."""
+        ends = behind.rewind.ends if behind.rewind else ()
+        return next_move(behind.positions, tails, lambda shard: bool(self.here(shard, len(tails))), ends)
 
     def write(self, data: bytes) -> None:
         """Write bytes that only this subscriber gets."""

@@ -62,7 +62,7 @@ class Sync:
             behind = subscriber.behind
             if behind is None:
                 continue
-            behind.excused.clear()  # what a rewind was promised when it began doesn't hold in another generation
+            behind.end_rewind(shard, len(self._tails))
             if behind.positions[shard] > survived:
                 behind.positions[shard], behind.reset = tail.position, LOST
         self.on_new_generation()

@@ -10,7 +10,18 @@ from tailrace.wire._channels import (
     check_channel,
     client_channel,
 )
-from tailrace.wire._cursor import LABEL_LENGTH, Cursor, Place, decode_cursor, encode_cursor, encode_place, join_places
+from tailrace.wire._cursor import (
+    LABEL_LENGTH,
+    Cursor,
+    Place,
+    RewindMark,
+    decode_cursor,
+    decode_rewind,
+    encode_cursor,
+    encode_place,
+    encode_rewind,
+    join_places,
+)
 from tailrace.wire._entry import BLOCK, HEAD, Entry, decode_entry
 from tailrace.wire._errors import (
     ChannelError,
@@ -22,7 +33,7 @@ from tailrace.wire._errors import (
     TailraceError,
     TooLargeError,
 )
-from tailrace.wire._events import Connect, Control, Drain, Gap, Heartbeat, Reset, encode_control
+from tailrace.wire._events import Busy, Connect, Control, Drain, Gap, Heartbeat, Reset, encode_control
 from tailrace.wire._foreign import encode_foreign, is_model_class
 from tailrace.wire._ids import format_id, id_at, id_parts, parse_id
 from tailrace.wire._job import (
@@ -43,13 +54,14 @@ from tailrace.wire._registry import ClientEntry, ClientInfo, decode_client, enco
 from tailrace.wire._sse import (
     CONTROL_EVENTS,
     RESERVED_EVENTS,
+    RUN_EVENTS,
     check_event_name,
-    comment,
     encode_json_block,
     encode_text_block,
     is_block,
-    retry,
+    with_comment,
     with_id,
+    with_retry,
 )
 
 __all__ = [
@@ -66,7 +78,9 @@ __all__ = [
     "PUSH",
     "PUSH_MANY",
     "RESERVED_EVENTS",
+    "RUN_EVENTS",
     "USER_PREFIX",
+    "Busy",
     "ChannelError",
     "ClientEntry",
     "ClientInfo",
@@ -92,6 +106,7 @@ __all__ = [
     "Pushes",
     "Receipt",
     "Reset",
+    "RewindMark",
     "SetupError",
     "TailraceError",
     "TooLargeError",
@@ -100,7 +115,6 @@ __all__ = [
     "check_event_name",
     "check_push",
     "client_channel",
-    "comment",
     "convert_error",
     "decode_client",
     "decode_cursor",
@@ -108,6 +122,7 @@ __all__ = [
     "decode_job",
     "decode_pushes",
     "decode_receipt",
+    "decode_rewind",
     "encode_client",
     "encode_control",
     "encode_cursor",
@@ -117,6 +132,7 @@ __all__ = [
     "encode_place",
     "encode_pushes",
     "encode_receipt",
+    "encode_rewind",
     "encode_text_block",
     "format_id",
     "id_at",
@@ -126,7 +142,8 @@ __all__ = [
     "join_places",
     "parse_id",
     "render",
-    "retry",
     "stamp",
+    "with_comment",
     "with_id",
+    "with_retry",
 ]

@@ -52,6 +52,14 @@ class Drain(Control, frozen=True, tag="drain"):
     retry_ms: int
 
 
+class Busy(Control, frozen=True, tag="busy"):
+    """The edge can't serve this stream now; reconnect after `retry_ms`."""
+
+    reason: str
+    """`full`, `address`, `starting`, `draining`, `failed`, `redis` or `behind`."""
+    retry_ms: int
+
+
 def encode_control(event: Control) -> bytes:
     """Render a control event without id."""
     name = type(event).__struct_config__.tag

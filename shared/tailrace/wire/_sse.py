@@ -1,8 +1,12 @@
 """The encoder: one event as one block of Server-Sent Events (WHATWG HTML 9.2, "Server-sent events").
 
-Lines end in LF alone; one space always follows a field's colon; an event has at least one `data` line, for without one
-a client drops it. A block is rendered once, without an id; `with_id` puts the edge's cursor before it, so that id and
-data stand in one block.
+Lines end in LF alone; one space always follows a field's colon. Every block has a `data` line: browsers drop a block
+without one, but several clients deliver it as an empty message. So comments and `retry:` only exist as lines of an
+event's block.
+
+A block is rendered once, without an id. `with_id` appends the edge's cursor as the block's last line. Some clients
+store an id as soon as they have read its line, not when the block ends. With the id first, a stream that breaks inside
+the data would lose the event: the client resumes after it without having dispatched it.
 """
 
 import re
@@ -10,9 +14,13 @@ from functools import lru_cache
 
 from tailrace.wire._errors import PushError
 
-CONTROL_EVENTS = frozenset({"connect", "heartbeat", "gap", "reset", "drain"})
-RESERVED_EVENTS = CONTROL_EVENTS | {"open", "error"}
-"""Names that applications can't push: the edge's own, and those that an EventSource itself fires."""
+CONTROL_EVENTS = frozenset({"connect", "heartbeat", "gap", "reset", "drain", "busy", "denied", "expiring", "presence", "run-unknown"})
+"""Names of events that only an edge writes."""
+RUN_EVENTS = frozenset({"run-started", "run-restarted", "run-completed", "run-stopped", "run-failed", "run-expired"})
+"""Names of events that tailrace itself appends to a log."""
+RESERVED_EVENTS = CONTROL_EVENTS | RUN_EVENTS | {"open", "error"}
+"""Names that applications can't push: tailrace's own, and those that an EventSource itself fires."""
+_NOT_IN_LOGS = frozenset([name.encode() for name in RESERVED_EVENTS - RUN_EVENTS])
 MAX_EVENT_NAME = 128
 _NEWLINE = re.compile("\r\n|\r|\n")
 _BREAKS = re.compile("[\r\n\0]")
@@ -51,24 +59,34 @@ def encode_text_block(event: str, text: str) -> bytes:
 
 
 def with_id(block: bytes, cursor: str) -> bytes:
-    """Put the cursor before a block."""
-    return b"id: %b\n%b" % (cursor.encode(), block)
+    """Append the cursor to a block, as its last line."""
+    return b"%.*bid: %b\n\n" % (len(block) - 1, block, cursor.encode())  # a precision, because a slice would copy the block
 
 
-def retry(ms: int) -> bytes:
-    """Tell the client how long to wait before it reconnects."""
-    return b"retry: %d\n\n" % ms
+def with_retry(block: bytes, ms: int) -> bytes:
+    """Have a block tell the client how many milliseconds to wait before it reconnects."""
+    return b"retry: %d\n%b" % (ms, block)
 
 
-def comment(text: str = "") -> bytes:
-    """Render a comment, which clients pass over. Raises ValueError: the text holds a line break."""
+def with_comment(block: bytes, text: str) -> bytes:
+    """Begin a block with a comment, which clients ignore. Raises ValueError: the text holds a line break."""
     if _BREAKS.search(text):
         message = "a comment is one line"
         raise ValueError(message)
-    return f":{text}\n\n".encode()
+    return b":%b\n%b" % (text.encode(), block)
 
 
 def is_block(block: bytes) -> bool:
-    """Say whether bytes are one whole block as this module renders them; cheap, for edges ask it of every entry."""
-    whole = block.find(b"\n\n") == len(block) - 2 and b"\r" not in block
-    return whole and block.startswith(b"event: ") and b"\ndata: " in block
+    """Say whether bytes are one whole event as this module renders it: `event:`, then `data:` lines, and nothing else.
+
+    So no entry of a log can carry a client's cursor, its `retry:`, or an event that only an edge writes. Edges ask this of
+    every entry that they deliver, so it takes no regular expression and looks at a large block as seldom as it can.
+    """
+    end = block.find(b"\n")
+    if block[:7] != b"event: " or block[end : end + 7] != b"\ndata: " or block[7:end] in _NOT_IN_LOGS or b"\r" in block:
+        return False
+    if block[-2:] != b"\n\n":
+        return False
+    if block.find(b"\n", end + 1) == len(block) - 2:
+        return True
+    return block.count(b"\n") == block.count(b"\ndata: ") + 2  # so each line but the first is one of data

@@ -6,7 +6,7 @@ import { clock, say } from "./i18n.js";
 const MOST = 300;
 const TICKS = new Set(["heartbeat", "machine"]);
 const CONTROL = new Set(["connect", "heartbeat"]);
-const WARNING = new Set(["gap", "reset", "drain"]);
+const WARNING = new Set(["gap", "reset", "drain", "busy"]);
 
 export class Log {
   #list = find("log");

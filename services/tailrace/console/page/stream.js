@@ -3,7 +3,7 @@
 //
 // Events of this object: `state`, `event` (all that arrives), `opening`, `trouble`, `moving`, `back`, `closed`.
 
-const CONTROL = ["connect", "heartbeat", "gap", "reset", "drain"];
+const CONTROL = ["connect", "heartbeat", "gap", "reset", "drain", "busy"];
 const LONGEST_MS = 10_000;
 const OLD_MS = 60_000;
 
@@ -88,7 +88,7 @@ export class Stream extends EventTarget {
     source.addEventListener(type, (event) => {
       if (source !== this.#source) return;
       if (type === "connect") this.#connected(JSON.parse(event.data));
-      if (type === "drain") this.#failures += 1; // this edge ends: at the next error, go elsewhere at once
+      if (type === "drain" || type === "busy") this.#failures += 1; // this edge ends: at the next error, go elsewhere at once
       this.#cursor = event.lastEventId || this.#cursor;
       const data = parsed(event.data);
       // What happened before this page looked belongs into lists, but nothing should move for it.
