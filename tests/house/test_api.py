@@ -32,7 +32,7 @@ API = {
     "tailrace.log": """
         AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Follower Generations HistoryPolicy
         HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY Pipe
-        RawEntry RefusedError Registry STATE_S Scripts Wanted check_layout check_redis check_server connect connect_queue
+        RawEntry RefusedError Registry STATE_S Scripts Standing Wanted check_layout check_redis check_server connect connect_queue
         connect_reader disconnect follow outcome_field primaries read_outcome read_together redact server_id whole_entries
     """,
     "tailrace.push": """
@@ -47,7 +47,7 @@ API = {
         bucket check_channel check_event_name check_push client_channel comment convert_error decode_client
         decode_cursor decode_entry decode_job decode_pushes decode_receipt encode_client encode_control
         encode_cursor encode_job encode_json_block encode_place encode_pushes encode_receipt encode_text_block
-        format_id id_at id_parts is_block join_places parse_id render retry stamp with_id
+        format_id id_at id_parts is_block join_places parse_id registered_name render retry stamp with_id
     """,
     "tailrace.worker": """
         Event WorkerConfig every function

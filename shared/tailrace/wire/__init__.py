@@ -38,7 +38,7 @@ from tailrace.wire._job import (
 from tailrace.wire._keys import JOB_PREFIX, Keys
 from tailrace.wire._push import MAX_DATA_BYTES, PushJob, PushRequest, check_push, convert_error, render, stamp
 from tailrace.wire._receipt import JobReceipt, JobState, Receipt, decode_receipt, encode_receipt
-from tailrace.wire._registry import ClientEntry, ClientInfo, decode_client, encode_client
+from tailrace.wire._registry import ClientEntry, ClientInfo, decode_client, encode_client, registered_name
 from tailrace.wire._sse import (
     CONTROL_EVENTS,
     RESERVED_EVENTS,
@@ -122,6 +122,7 @@ __all__ = [
     "is_block",
     "join_places",
     "parse_id",
+    "registered_name",
     "render",
     "retry",
     "stamp",
