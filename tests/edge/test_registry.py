@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.edge._registrar import Registrar
+from tailrace.edge._registrar import Registrar, _parts
 from tailrace.edge._roster import Changes, Presence, Roster
 from tailrace.log import AWAY, Registry
-from tailrace.wire import ALL, Keys, client_channel, registered_name
+from tailrace.wire import ALL, ClientEntry, Keys, client_channel, registered_name
 from tests.edge.conftest import StartEdge
 from tests.edge.tools import crowd, gives, is_in_state, log_on, numbers, sse
 from tests.support.redis import RedisServer
@@ -113,6 +113,21 @@ async def test_workers_of_the_version_before_read_what_edges_write(start_edge: S
     assert counts == dict.fromkeys(["n:all", "n:room:1", f"n:client:{id_}", f"n:{registered_name(long)}"], b"1")
     entry = msgspec.json.decode(fields[f"c:{id_}".encode()])
     assert (set(entry), entry["channels"]) == ({"since", "channels"}, ["room:1", registered_name(long), "all", f"client:{id_}"])
+
+
+def test_a_command_has_no_more_of_clients_and_channels_than_redis_handles_at_once() -> None:
+    clients = {str(number): ClientEntry(1, [f"{number}-{channel}" for channel in range(100)]) for number in range(50)}
+    clients["many"] = ClientEntry(1, [str(channel) for channel in range(5000)])
+    few = {f"few-{number}": ClientEntry(1, ["all"]) for number in range(600)}
+    counts = {channel: 1 for entry in clients.values() for channel in entry.channels}
+    parts = list(_parts(Changes({**clients, **few, "left": None}, counts, whole=True)))
+    sizes = [sum(len(entry.channels) if entry else 1 for entry in part.values()) for part, _ in parts]
+    assert max(size for size in sizes if size != 5000) <= 1000
+    assert max(len(part) for part, _ in parts) <= 500
+    assert max(len(part) for _, part in parts) <= 500
+    assert {name: entry for part, _ in parts for name, entry in part.items()} == {**clients, **few, "left": None}
+    assert {name: count for _, part in parts for name, count in part.items()} == counts
+    assert list(_parts(Changes({}, {}, whole=False))) == [({}, {})]
 
 
 class CountingRoster(Roster):

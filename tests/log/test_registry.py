@@ -113,10 +113,10 @@ async def test_clients_that_count_at_an_edge_which_misses_a_renewal_are_to_be_re
     dying, living = Registry(redis, KEYS, lease_s=0.6), Registry(redis, KEYS, lease_s=0.6)
     await enter(living, "living", {"x": ["a"], "y": ["a"]})
     await enter(dying, "dying", {"x": ["a"]})
-    await living.register("living", {}, {})
+    await living.register("living", {}, {}, look=True)
 
     async def recheck() -> list[str]:
-        standing = await living.register("living", {}, {})
+        standing = await living.register("living", {}, {}, look=True)
         assert standing
         return list(standing.recheck)
 

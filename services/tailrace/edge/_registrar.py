@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 PATIENCE_S = 0.25
 """How long a client waits for its registration before its stream begins all the same."""
 _AT_ONCE = 500
-_NAMES_AT_ONCE = 2500
+_NAMES_AT_ONCE = 1000
 """The most channels of clients in a command: where other edges have a client, too, Redis looks at each of its channels."""
 _LOOK_BYTES = 256 << 10
 """After growing by so much, an edge looks how much room the registry has."""

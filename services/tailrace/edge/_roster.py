@@ -9,11 +9,11 @@ from tailrace.wire import ALL, ClientEntry, client_channel, registered_name
 
 MOST_LEFT = 10_000
 """Clients that left while Redis couldn't be told, and that are remembered; the first of more are forgotten."""
-FIRST_BYTES = 1 << 20
+FIRST_BYTES = 4 << 20
 """What names may take before the registry has said how much they may."""
 _CLIENT_BYTES, _NAME_BYTES, _COUNT_BYTES = 250, 3, 45
 """What Redis keeps, about, beside the names: for a client, for each of its channels, and for each channel's count."""
-_AT_ONCE = 500
+_AT_ONCE = 2000
 _RELIST_BELOW = 0.9
 
 

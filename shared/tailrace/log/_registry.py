@@ -45,7 +45,8 @@ class Registry:
         """Write what changed, or with `whole` all that the edge has, and renew its lease.
 
         `counts` has the clients per channel, by its registered name; a count of 0 is deleted. A client that is None has left, and stays
-        *away* for a while. `look` asks Redis how much room there is; as long as there is none, one note stands for all that leave.
+        *away* for a while. `look` asks how much room there is and whether other edges live; as long as there is no room, one note stands
+        for all that leave.
         Returns None if the edge's part is gone: nothing was written, and everything has to be registered again.
         Raises redis.RedisError.
         """

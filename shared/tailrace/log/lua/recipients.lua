@@ -13,17 +13,18 @@ for i = 4, #ARGV do
   counts[i - 3] = 0
   fields[i - 3] = 'n:' .. ARGV[i]
 end
+fields[#fields + 1] = 'shared'
 
 local function add(key, sign)
-  for i, count in ipairs(redis.call('HMGET', key, unpack(fields))) do
-    if count then counts[i] = counts[i] + sign * tonumber(count) end
+  local found = redis.call('HMGET', key, unpack(fields))
+  for i = 1, #counts do
+    if found[i] then counts[i] = counts[i] + sign * tonumber(found[i]) end
   end
+  return found[#fields]
 end
 
 for _, edge in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  add(edge_start .. edge, 1)
-  local shared = shared_start .. edge
-  if redis.call('EXISTS', shared) == 1 then add(shared, -1) end
+  if add(edge_start .. edge, 1) then add(shared_start .. edge, -1) end
 end
 for i = 1, #counts do
   local client = ARGV[i + 3]:match('^client:(.*)$')

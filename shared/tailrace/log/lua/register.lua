@@ -1,5 +1,5 @@
 -- Bring an edge's part of the registry up to date, and renew its lease.
--- KEYS: 1 the edge's hash: `c:<client>` an entry, `n:<channel>` a count, `edge` its id, `peers` the edges beside it
+-- KEYS: 1 the edge's hash: `c:<client>` an entry, `n:<channel>` a count, `edge` its id, `peers` the edges beside it, `shared` if 3 exists
 --       2 the set of edges, by when their lease ends
 --       3 the hash of what the edge shares with others (see below)
 --       4 the away key of any client
@@ -8,11 +8,12 @@
 --       3 "1" if this is all that the edge has (else what changed)
 --       4 how long clients that left are away, ms
 --       5 the start of an away key
---       6 "1" to look at Redis' memory, which takes longer than all the rest for one client
+--       6 "1" to look at the other edges and at Redis' memory, which takes longer than all the rest for one client
 --       7 "1" if Redis was found to have no room: clients that left aren't noted one by one
 --       8 how many clients follow: client, entry ("" if it left), ...; then channel, count (0 deletes it), ...
 -- Returns 0 if the hash is gone, so that the edge registers everything again; else
--- {bytes that the edge's part may take in all, bytes by which it may grow now, clients to register again}; -1 stands for no limit.
+-- {bytes that the edge's part may take in all, bytes by which it may grow now, clients to register again}; -1 stands for no limit. Without
+-- a look, -1, -1 and none.
 local edge, lease_ms, whole, away_ms, away_start = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', ARGV[4], ARGV[5]
 local look, full, clients = ARGV[6] == '1', ARGV[7] == '1', tonumber(ARGV[8])
 local edge_start, shared_start = KEYS[1]:sub(1, -#edge - 1), KEYS[3]:sub(1, -#edge - 1)
@@ -26,15 +27,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 
--- This edge first, then the others by lease, the one that renewed last first. An edge that has missed a renewal is no peer: it may be
--- dead.
-local order, others, peers = { edge }, {}, {}
-local leases = redis.call('ZREVRANGE', KEYS[2], 0, -1, 'WITHSCORES')
-for i = 1, #leases, 2 do
-  if leases[i] ~= edge then
-    order[#order + 1] = leases[i]
-    others[#others + 1] = edge_start .. leases[i]
-    if tonumber(leases[i + 1]) - now >= lease_ms / 2 then peers[#peers + 1] = leases[i] end
+-- This edge first, then the others by lease, the one that renewed last first.
+local order, others = { edge }, {}
+for _, other in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, -1)) do
+  if other ~= edge then
+    order[#order + 1] = other
+    others[#others + 1] = edge_start .. other
   end
 end
 
@@ -53,14 +51,17 @@ local function undo(of, field)
     if redis.call('HINCRBY', key, 'n:' .. name, -1) <= 0 then redis.call('HDEL', key, 'n:' .. name) end
   end
   redis.call('HDEL', key, field)
-  if redis.call('HINCRBY', key, 'units', -units) <= 0 then redis.call('DEL', key) end
+  if redis.call('HINCRBY', key, 'units', -units) <= 0 then
+    redis.call('DEL', key)
+    redis.call('HDEL', edge_start .. of, 'shared')
+  end
 end
 
 local function write_note(of, field, names)
   local key = shared_start .. of
   for _, name in ipairs(names) do redis.call('HINCRBY', key, 'n:' .. name, 1) end
   redis.call('HSET', key, field, table.concat(names, ' '))
-  redis.call('HINCRBY', key, 'units', 1 + #names)
+  if redis.call('HINCRBY', key, 'units', 1 + #names) == 1 + #names then redis.call('HSET', edge_start .. of, 'shared', 1) end
   redis.call('PEXPIRE', key, of == edge and lease_ms or redis.call('PTTL', edge_start .. of))
 end
 
@@ -100,6 +101,7 @@ local function is_elsewhere(field)
 end
 
 local shares = redis.call('EXISTS', KEYS[3]) == 1
+if shares and whole then redis.call('HSET', KEYS[1], 'shared', 1) end
 for i = 9, 8 + clients * 2, 2 do
   local client, entry = ARGV[i], ARGV[i + 1]
   local field = 'c:' .. client
@@ -125,9 +127,21 @@ for i = 9 + clients * 2, #ARGV, 2 do
   end
 end
 
--- Clients that count at an edge which may be dead are registered again, and count here before its lease ends.
-local known, recheck = {}, {}
-for _, peer in ipairs(peers) do known[peer] = true end
+redis.call('HSET', KEYS[1], 'edge', edge)
+if shares then redis.call('PEXPIRE', KEYS[3], lease_ms) end
+redis.call('PEXPIRE', KEYS[1], lease_ms)
+redis.call('ZADD', KEYS[2], now + lease_ms, edge)
+redis.call('PEXPIRE', KEYS[2], lease_ms)
+if not look then return { -1, -1, {} } end
+
+-- An edge that has missed a renewal is no peer: it may be dead. Clients that were shared with it are registered again, and count here
+-- before its lease ends.
+local known, peers, recheck = {}, {}, {}
+local alive = redis.call('ZRANGEBYSCORE', KEYS[2], now + lease_ms / 2, '+inf')
+for _, peer in ipairs(alive) do
+  known[peer] = true
+  if peer ~= edge then peers[#peers + 1] = peer end
+end
 for peer in (redis.call('HGET', KEYS[1], 'peers') or ''):gmatch('%S+') do
   if not known[peer] and #recheck == 0 then
     for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
@@ -135,16 +149,12 @@ for peer in (redis.call('HGET', KEYS[1], 'peers') or ''):gmatch('%S+') do
     end
   end
 end
-redis.call('HSET', KEYS[1], 'edge', edge, 'peers', table.concat(peers, ' '))
-redis.call('PEXPIRE', KEYS[1], lease_ms)
-redis.call('PEXPIRE', KEYS[3], lease_ms)
-redis.call('ZADD', KEYS[2], now + lease_ms, edge)
-redis.call('PEXPIRE', KEYS[2], lease_ms)
+redis.call('HSET', KEYS[1], 'peers', table.concat(peers, ' '))
 
 -- All edges together may take a part of `maxmemory`, and grow only while Redis is well below the 75 % at which ingest refuses pushes:
 -- each by half of its share of what is left, since others grow meanwhile.
 local PART, FULL = 0.25, 0.7
-local memory = look and redis.pcall('INFO', 'memory')
+local memory = redis.pcall('INFO', 'memory')
 local most = type(memory) == 'string' and tonumber(memory:match('maxmemory:(%d+)') or '0') or 0
 if most == 0 then return { -1, -1, recheck } end
 local used, edges = tonumber(memory:match('used_memory:(%d+)')), redis.call('ZCARD', KEYS[2])
