@@ -15,7 +15,7 @@ import redis
 from tailrace.cli import _tail, main
 from tailrace.cli._locate import Target
 from tailrace.log import LogWriter, NewEvent, Registry, check_layout, connect
-from tailrace.wire import ClientEntry, Keys, encode_json_block, encode_text_block
+from tailrace.wire import ClientEntry, Keys, encode_json_block, encode_text_block, registered_name
 from tests.support.redis import RedisServer
 from tests.support.wait import wait_until
 
@@ -129,6 +129,23 @@ def test_clients(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert first.split() == ["client-1", "edge-1", "1970-01-01", "00:00:00", "room:1", "all", "client:client-1"]
     assert second.startswith("client-2")
     assert last == "2 clients on 1 edge"
+
+
+def test_clients_of_a_channel_with_a_long_name(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "room:" + "x" * 100
+
+    async def register_long() -> None:
+        async with connect(redis_url) as client:
+            entries = {"in": ClientEntry(0, [registered_name(long), "all"]), "unlisted": ClientEntry(1, ["all"], listed=False)}
+            await Registry(client, KEYS).register("edge-1", entries, {"all": 2}, whole=True)
+
+    anyio.run(register_long)
+    assert main(["clients", "--redis", redis_url, "--channel", long, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["client"] == "in"
+    assert main(["clients", "--redis", redis_url]) == 0
+    _, first, second, _ = capsys.readouterr().out.splitlines()
+    assert first.split()[4:] == [registered_name(long), "all"]
+    assert second.split()[4:] == ["all", "..."]
 
 
 def test_clients_of_a_channel_as_json(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:

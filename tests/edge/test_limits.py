@@ -1,7 +1,9 @@
 """Who is let in, and for how long."""
 
 import asyncio
+import json
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -24,11 +26,12 @@ GUEST = "plugin on granian"
 
 
 @asynccontextmanager
-async def first_event(edge: Service, forwarded: str = "", peer: str = "127.0.0.1") -> AsyncIterator[str]:
+async def first_event(edge: Service, forwarded: str = "", peer: str = "127.0.0.1", client_id: str = "") -> AsyncIterator[str]:
     """Keep a stream open from an address, and give its first event: `connect` or `busy`."""
     transport = httpx.AsyncHTTPTransport(local_address=peer)
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
-    async with httpx.AsyncClient(transport=transport) as client, aconnect_sse(client, "GET", f"{edge.url}/sse", headers=headers) as source:
+    url = f"{edge.url}/sse" + (f"?client_id={client_id}" if client_id else "")
+    async with httpx.AsyncClient(transport=transport) as client, aconnect_sse(client, "GET", url, headers=headers) as source:
         assert source.response.status_code == 200
         events = source.aiter_sse()  # kept, since httpx closes a stream whose iterator is gone
         yield (await anext(events)).event
@@ -68,6 +71,37 @@ async def test_behind_a_proxy_that_is_trusted_its_word_counts(start_edge: StartE
         for forwarded in ("203.0.113.1", "203.0.113.9, 203.0.113.2", "203.0.113.3, 127.0.0.7"):
             assert not await _is_let_in(edge, forwarded)
     await wait_until(lambda: _is_let_in(edge, "203.0.113.1"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["tailrace edge", GUEST])
+async def test_streams_with_one_client_id_are_limited(start_edge: StartEdge, redis_url: str, kind: str) -> None:
+    edge = start_edge(redis_url, kind, max_connections_per_client=2)
+    ids = [str(uuid.uuid4()) for _ in range(2)]
+    async with sse(edge, client_id=ids[0]) as one, sse(edge, client_id=ids[0]) as two, sse(edge, client_id=ids[1]) as other:
+        for each in (one, two, other):
+            await each.next("connect")
+        async with sse(edge, client_id=ids[0]) as three:
+            await three.until_ended()
+            assert three.status == 200
+            assert [(event.event, json.loads(event.data)["reason"]) for event in three.events] == [("busy", "client")]
+            assert 150 <= (three.retry_ms or 0) <= 450
+        await two.drop()
+
+        async def is_let_in() -> bool:
+            async with first_event(edge, client_id=ids[0]) as event:
+                return event == "connect"
+
+        await wait_until(is_let_in)
+
+
+@pytest.mark.anyio
+async def test_names_beyond_the_limit_are_refused(start_edge: StartEdge, redis_url: str) -> None:
+    edge = start_edge(redis_url, max_channel_bytes=20)
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{edge.url}/sse?channel=room:1234567890&channel=room:2")
+    assert (answer.status_code, answer.json()["path"]) == (400, "channel")
+    assert answer.json()["message"] == "21 bytes of channel names: 20 are allowed"
 
 
 TRUSTING = EdgeConfig(max_connections_per_address=1, trusted_proxies=("10.0.0.0/8", "2001:db8::1"))

@@ -47,3 +47,12 @@ def test_escapes_are_decoded() -> None:
 def test_bytes_that_mean_harm_are_refused(query: bytes) -> None:
     with pytest.raises(RequestError):
         read_request(query, [], 100)
+
+
+def test_the_names_of_one_stream_are_bounded() -> None:
+    names = [f"{number}".ljust(128, "x") for number in range(128)]
+    query = "&".join([f"channel={name}" for name in names])
+    assert len(read_request(query.encode(), [], 1000).channels) == 130
+    with pytest.raises(RequestError, match="16385 bytes of channel names: 16384 are allowed") as refused:
+        read_request(f"{query}&channel=a".encode(), [], 1000)
+    assert (refused.value.path, refused.value.status) == ("channel", 400)

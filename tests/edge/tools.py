@@ -78,12 +78,15 @@ class SlowClient:
 
 
 @contextmanager
-def crowd(edge: Service, size: int) -> Iterator[None]:
-    """Hold so many streams open, and read none of them."""
+def crowd(edge: Service, size: int | list[str]) -> Iterator[None]:
+    """Hold so many streams open, or one for each query, and read no more of them than their beginnings."""
     address = urlsplit(edge.url)
     with ExitStack() as stack:
-        connections = [stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=5)) for _ in range(size)]
+        queries = [""] * size if isinstance(size, int) else size
+        connections = [stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=5)) for _ in queries]
+        for connection, query in zip(connections, queries, strict=True):
+            connection.sendall(f"GET /sse?{query} HTTP/1.1\r\nHost: edge\r\n\r\n".encode())
         for connection in connections:
-            connection.sendall(b"GET /sse HTTP/1.1\r\nHost: edge\r\n\r\n")
-        connections[-1].recv(64)  # the last one is in, and so are all
+            connection.settimeout(30)
+            connection.recv(64)
         yield

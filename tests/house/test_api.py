@@ -32,8 +32,9 @@ API = {
     "tailrace.log": """
         AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Follower Generations HistoryPolicy
         HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY Pipe
-        RawEntry Refusal RefusedError Registry Remedy STATE_S Scripts Wanted check_layout check_redis check_server connect connect_queue
-        connect_reader disconnect follow outcome_field primaries read_outcome read_together redact refusal server_id trouble whole_entries
+        RawEntry Refusal RefusedError Registry Remedy STATE_S Scripts Standing Wanted check_layout check_redis check_server connect
+        connect_queue connect_reader disconnect follow outcome_field primaries read_outcome read_together redact refusal server_id trouble
+        whole_entries
     """,
     "tailrace.push": """
         Batch BlockingBatch BlockingJob BlockingPusher EnqueueError Job JobReceipt JobState Push PushError Pusher
@@ -51,7 +52,7 @@ API = {
         bucket check_channel check_event_name check_push client_channel convert_error decode_client
         decode_cursor decode_entry decode_job decode_pushes decode_receipt decode_rewind encode_client encode_control
         encode_cursor encode_foreign encode_job encode_json_block encode_place encode_pushes encode_receipt encode_rewind encode_text_block
-        format_id id_at id_parts is_block is_model_class join_places parse_id render stamp with_comment with_id with_retry
+        format_id id_at id_parts is_block is_model_class join_places parse_id registered_name render stamp with_comment with_id with_retry
     """,
     "tailrace.worker": """
         Event WorkerConfig every function

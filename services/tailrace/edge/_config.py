@@ -26,6 +26,9 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_connections_per_address: Annotated[
         int, Meta(description="Most streams of a process at once from one address (of IPv6, a /64 network); 0 is no limit.", ge=0)
     ] = 0
+    max_connections_per_client: Annotated[
+        int, Meta(description="Most streams of a process at once with one client_id; 0 is no limit.", ge=0)
+    ] = 100
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="Addresses or networks of proxies whose X-Forwarded-For says whose a stream is.")
     ] = ()
@@ -33,10 +36,15 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         float, Meta(description="Seconds that a stream lasts at most, half of it at least; 0 is no limit.", ge=0)
     ] = 0
     max_channels: Annotated[int, Meta(description="Most channels that one stream may ask for.", ge=1)] = 100
+    max_channel_bytes: Annotated[int, Meta(description="Most bytes of channel names that one stream may ask for.", ge=1)] = 16 << 10
     ring_entries: Annotated[int, Meta(description="Most entries of a log that are kept in memory.", ge=1)] = 20_000
     ring_bytes: Annotated[int, Meta(description="Most bytes of a log that are kept in memory.", ge=1)] = 64 << 20
     stall_s: Annotated[float, Meta(description="Seconds without progress after which a stream is cut, or a dead peer noticed.", gt=0)] = 15
     registry_lease_s: Annotated[float, Meta(description="Seconds after which a killed edge's clients leave the registry.", gt=0)] = 15
+    registry_bytes: Annotated[
+        int,
+        Meta(description="Most bytes of Redis for the channels of a process's clients; beyond, clients are registered without them.", ge=0),
+    ] = 64 << 20
     metrics_port: Annotated[
         int, Meta(description="Port of /metrics (Prometheus) of the first process; 0 is none.", ge=0, le=HIGHEST_PORT)
     ] = 0

@@ -56,7 +56,7 @@ class Door:
             return False
         query, headers = found
         try:
-            request = read_request(query, headers, engine.config.max_channels)
+            request = read_request(query, headers, engine.config.max_channels, engine.config.max_channel_bytes)
             subscriber = engine.enter_at_once(request, engine.addresses.of(transport.get_extra_info("peername"), headers))
         except (RequestError, BusyError):
             return False

@@ -31,6 +31,8 @@ from tailrace.edge._warmup import WarmUp
 from tailrace.log import Registry, connect, connect_reader, read_together
 
 logger = logging.getLogger(__name__)
+_STREAMS_LISTED = 4
+"""A client's channels are listed if they are no more than so many streams may ask for."""
 
 
 class Engine:
@@ -57,7 +59,7 @@ class Engine:
         self._warm_up = WarmUp(core, sync, self._redis, self._readers)
         self._heart = Heart(core, hub, self._catch_up)
         self._starter = Starter(core, hub, sync)
-        self._roster = Roster()
+        self._roster = Roster(config.registry_bytes, _STREAMS_LISTED * config.max_channels)
         registry = Registry(self._redis, core.keys, lease_s=config.registry_lease_s)
         self._registrar = Registrar(registry, self.id, self._roster, config.registry_lease_s / 3)
         self.when_registered = self._registrar.when_told
@@ -151,9 +153,9 @@ class Engine:
 
         Raises BusyError: not now.
         """
-        self._check_room(address)
+        self._check_room(request, address)
         behind = await self._starter.begin(request)
-        self._check_room(address)  # others may have come meanwhile
+        self._check_room(request, address)  # others may have come meanwhile
         subscriber = self._admit(request, behind, address)
         try:
             await self._registrar.told()
@@ -167,7 +169,7 @@ class Engine:
 
         Raises BusyError: not now.
         """
-        self._check_room(address)
+        self._check_room(request, address)
         behind = self._starter.begin_at_once(request)
         return self._admit(request, behind, address) if behind else None
 
@@ -181,12 +183,15 @@ class Engine:
         self.meter.resumed += bool(request.cursor)
         return subscriber
 
-    def _check_room(self, address: str) -> None:
+    def _check_room(self, request: StreamRequest, address: str) -> None:
         if self.state != "ready":
             raise BusyError(f"the edge is {self.state}", self.state)
         if self._is_full:
             raise BusyError("the edge is full")
         self.addresses.check(address)
+        most = self.config.max_connections_per_client
+        if most and self._roster.connections(request.client) >= most:
+            raise BusyError(f"{most} streams are open with this client_id", "client")
 
     def open(self, subscriber: Subscriber, connection: Connection) -> None:
         """Begin the stream of a client whose response has begun."""
@@ -230,6 +235,7 @@ class Engine:
 
     def metrics(self) -> str:
         """Return all figures for Prometheus."""
+        self.meter.unlisted = self._roster.unlisted
         return render(self.meter, len(self.subscribers), len(self._hub.behind), self._core.tails)
 
 

@@ -13,6 +13,8 @@ class Meter:
         self.events = self.deliveries = self.foreign = 0
         self.fell_behind = self.cut = self.gaps = self.resets = 0
         self.away = 0
+        self.unlisted = 0
+        """Clients whose channels the registry has no room for, now."""
 
 
 def render(meter: Meter, connections: int, behind: int, tails: Iterable[Tail]) -> str:
@@ -21,6 +23,7 @@ def render(meter: Meter, connections: int, behind: int, tails: Iterable[Tail]) -
     rows = [
         ("connections", "gauge", "Open streams.", connections),
         ("behind", "gauge", "Open streams that are catching up.", behind),
+        ("unlisted", "gauge", "Clients whose channels the registry has no room for.", meter.unlisted),
         ("accepted_total", "counter", "Streams that began.", meter.accepted),
         ("resumed_total", "counter", "Streams that began with a cursor.", meter.resumed),
         ("refused_total", "counter", "Streams put off until later.", meter.refused),

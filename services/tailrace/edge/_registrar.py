@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import zip_longest
 
 from redis import RedisError
 
@@ -16,6 +15,10 @@ logger = logging.getLogger(__name__)
 PATIENCE_S = 0.25
 """How long a client waits for its registration before its stream begins all the same."""
 _AT_ONCE = 500
+_NAMES_AT_ONCE = 1000
+"""The most channels of clients in a command: where other edges have a client, too, Redis looks at each of its channels."""
+_LOOK_BYTES = 256 << 10
+"""After growing by so much, an edge looks how much room the registry has."""
 _PAUSE_S = 0.5
 _GATHER_S = 0.005
 """The least time from one round to the next: where many come, more of them share a command; one that comes alone never waits."""
@@ -55,6 +58,8 @@ class Registrar:
         self._wake = asyncio.Event()
         self._round = _Round()
         self._away = False
+        self._tidied = float("-inf")
+        self._look, self._looked_bytes = True, 0
 
     def changed(self) -> None:
         """Have changes told soon."""
@@ -82,6 +87,7 @@ class Registrar:
                     await self._wake.wait()
             self._wake.clear()
             this, self._round = self._round, _Round()
+            self._tidy()
             try:
                 if self._away:  # all has to be said anew: first see whether anybody listens
                     await self._registry.register(self._edge, {}, {})
@@ -96,6 +102,13 @@ class Registrar:
             await asyncio.sleep(_PAUSE_S if self._away else _GATHER_S)
             if self._away:
                 self._wake.set()
+
+    def _tidy(self) -> None:
+        """Fit what is registered to the room that there is, as often as the lease is renewed: that looks at many clients."""
+        now = asyncio.get_running_loop().time()
+        if now - self._tidied >= self._renew_s:
+            self._tidied, self._look = now, True
+            self._roster.tidy()
 
     async def tell(self) -> None:
         """Write what changed; all of it where the edge's part is gone. Raises redis.RedisError."""
@@ -122,16 +135,33 @@ class Registrar:
     async def _registered(self, changes: Changes) -> bool:
         whole = changes.whole
         for clients, counts in _parts(changes):
-            if not await self._registry.register(self._edge, clients, counts, whole=whole):
+            look = self._look or self._roster.bytes - self._looked_bytes > _LOOK_BYTES
+            sent_bytes = self._roster.bytes
+            standing = await self._registry.register(self._edge, clients, counts, whole=whole, look=look)
+            if not standing:
                 return False
             whole = False
+            if look:
+                self._look, self._looked_bytes = False, sent_bytes
+                self._roster.allow(sent_bytes, standing.share, standing.room)
+            if standing.recheck:
+                self._roster.recheck(standing.recheck)
+                self._wake.set()
         return True
 
 
 def _parts(changes: Changes) -> Iterator[tuple[dict[str, ClientEntry | None], dict[str, int]]]:
-    clients, counts = list(changes.clients.items()), list(changes.counts.items())
-    first: list[int] = [0]
-    starts = zip_longest(range(0, len(clients), _AT_ONCE), range(0, len(counts), _AT_ONCE), first, fillvalue=0)
-    for number, _ in enumerate(starts):
-        start = number * _AT_ONCE
-        yield dict(clients[start : start + _AT_ONCE]), dict(counts[start : start + _AT_ONCE])
+    """Split changes into commands that don't keep Redis busy for long; there is one at least."""
+    counts = list(changes.counts.items())
+    clients: dict[str, ClientEntry | None] = {}
+    names = start = 0
+    for client, entry in changes.clients.items():
+        size = len(entry.channels) if entry else 1
+        if clients and (len(clients) == _AT_ONCE or names + size > _NAMES_AT_ONCE):
+            yield clients, dict(counts[start : start + _AT_ONCE])
+            clients, names, start = {}, 0, start + _AT_ONCE
+        clients[client] = entry
+        names += size
+    yield clients, dict(counts[start : start + _AT_ONCE])
+    for rest in range(start + _AT_ONCE, len(counts), _AT_ONCE):
+        yield {}, dict(counts[rest : rest + _AT_ONCE])

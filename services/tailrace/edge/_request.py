@@ -34,16 +34,20 @@ class StreamRequest(msgspec.Struct, frozen=True):
     """Names of unknown parameters, in order; the first few, and each cut to a bounded length."""
 
 
-def read_request(query: bytes, headers: Iterable[tuple[bytes, bytes]], max_channels: int) -> StreamRequest:
+def read_request(
+    query: bytes, headers: Iterable[tuple[bytes, bytes]], max_channels: int, max_channel_bytes: int = 16 << 10
+) -> StreamRequest:
     """Read a request from its query string and headers.
 
-    Raises RequestError: a bad channel, client id or rewind (400), a channel that can't be asked for (403).
+    Raises RequestError: a bad channel, client id or rewind, or too many channels (400), a channel that can't be asked for (403).
     """
     fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     first = dict(reversed(fields))
     asked = list(dict.fromkeys([value for name, value in fields if name == "channel"]))
     if len(asked) > max_channels:
         raise RequestError(f"{len(asked)} channels: {max_channels} are possible", "channel")
+    if (size := sum(map(len, asked))) > max_channel_bytes:
+        raise RequestError(f"{size} bytes of channel names: {max_channel_bytes} are allowed", "channel")
     client = _client(first.get("client_id"))
     own = [name for name in (ALL, client_channel(client)) if name not in asked]
     header = next((value for name, value in headers if name == b"last-event-id"), b"").decode("latin-1")

@@ -57,7 +57,8 @@ class StreamHandler:
             await _answer(send, 405, [*allowed, (b"allow", _ALLOWED)], problem)
             return
         try:
-            request = read_request(scope["query_string"], headers, self._config.max_channels)
+            config = self._config
+            request = read_request(scope["query_string"], headers, config.max_channels, config.max_channel_bytes)
             if method == "HEAD":
                 await _answer(send, 200, [*STREAM_HEAD, *allowed])
                 return

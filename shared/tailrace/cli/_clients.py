@@ -10,13 +10,16 @@ from tailrace.cli._command import Command
 from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._show import clock, table
 from tailrace.log import Registry, connect
-from tailrace.wire import ClientInfo, Keys
+from tailrace.wire import ClientInfo, Keys, registered_name
 
 _EPILOG = """
 examples:
   tailrace clients
   tailrace clients --channel room:1
   tailrace clients --json | jq -r .client
+
+A channel name of more than 20 characters is shown as # and a hash of it; --channel takes the name itself. After "..." there are
+more channels than the registry has room for.
 """
 
 
@@ -28,17 +31,21 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     clients = asyncio.run(_connected(find_target(arguments)))
-    shown = [client for client in clients if not arguments.channel or arguments.channel in client.channels]
+    shown = [client for client in clients if not arguments.channel or registered_name(arguments.channel) in client.channels]
     if arguments.json:
         for client in shown:
             print(msgspec.json.encode(client).decode())
         return 0
     if shown:
-        rows = [(client.client, client.edge, clock(client.since), " ".join(client.channels)) for client in shown]
+        rows = [(client.client, client.edge, clock(client.since), _channels(client)) for client in shown]
         print(table(("CLIENT", "EDGE", "SINCE", "CHANNELS"), rows))
     edges = len({client.edge for client in shown})
     print(f"{len(shown)} client{'s' * (len(shown) != 1)} on {edges} edge{'s' * (edges != 1)}")
     return 0
+
+
+def _channels(client: ClientInfo) -> str:
+    return " ".join([*client.channels, *([] if client.listed else ["..."])])
 
 
 async def _connected(target: Target) -> list[ClientInfo]:

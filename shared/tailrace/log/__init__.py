@@ -17,7 +17,7 @@ from tailrace.log._history import DEFAULT_HISTORY, HistoryPolicy, HistoryRule
 from tailrace.log._pipe import Pipe
 from tailrace.log._read import Answer, ChannelHistory, Generations, LogReader, RawEntry, Wanted, follow, whole_entries
 from tailrace.log._refusal import Refusal, Remedy, refusal, trouble
-from tailrace.log._registry import AWAY, AWAY_S, LEASE_S, Registry
+from tailrace.log._registry import AWAY, AWAY_S, LEASE_S, Registry, Standing
 from tailrace.log._scripts import Scripts
 from tailrace.log._servers import redact
 from tailrace.log._write import (
@@ -60,6 +60,7 @@ __all__ = [
     "Registry",
     "Remedy",
     "Scripts",
+    "Standing",
     "Wanted",
     "check_layout",
     "check_redis",

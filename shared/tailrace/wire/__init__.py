@@ -50,7 +50,7 @@ from tailrace.wire._job import (
 from tailrace.wire._keys import JOB_PREFIX, Keys
 from tailrace.wire._push import MAX_DATA_BYTES, PushJob, PushRequest, check_push, convert_error, render, stamp
 from tailrace.wire._receipt import JobReceipt, JobState, Receipt, decode_receipt, encode_receipt
-from tailrace.wire._registry import ClientEntry, ClientInfo, decode_client, encode_client
+from tailrace.wire._registry import ClientEntry, ClientInfo, decode_client, encode_client, registered_name
 from tailrace.wire._sse import (
     CONTROL_EVENTS,
     RESERVED_EVENTS,
@@ -141,6 +141,7 @@ __all__ = [
     "is_model_class",
     "join_places",
     "parse_id",
+    "registered_name",
     "render",
     "stamp",
     "with_comment",

@@ -56,7 +56,7 @@ class Busy(Control, frozen=True, tag="busy"):
     """The edge can't serve this stream now; reconnect after `retry_ms`."""
 
     reason: str
-    """`full`, `address`, `starting`, `draining`, `failed`, `redis` or `behind`."""
+    """`full`, `address`, `client`, `starting`, `draining`, `failed`, `redis` or `behind`."""
     retry_ms: int
 
 

@@ -68,12 +68,12 @@ class Keys(msgspec.Struct, frozen=True):
         """Hash: an edge's clients and its counts per channel; lives as long as the edge's lease."""
         return f"{self.shard(0)}edge:{edge}"
 
-    def shared(self) -> str:
-        """Set: clients that more than one edge has, or had a moment ago."""
-        return self.shard(0) + "shared"
+    def shared(self, edge: str) -> str:
+        """Hash: an edge's clients that other edges have, too, and how many of them count there, per channel; lives like the edge's own."""
+        return f"{self.shard(0)}shared:{edge}"
 
     def away(self, client: str) -> str:
-        """String: a client that left a moment ago."""
+        """String: a client that left a moment ago; `*` is any client, while Redis has no room to tell them apart."""
         return f"{self.shard(0)}away:{client}"
 
     def queue(self, partition: int = 0) -> str:

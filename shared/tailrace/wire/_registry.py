@@ -1,29 +1,57 @@
 """The registry: which clients are connected, on which edge, in which channels."""
 
+from base64 import urlsafe_b64encode
+from hashlib import blake2b
+
 import msgspec
+
+from tailrace.wire._channels import CLIENT_PREFIX
+
+_PLAIN = 20
+"""Names of up to this many characters stand for themselves."""
+_OWN = len(CLIENT_PREFIX) + 36
+_HASH_BYTES = 12
 
 
 class ClientEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One client, as its edge notes it."""
+    """One client, as its edge registers it."""
 
     since: int
-    """When it came, in Unix milliseconds."""
+    """When it connected, in Unix milliseconds."""
     channels: list[str]
-    """All that it is in, its own included."""
+    """Its channels, its own included, as `registered_name` writes them."""
     connections: int = 1
-    """More than one where two connections share the client's id; they count once."""
+    """More than one where several connections share the client's id; they count once."""
+    listed: bool = True
+    """False if the registry has no room for its channels: `channels` then has only `all` and its own."""
 
 
-class ClientInfo(msgspec.Struct, frozen=True):
+class ClientInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """One client, as the registry shows it."""
 
     client: str
     edge: str
     since: int
     channels: list[str]
+    """As `registered_name` writes them."""
+    listed: bool = True
+    """False if it is in more channels than the registry has room for."""
 
 
 _entry = msgspec.json.Decoder(ClientEntry)
+
+
+def registered_name(channel: str) -> str:
+    """Return the name that the registry has for a channel: the channel's own, or `#` and 16 characters of a hash for a long one.
+
+    Subscribers choose channel names, so a long one must not cost more than a short one. The hash has 96 bits: finding two names
+    with one hash takes some 2**48 tries, and only the recipients of these two would be counted together. A client's own channel
+    always keeps its name. The name of a name is itself.
+    """
+    size = len(channel)
+    if size <= _PLAIN or (size == _OWN and channel.startswith(CLIENT_PREFIX)):
+        return channel
+    return "#" + urlsafe_b64encode(blake2b(channel.encode(), digest_size=_HASH_BYTES).digest()).decode()
 
 
 def encode_client(entry: ClientEntry) -> bytes:

@@ -1,48 +1,40 @@
--- Count who is there now. KEYS: the set of edges, the set of clients that several edges have. ARGV: the start of an edge's key, the start
--- of an away key, then channels.
--- Returns for each channel how many clients are connected; for a client's own channel 1 or 0, or -1 where it left a moment ago.
-local edges = redis.call('ZRANGE', KEYS[1], 0, -1)
+-- Count the clients that are connected now.
+-- KEYS: 1 the set of edges
+--       2 the away key of any client
+-- ARGV: 1 the start of an edge's key
+--       2 the start of the key of what an edge shares
+--       3 the start of an away key
+--       4 ... registered names of channels
+-- Returns for each channel how many clients are in it; for a client's own channel 1 or 0, or -1 if it left a moment ago.
+-- This runs in the path of every push with a receipt: it reads counts that `register` keeps, and decodes nothing.
+local edge_start, shared_start, away_start = ARGV[1], ARGV[2], ARGV[3]
 local counts, fields = {}, {}
-for i = 3, #ARGV do
-  counts[i - 2] = 0
-  fields[i - 2] = 'n:' .. ARGV[i]
+for i = 4, #ARGV do
+  counts[i - 3] = 0
+  fields[i - 3] = 'n:' .. ARGV[i]
 end
-for _, edge in ipairs(edges) do
-  for i, count in ipairs(redis.call('HMGET', ARGV[1] .. edge, unpack(fields))) do
-    counts[i] = counts[i] + tonumber(count or '0')
-  end
-end
--- A client that several edges have, with two connections or on its way from one to another, counts once. More of them than that are
--- clients of an edge that has just been killed, whose lease ends in a moment.
-local MOST = 256
+fields[#fields + 1] = 'shared'
 
-local function times(client, channels)
-  local on = 0
-  for _, edge in ipairs(edges) do
-    local entry = redis.call('HGET', ARGV[1] .. edge, 'c:' .. client)
-    if entry then
-      on = on + 1
-      for _, channel in ipairs(cjson.decode(entry).channels) do channels[channel] = (channels[channel] or 0) + 1 end
-    end
+local function add(key, sign)
+  local found = redis.call('HMGET', key, unpack(fields))
+  for i = 1, #counts do
+    if found[i] then counts[i] = counts[i] + sign * tonumber(found[i]) end
   end
-  return on
+  return found[#fields]
 end
 
-if redis.call('SCARD', KEYS[2]) <= MOST then
-  for _, client in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-    local channels = {}
-    if times(client, channels) < 2 then redis.call('SREM', KEYS[2], client) end
-    for i = 1, #counts do counts[i] = counts[i] - math.max((channels[ARGV[i + 2]] or 0) - 1, 0) end
-  end
+for _, edge in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if add(edge_start .. edge, 1) then add(shared_start .. edge, -1) end
 end
 for i = 1, #counts do
-  local client = ARGV[i + 2]:match('^client:(.*)$')
+  local client = ARGV[i + 3]:match('^client:(.*)$')
   if client then
     if counts[i] > 0 then
       counts[i] = 1
-    elseif redis.call('EXISTS', ARGV[2] .. client) == 1 then
+    elseif redis.call('EXISTS', away_start .. client, KEYS[2]) > 0 then
       counts[i] = -1
     end
   end
+  counts[i] = math.max(counts[i], -1)
 end
 return counts
