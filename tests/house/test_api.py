@@ -41,13 +41,13 @@ API = {
     """,
     "tailrace.wire": """
         ALL BLOCK CHANNEL_PATTERN CLIENT_PREFIX CONTROL_EVENTS ChannelError ClientEntry ClientInfo Connect
-        Control Cursor CursorError Drain Entry EntryError Gap HEAD Heartbeat JOB_PREFIX Job JobError
+        Control Cursor CursorError Drain EDGE_FORMAT Entry EntryError Gap HEAD Heartbeat JOB_PREFIX Job JobError
         JobReceipt JobState Keys LABEL_LENGTH MAX_DATA_BYTES MAX_PARTITIONS Options PUSH PUSH_MANY Place PushError PushJob
         PushRequest Pushes RESERVED_EVENTS Receipt Reset SetupError TailraceError TooLargeError USER_PREFIX
         bucket check_channel check_event_name check_push client_channel comment convert_error decode_client
         decode_cursor decode_entry decode_job decode_pushes decode_receipt encode_client encode_control
         encode_cursor encode_job encode_json_block encode_place encode_pushes encode_receipt encode_text_block
-        format_id id_at id_parts is_block join_places parse_id render retry stamp with_id
+        format_id id_at id_parts is_block join_places parse_id receipt_listener render retry stamp with_id
     """,
     "tailrace.worker": """
         Event WorkerConfig every function

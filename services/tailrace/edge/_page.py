@@ -33,7 +33,7 @@ class Page:
         """Make a page of entries as Redis answers them, leaving out those that have another form than ours."""
         try:
             return cls([*raw], _channels(raw))
-        except ValueError:
+        except (ValueError, IndexError):
             return cls.of(whole_entries(raw))
 
     def __len__(self) -> int:
@@ -119,9 +119,12 @@ class Page:
 
 
 def _channels(raw: Sequence[RawEntry]) -> list[str]:
-    """Return each entry's channel. Raises ValueError: there is one that has another form than ours."""
-    heads = b"\n".join([head for _, (_, head, _, _) in raw]).decode()
-    channels = [head[: head.index(" ")] for head in heads.split("\n")]
-    if len(channels) != len(raw) or heads.count(" ") != 3 * len(raw):
+    """Return each entry's channel, whatever a later version writes after the words and fields that are known here.
+
+    Raises ValueError or IndexError: there is an entry of another form than ours.
+    """
+    heads = b"\n".join([fields[1] for _, fields in raw if fields[3]]).decode()
+    channels = [channel for channel, _, _, _ in [head.split(" ", 3) for head in heads.split("\n")]]
+    if len(channels) != len(raw):
         raise ValueError
     return channels

@@ -6,7 +6,7 @@ from typing import cast
 from redis.asyncio import Redis
 
 from tailrace.log._scripts import script
-from tailrace.wire import ClientEntry, ClientInfo, Keys, decode_client, encode_client
+from tailrace.wire import EDGE_FORMAT, ClientEntry, ClientInfo, Keys, decode_client, encode_client
 
 LEASE_S, AWAY_S = 15.0, 30.0
 AWAY = -1
@@ -35,6 +35,7 @@ class Registry:
         """
         sets = [part for client, entry in clients.items() if entry for part in (f"c:{client}", encode_client(entry))]
         sets += [part for channel, count in counts.items() if count for part in (f"n:{channel}", str(count).encode())]
+        sets += ["format", str(EDGE_FORMAT)] if whole else []
         gone = [f"c:{client}" for client, entry in clients.items() if not entry]
         gone += [f"n:{channel}" for channel, count in counts.items() if not count]
         away = [part for client, entry in clients.items() for part in (self._keys.away(client), 0 if entry else round(self._away_s * 1000))]
@@ -55,6 +56,15 @@ class Registry:
             return []
         args = [self._keys.edge(""), self._keys.away(""), *channels]
         return list(await self._recipients(keys=[self._keys.edges(), self._keys.shared()], args=args))
+
+    async def lowest_format(self) -> int:
+        """Return the lowest format (EDGE_FORMAT of its version) of all registered edges; 0 where an edge names none, or none is registered.
+
+        Raises redis.RedisError.
+        """
+        edges: list[bytes] = await self._redis.zrange(self._keys.edges(), 0, -1)
+        formats = [await cast("Awaitable[bytes | None]", self._redis.hget(self._keys.edge(edge.decode()), "format")) for edge in edges]
+        return min([int(each or 0) for each in formats], default=0)
 
     async def clients(self) -> list[ClientInfo]:
         """List all connected clients, in the order in which they came. Raises redis.RedisError."""

@@ -2,9 +2,15 @@
 
 import msgspec
 
+EDGE_FORMAT = 1
+"""What an edge of this version understands, as its part of the registry says: 1 ignores what later versions add to an entry.
+
+Raise it with each addition that an edge must not ignore, so that writers can wait until all edges have it.
+"""
+
 
 class ClientEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One client, as its edge notes it."""
+    """One client, as its edge notes it. Fields of later versions are ignored."""
 
     since: int
     """When it came, in Unix milliseconds."""
