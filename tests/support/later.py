@@ -3,7 +3,6 @@
 `python -m tests.support.later worker ...` runs a command of it.
 """
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -12,7 +11,6 @@ from tailrace.log import Scripts
 from tailrace.log._scripts import script as log_scripts
 from tailrace.push._scripts import script as push_scripts
 from tailrace.worker._scripts import script as worker_scripts
-from tests.support.service import Service
 
 _TELL = "if receipt == '' then return end\n"
 _LETTER = "  if type(redis.pcall('XLEN', dead))"
@@ -26,13 +24,6 @@ OTHERS = {
     "enqueue": ("ARGV[i + 2], 'PX'", "'{\"later\":{\"v\":1},' .. ARGV[i + 2]:sub(2), 'PX'"),
 }
 _BOTH = {"ending": (_LETTER, "  letter[#letter + 1], letter[#letter + 2] = 'later', '1'\n" + _LETTER)}
-
-
-def later(command: str, *arguments: str) -> Service:
-    """Give a service of a later version."""
-    service = Service(command, *arguments)
-    service._command = (sys.executable, "-m", "tests.support.later", *service._command[3:])
-    return service
 
 
 @contextmanager
@@ -59,7 +50,12 @@ def _holder(name: str) -> Scripts:
     return next(scripts for scripts in (log_scripts, push_scripts, worker_scripts) if name in scripts.files)
 
 
-if __name__ == "__main__":
+def write_as_later() -> None:
+    """Let this process write all records as a later version does."""
     for each in (ENTRIES, OTHERS, _BOTH):
         _change(each)
+
+
+if __name__ == "__main__":
+    write_as_later()
     raise SystemExit(main())
