@@ -9,6 +9,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.support.extras import build_wheel
@@ -31,10 +32,10 @@ class Version:
         service._command = (str(self.python), "-m", self.module, *service._command[3:])
         return service
 
-    def run(self, *arguments: str) -> str:
-        """Run a command of the command line to its end, and return what it printed."""
-        done = subprocess.run([self.python, "-m", "tailrace.cli", *arguments], capture_output=True, text=True, timeout=30, check=True)
-        return done.stdout
+    async def run(self, *arguments: str) -> list[str]:
+        """Run a command of the command line to its end, and return the lines that it printed."""
+        done = await anyio.run_process([self.python, "-m", "tailrace.cli", *arguments])
+        return done.stdout.decode().splitlines()
 
 
 CURRENT, LATER = Version(), Version(module="tests.support.later")

@@ -192,8 +192,9 @@ async def exchange_edges(site: Site, before: Version, after: Version) -> None:
     old = list(site.edges)
     new = await site.two_edges(after)
     await wait_until(lambda: all(client.went(old, new, old, new, old) for client in site.clients), timeout_s=15)
-    listed = [version.run("clients", "--json", "--redis", site.url).splitlines() for version in (before, after)]
-    assert all(len({json.loads(line)["client"] for line in lines}) <= CLIENTS and lines for lines in listed)
+    for version in (before, after):
+        listed = await version.run("clients", "--json", "--redis", site.url)
+        assert {json.loads(line)["client"] for line in listed} & {client.client_id for client in site.clients}
     assert await lowest_format(site.url) == (EDGE_FORMAT if before is CURRENT else 0)
     await site.end(*old)
     await site.goes_on()
@@ -288,7 +289,7 @@ async def test_an_upgrade_in_the_documented_order_costs_nobody_anything(site: Si
     assert wrong_receipts(site.producers, site.own) == []
     assert sum(len(producer.said("receipt")) for producer in site.producers) > counts["data"]
     for version in (before, after):
-        letters = [json.loads(line) for line in version.run("dead", "list", "--json", "--redis", site.url).splitlines()]
+        letters = [json.loads(line) for line in await version.run("dead", "list", "--json", "--redis", site.url)]
         assert [(letter["job"], letter["path"]) for letter in letters] == [("first", "$.txet"), ("second", "$.txet")]
 
 
