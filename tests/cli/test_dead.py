@@ -43,6 +43,25 @@ def test_list(letters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert last == "4 dead letters"
 
 
+def test_what_a_later_version_adds_to_a_letter_is_ignored(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    letter = {
+        "later": "1",
+        "job": "j",
+        "reason": "r",
+        "path": "$",
+        "queue": KEYS.queue(),
+        "payload": encode_job("push", [{}], {}, 0),
+        "x": "",
+    }
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd(KEYS.dead(), letter)
+        assert main(["dead", "list", "--json", "--redis", redis_url]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert (shown["job"], shown["reason"], shown["function"]) == ("j", "r", "push")
+        assert main(["dead", "redrive", "--all", "--redis", redis_url]) == 0
+        assert client.get("arq:job:j") == letter["payload"]
+
+
 def test_list_of_some(letters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dead", "list", "--reason", "PICKLED", "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()

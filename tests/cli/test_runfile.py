@@ -44,6 +44,13 @@ def test_file_of_a_killed_up_is_not_believed(home: Path) -> None:
     assert find_running() is None
 
 
+def test_what_a_later_version_adds_is_ignored(home: Path) -> None:
+    with published(RUNNING):
+        (file,) = (home / "tailrace").iterdir()
+        file.write_bytes(file.read_bytes().replace(b"{", b'{"edges":[8000],', 1))
+        assert find_running() == RUNNING
+
+
 def test_the_newest_is_found(home: Path) -> None:
     with published(RUNNING):
         older = home / "tailrace" / "up-1.json"

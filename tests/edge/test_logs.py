@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from tailrace.log import HistoryPolicy, LogLimits
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import metric, numbers, sse
+from tests.support.later import later_scripts
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
@@ -134,6 +135,26 @@ async def test_entries_that_speak_for_the_edge_are_passed_over(start_edge: Start
         await client.reconnect()
         sent = await log.append("a")
         assert await numbers(client, 1) == sent
+
+
+async def test_entries_of_a_later_version_are_delivered_live_and_from_histories(
+    start_edge: StartEdge, redis_url: str, redis: Redis, log: Log
+) -> None:
+    with later_scripts():
+        later = Log(redis)
+    later.count = 100
+    port = free_port()
+    edge = start_edge(redis_url, metrics_port=port, ring_entries=1)
+    async with sse(edge, channel="a") as client:
+        await client.next("connect")
+        sent = await log.append("a") + await later.append("a", times=3) + await log.append("a")
+        assert await numbers(client, 5) == sent
+        await client.drop()
+        sent = await later.append("a", times=3) + await log.append("a")
+        await client.reconnect()
+        assert await numbers(client, 4) == sent
+        assert await metric(edge, port, "foreign_entries_total") == 0
+        assert {event.event for event in client.events} <= {"connect", "message", "heartbeat"}
 
 
 async def test_a_cursor_ahead_of_redis_itself_resets(start_edge: StartEdge, redis_url: str, log: Log) -> None:

@@ -13,6 +13,12 @@ def raw(made: Entry) -> RawEntry:
     return format_id(made.id).encode(), [b"h", head.encode(), b"b", made.block]
 
 
+def extended(made: Entry) -> RawEntry:
+    """Write an entry as a later version may: with more words in its head, and more fields."""
+    entry_id, (name, head, *block) = raw(made)
+    return entry_id, [name, head + b" - later", *block, b"x", b"1"]
+
+
 def bad_block(number: int, channel: str = "a") -> RawEntry:
     return raw(entry(number, channel)._replace(block=b"no block"))
 
@@ -55,12 +61,23 @@ def test_leaves_out_what_has_another_form() -> None:
         (b"3-0", [b"h", b"\xff 0-0 x 0-0", b"b", b"event: x\ndata: \n\n"]),
         (b"4-0", [b"h", b"a", b"b", b"event: x\ndata: \n\n"]),
         (b"5-0", [b"h", b"a 0-0\nx 0-0 x 0-0", b"b", b"event: x\ndata: \n\n"]),
-        (b"6-0", [b"h", b"a 0-0 x 0-0 0-0", b"b", b"event: x\ndata: \n\n"]),
+        (b"6-0", [b"h", b"a 0-0 x", b"b", b"event: x\ndata: \n\n"]),
+        (b"7-0", [b"h", b"a 0-0 x 0-0"]),
+        (b"8-0", []),
     ]
     for each in strange:
-        page = Page.read([raw(entry(1)), each])
-        assert len(page) == 1
-        assert page.first == page.last == entry(1)
+        for first in (raw(entry(1)), extended(entry(1))):
+            page = Page.read([first, each])
+            assert len(page) == 1
+            assert page.first == page.last == entry(1)
+
+
+def test_ignores_what_a_later_version_adds() -> None:
+    entries = [entry(number, "ab"[number % 2]) for number in range(1, 7)]
+    page = Page.read([(extended if number % 3 else raw)(each) for number, each in enumerate(entries)])
+    assert page.channels == [each.channel for each in entries]
+    assert page.after(0, "ab", 9) == entries
+    assert page.bytes() == Page.of(entries).bytes()
 
 
 def test_parts_together_are_the_whole() -> None:

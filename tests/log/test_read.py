@@ -67,6 +67,14 @@ async def test_only_so_many_generations_are_listed(redis_url: str) -> None:
         assert [label for label, _ in listed.past] == labels[-32:]
 
 
+async def test_what_a_later_version_adds_to_generations_is_ignored(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        reader = LogReader(redis, KEYS, 0)
+        first = await reader.sync()
+        await redis.hset(KEYS.generations(0), mapping={"replid": "another", "past": "aaaaa 0-0 later\n", "x": "1"})  # type: ignore[misc]
+        assert (await reader.sync()).past == (("aaaaa", 0), (first.label, 0))
+
+
 def test_a_position_survives_what_all_later_generations_kept() -> None:
     generations = Generations("d", 100, (("a", 50), ("b", 30), ("c", 40)))
     assert [generations.survived(label) for label in "abcdx"] == [30, 30, 40, math.inf, -1]

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from redis.asyncio import Redis
 
 from tailrace.log import AWAY, Registry, connect
-from tailrace.wire import ClientEntry, Keys, registered_name
+from tailrace.wire import EDGE_FORMAT, ClientEntry, Keys, registered_name
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +47,30 @@ async def test_one_client_on_two_edges_counts_once_in_every_channel(redis: Redis
     await registry.register("e1", {"x": None}, {"room:1": 1, "all": 1})
     assert await registry.recipients(["all", "room:1"]) == [3, 1]
     assert await redis.keys("*shared*") == []
+
+
+async def test_the_lowest_format_is_that_of_the_oldest_edge(redis: Redis) -> None:
+    registry = Registry(redis, KEYS)
+    assert await registry.lowest_format() == 0
+    for edge in ("e1", "e2"):
+        await registry.register(edge, {}, {}, whole=True)
+        await registry.register(edge, {}, {"all": 1})
+    assert await registry.lowest_format() == EDGE_FORMAT == 1
+    await redis.hset(KEYS.edge("e2"), "format", "7")  # type: ignore[misc]
+    assert await registry.lowest_format() == EDGE_FORMAT
+    await redis.hdel(KEYS.edge("e1"), "format")  # type: ignore[misc]
+    assert await registry.lowest_format() == 0
+    await registry.leave("e1")
+    assert await registry.lowest_format() == 7
+
+
+async def test_what_a_later_version_adds_to_the_registry_is_ignored(redis: Redis) -> None:
+    registry = Registry(redis, KEYS)
+    for edge in ("e1", "e2"):
+        await registry.register(edge, {"x": ClientEntry(1, ["all"])}, {"all": 1}, whole=True)
+    await redis.hset(KEYS.edge("e2"), mapping={"c:x": '{"since":1,"channels":["all"],"user":{"sub":"ann"}}', "later": "1", "u:ann": "x"})  # type: ignore[misc]
+    assert await registry.recipients(["all"]) == [1]
+    assert [(client.client, client.edge) for client in await registry.clients()] == [("x", "e1"), ("x", "e2")]
 
 
 async def test_who_leaves_is_away_for_a_while(redis: Redis) -> None:

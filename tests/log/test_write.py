@@ -133,6 +133,15 @@ async def test_a_deposed_holder_appends_nothing_and_its_outcomes_are_kept(redis:
     assert await redis.xlen(KEYS.log(0)) == 1
 
 
+async def test_what_a_later_version_adds_to_a_shards_line_is_ignored(redis: Redis) -> None:
+    writer, line = LogWriter(redis, KEYS, 0), KEYS.commits(0, 0)
+    await writer.raise_epoch(0, 1)
+    first = await writer.commit(0, 1, 1, [], events("a", "b"))
+    await redis.hset(line, mapping={"x": "1", outcome_field(1, 1): first + b"\nlater 1"})  # type: ignore[misc]
+    assert await writer.raise_epoch(0, 2) == {outcome_field(1, 1): read_outcome(first)}
+    assert len(read_outcome(first)) == 2
+
+
 async def test_what_is_named_is_forgotten(redis: Redis) -> None:
     writer = LogWriter(redis, KEYS, 0)
     await writer.raise_epoch(0, 1)

@@ -4,7 +4,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tailrace.push import Pusher
-from tailrace.wire import JobState, Keys
+from tailrace.wire import JobState, Keys, decode_receipt
+from tests.support.wait import wait_until
 
 KEYS = Keys()
 pytestmark = pytest.mark.anyio
@@ -27,6 +28,16 @@ async def test_a_queue_that_was_overwritten_hides_no_other_jobs(any_redis_url: s
         assert await pusher.status("nobody-knows") is None
         assert await pusher.cancel("nobody-knows") is None
         assert await job.cancel() == JobState.CANCELLED
+
+
+async def test_who_waits_for_a_call_with_keywords_of_its_own_hears_of_its_cancelling(redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis, Pusher(redis_url) as pusher, redis.pubsub() as subscription:
+        job = await pusher.call("send", {"to": "ann"}, delay_s=30)
+        await redis.set(f"arq:job:{job.id}", b'{"f":"send","a":[{}],"k":{"urgent":true,"receipt":"me"},"et":1}')
+        await subscription.subscribe(KEYS.receipts("me"))
+        assert await job.cancel() == JobState.CANCELLED
+        message = await wait_until(lambda: subscription.get_message(ignore_subscribe_messages=True))
+        assert decode_receipt(message["data"]).state == JobState.CANCELLED
 
 
 async def test_a_cancelled_calls_tries_are_forgotten(redis_url: str) -> None:

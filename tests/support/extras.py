@@ -33,9 +33,8 @@ class Environment:
         return subprocess.run([self.bin / "tailrace", *arguments], capture_output=True, text=True, check=False)
 
 
-def build_wheel(folder: Path, *, from_sdist: bool = False) -> Path:
-    """Build into `folder`, from the working tree or from the source distribution that it makes first."""
-    source = _ROOT
+def build_wheel(folder: Path, source: Path = _ROOT, *, from_sdist: bool = False) -> Path:
+    """Build into `folder`, from the working tree (or another source) or from the source distribution that it makes first."""
     if from_sdist:
         _output([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)], _ROOT)
         (archive,) = folder.glob("*.tar.gz")

@@ -27,10 +27,18 @@ def test_an_entry_names_what_came_before() -> None:
     assert entry == (id_at(5, 1), "room:1", id_at(3), "abcde", id_at(4, 2), BLOCK)
 
 
+@pytest.mark.parametrize("words", [b"", b" -", b" - x=1 y"])
+@pytest.mark.parametrize("fields", [[], [b"x", b"1"], [b"x", b"", b"y", b"\xff"]])
+def test_what_a_later_version_adds_to_an_entry_is_ignored(words: bytes, fields: list[bytes]) -> None:
+    entry = decode_entry(b"5-1", [b"h", b"room:1 3-0 abcde 4-2" + words, b"b", BLOCK, *fields])
+    assert entry == (id_at(5, 1), "room:1", id_at(3), "abcde", id_at(4, 2), BLOCK)
+
+
 @pytest.mark.parametrize(
     ("entry_id", "fields"),
     [
         (b"5-1", []),
+        (b"5-1", [b"h", b"room:1 3-0 abcde 4-2"]),
         (b"5-1", [b"h", b"room:1 3-0 abcde", b"b", BLOCK]),
         (b"5-1", [b"h", b"room:1 x abcde 4-2", b"b", BLOCK]),
         (b"5-1", [b"h", b"\xff 3-0 abcde 4-2", b"b", BLOCK]),
@@ -56,6 +64,12 @@ def test_receipts_and_clients_come_back_as_they_were() -> None:
     assert decode_receipt(encode_receipt(receipt)) == receipt
     client = ClientEntry(5, ["all"], 2)
     assert decode_client(encode_client(client)) == client
+
+
+def test_what_a_later_version_adds_to_a_receipt_or_a_client_is_ignored() -> None:
+    receipt = b'{"job":"j","state":"appended","x":1,"receipts":[{"status":"new","message":"m","x":[]}]}'
+    assert decode_receipt(receipt) == JobReceipt("j", JobState.APPENDED, [Receipt(status="new", message="m")])
+    assert decode_client(b'{"since":5,"channels":["all"],"x":{}}') == ClientEntry(5, ["all"])
 
 
 def test_all_keys_of_a_shard_share_its_hash_tag() -> None:

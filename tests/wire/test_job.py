@@ -2,7 +2,7 @@ import msgspec
 import pytest
 from arq.jobs import serialize_job
 
-from tailrace.wire import JobError, PushError, PushJob, decode_job, decode_pushes, encode_pushes
+from tailrace.wire import JobError, PushError, PushJob, decode_job, decode_pushes, encode_pushes, receipt_listener
 
 
 def pushes(payload: bytes) -> list[PushJob]:
@@ -22,6 +22,20 @@ def test_push_many_keeps_its_order() -> None:
     found = decode_pushes(decode_job(payload))
     assert [push.text for push in found.pushes] == list("01234")
     assert found.options.receipt == "me"
+
+
+def test_what_a_later_version_adds_to_an_envelope_is_ignored() -> None:
+    job = decode_job(b'{"v":2,"t":null,"f":"push","a":[{"to":"a","text":"x"}],"k":{"receipt":"me"},"et":5,"trace":{"id":[1]}}')
+    assert (job.f, job.et, decode_pushes(job).options.receipt) == ("push", 5, "me")
+    assert [push.text for push in decode_pushes(job).pushes] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("keywords", "listener"),
+    [(b'{"receipt":"me"}', "me"), (b'{"receipt":"me","x":1}', "me"), (b"{}", None), (b'{"receipt":1}', None), (b"[]", None)],
+)
+def test_who_asked_for_a_receipt_is_known_whatever_else_a_job_asks_for(keywords: bytes, listener: str | None) -> None:
+    assert receipt_listener(decode_job(b'{"f":"push","k":%b}' % keywords)) == listener
 
 
 @pytest.mark.parametrize(

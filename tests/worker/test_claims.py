@@ -83,6 +83,19 @@ async def test_who_was_only_away_says_so_with_whatever_it_asks_next(any_redis_ur
         assert await seen.queues.get("arq:retry:a") == b"1"
 
 
+async def test_what_a_later_version_adds_to_a_claim_is_ignored(any_redis_url: str) -> None:
+    async with bench(any_redis_url) as seen:
+        await seen.put("a", payload("add", 1), queue=CALLS)
+        await seen.queues.set("arq:retry:a", "2 1 later")
+        held = await claimed(queue(seen), 1)
+        assert (held.tries, held.deaths) == (2, 1)
+        await seen.queues.append("arq:in-progress:a", " later 1")
+        await seen.queues.append("tailrace:calls:time", " later")
+        await seen.queues.zadd(CALLS, {"a": 0})  # as after `Job.abort`
+        assert (await queue(seen, "another").claim(1, Room(10), ["add"])).claims == []
+        assert await queue(seen).keep([held]) == [True]
+
+
 async def test_a_claim_that_is_sent_again_holds_from_then_on(any_redis_url: str) -> None:
     async with bench(any_redis_url) as seen:
         await seen.put("a", payload("add", 1), queue=CALLS)

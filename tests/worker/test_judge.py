@@ -46,6 +46,9 @@ def test_verdicts() -> None:
     assert isinstance(judge(payload("push", push)), Deliver)
     assert judge(payload("say", push)) == Move()
     assert judge(payload("push", {"to": 1}, receipt="me")) == Bury("Expected `str`, got `int`", "$.to", "me")
+    unknown = judge(payload("push", push, receipt="me", later=1))
+    assert isinstance(unknown, Bury)
+    assert (unknown.path, unknown.listener) == ("$.k.later", "me")
 
 
 def push(to: str, expires_s: float | None = None) -> PushJob:

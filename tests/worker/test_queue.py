@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from tailrace.worker._queue import DeposedError, Ended, Ending, Taken
@@ -43,6 +44,21 @@ async def test_an_epoch_can_be_lifted(seen: Bench) -> None:
     grant = await queue(seen).acquire("a", 41)
     assert grant
     assert grant.epoch == 41
+
+
+async def test_what_a_later_version_adds_to_a_batch_or_a_line_is_ignored(seen: Bench) -> None:
+    line, keys = queue(seen), seen.keys
+    await seen.put("a", PUSH)
+    given = await take(line, await epoch_of(line, "old"))
+    held = await seen.queues.hget(keys.hand(), given.field)  # type: ignore[misc]
+    head, packed = held[:4], msgspec.msgpack.decode(held[4:])
+    await seen.queues.hset(keys.hand(), given.field, head + msgspec.msgpack.encode([*packed, {"later": 1}]))  # type: ignore[misc]
+    await seen.queues.hset(keys.line(), "later", "1")  # type: ignore[misc]
+    await lapse(seen)
+    again = await take(line, await epoch_of(line, "new"))
+    assert (again.deaths, ids(again)) == (1, ids(given))
+    await line.finish(2, [Ended(again.field, whole=True, endings=[])])
+    await seen.idle()
 
 
 async def test_whoever_is_deposed_can_do_nothing(seen: Bench) -> None:

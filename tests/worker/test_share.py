@@ -47,6 +47,17 @@ async def test_who_is_alone_gives_up_nothing(redis_url: str) -> None:
 
 
 @pytest.mark.anyio
+async def test_what_a_later_version_adds_to_a_wish_is_ignored(redis_url: str) -> None:
+    seen, stopping = client(redis_url), asyncio.Event()
+    share = Share(seen, KEYS, "me", stopping)
+    with share.holding(0), share.holding(1) as second:
+        await seen.set(KEYS.wanted(), "other 0 later")
+        await share._look()
+        assert second.is_set()
+    await seen.aclose()
+
+
+@pytest.mark.anyio
 async def test_who_stops_wants_no_queue(redis_url: str) -> None:
     seen, stopping = client(redis_url), asyncio.Event()
     balancing = asyncio.create_task(Share(seen, KEYS, "me", stopping).balance())

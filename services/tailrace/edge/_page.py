@@ -8,6 +8,8 @@ from typing import Self
 from tailrace.log import RawEntry, whole_entries
 from tailrace.wire import Entry, EntryError, decode_entry, parse_id
 
+_SPACES = 3  # of a head at least: between channel, p, generation and l
+
 
 class Page:
     """Knows of each entry only its channel until somebody wants more; numbers entries from 0 on, those dropped included."""
@@ -33,7 +35,7 @@ class Page:
         """Make a page of entries as Redis answers them, leaving out those that have another form than ours."""
         try:
             return cls([*raw], _channels(raw))
-        except ValueError:
+        except (ValueError, IndexError):
             return cls.of(whole_entries(raw))
 
     def __len__(self) -> int:
@@ -119,9 +121,15 @@ class Page:
 
 
 def _channels(raw: Sequence[RawEntry]) -> list[str]:
-    """Return each entry's channel. Raises ValueError: there is one that has another form than ours."""
-    heads = b"\n".join([head for _, (_, head, _, _) in raw]).decode()
-    channels = [head[: head.index(" ")] for head in heads.split("\n")]
-    if len(channels) != len(raw) or heads.count(" ") != 3 * len(raw):
+    """Return each entry's channel, whatever a later version writes after the words and fields that are known here.
+
+    Makes no list or tuple for each entry: the garbage collector would look at them, beside all entries that are kept.
+    Raises ValueError or IndexError: there is an entry of another form than ours.
+    """
+    joined = b"\n".join([fields[1] for _, fields in raw if fields[3]]).decode()
+    heads = joined.split("\n")
+    if len(heads) != len(raw):
         raise ValueError
-    return channels
+    if joined.count(" ") != _SPACES * len(raw) and min([head.count(" ") for head in heads]) < _SPACES:
+        raise ValueError
+    return [head[: head.index(" ")] for head in heads]

@@ -93,7 +93,7 @@ class LogReader:
         """
         label, top, past = await self._sync(keys=self._names(), args=[fresh_label()])
         lines = [line.split(" ") for line in past.decode().split("\n") if line]
-        return Generations(label.decode(), parse_id(top), tuple([(name, parse_id(survived)) for name, survived in lines]))
+        return Generations(label.decode(), parse_id(top), tuple([(name, parse_id(survived)) for name, survived, *_ in lines]))
 
     async def read(self, wanted: Sequence[Wanted], must: int | None = None) -> Answer:
         """Return what histories hold; the first `must` questions are answered whatever they take, all if it is None.

@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 from redis.asyncio import Redis
 
 from tailrace.log._scripts import script
-from tailrace.wire import ClientEntry, ClientInfo, Keys, decode_client, encode_client, registered_name
+from tailrace.wire import EDGE_FORMAT, ClientEntry, ClientInfo, Keys, decode_client, encode_client, registered_name
 
 LEASE_S, AWAY_S = 15.0, 30.0
 AWAY = -1
@@ -52,7 +52,7 @@ class Registry:
         """
         keys = [self._keys.edge(edge), self._keys.edges(), self._keys.shared(edge), self._keys.away(_ANY)]
         args: list[str | bytes | int] = [edge, round(self._lease_s * 1000), int(whole), round(self._away_s * 1000), self._keys.away("")]
-        args += (int(look), int(self._full), len(clients))
+        args += (int(look), int(self._full), EDGE_FORMAT, len(clients))
         for client, entry in clients.items():
             args += (client, encode_client(entry) if entry else b"")
         for channel, count in counts.items():
@@ -86,6 +86,15 @@ class Registry:
         for place, more in zip(unnamed, found[len(names) :], strict=True):
             counts[place] += max(more, 0)
         return counts
+
+    async def lowest_format(self) -> int:
+        """Return the lowest format (EDGE_FORMAT of its version) of all registered edges; 0 where an edge names none, or none is registered.
+
+        Raises redis.RedisError.
+        """
+        edges: list[bytes] = await self._redis.zrange(self._keys.edges(), 0, -1)
+        formats = [await cast("Awaitable[bytes | None]", self._redis.hget(self._keys.edge(edge.decode()), "format")) for edge in edges]
+        return min([int(each or 0) for each in formats], default=0)
 
     async def clients(self) -> list[ClientInfo]:
         """List all connected clients, in the order in which they connected. Raises redis.RedisError."""

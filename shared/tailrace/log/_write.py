@@ -180,7 +180,8 @@ def outcome_field(epoch: int, number: int) -> str:
 
 
 def read_outcome(text: bytes) -> list[Appended]:
-    """Read what became of a commit's events."""
+    """Read what became of a commit's events. Lines after the names and the ids are a later version's, and ignored."""
     names, _, ids = text.decode().partition("\n")
+    ids, _, _ = ids.partition("\n")
     each = zip(names.split(" "), ids.split(" "), strict=True)
     return [Appended(name, parse_id(entry.rstrip("d")), entry.endswith("d")) for name, entry in each if name]

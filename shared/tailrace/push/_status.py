@@ -11,14 +11,12 @@ from tailrace.wire import (
     JobReceipt,
     JobState,
     Keys,
-    Options,
     PushError,
     decode_job,
     decode_receipt,
     encode_receipt,
+    receipt_listener,
 )
-
-_options = msgspec.json.Decoder(Options)
 
 
 class Jobs:
@@ -96,8 +94,8 @@ class Jobs:
     async def _announce(self, receipt: JobReceipt, payload: bytes) -> None:
         """Tell who asked for the receipt of a push, or of a call."""
         try:
-            listener = _options.decode(decode_job(payload).k).receipt
-        except (PushError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            listener = receipt_listener(decode_job(payload))
+        except PushError:
             return
         if listener:
             await self._redis.publish(self._keys.receipts(listener), encode_receipt(receipt))

@@ -46,11 +46,12 @@ from tailrace.wire._job import (
     decode_pushes,
     encode_job,
     encode_pushes,
+    receipt_listener,
 )
 from tailrace.wire._keys import JOB_PREFIX, Keys
 from tailrace.wire._push import MAX_DATA_BYTES, PushJob, PushRequest, check_push, convert_error, render, stamp
 from tailrace.wire._receipt import JobReceipt, JobState, Receipt, decode_receipt, encode_receipt
-from tailrace.wire._registry import ClientEntry, ClientInfo, decode_client, encode_client, registered_name
+from tailrace.wire._registry import EDGE_FORMAT, ClientEntry, ClientInfo, decode_client, encode_client, registered_name
 from tailrace.wire._sse import (
     CONTROL_EVENTS,
     RESERVED_EVENTS,
@@ -70,6 +71,7 @@ __all__ = [
     "CHANNEL_PATTERN",
     "CLIENT_PREFIX",
     "CONTROL_EVENTS",
+    "EDGE_FORMAT",
     "HEAD",
     "JOB_PREFIX",
     "LABEL_LENGTH",
@@ -141,6 +143,7 @@ __all__ = [
     "is_model_class",
     "join_places",
     "parse_id",
+    "receipt_listener",
     "registered_name",
     "render",
     "stamp",

@@ -7,7 +7,7 @@ from tailrace.wire._ids import parse_id
 from tailrace.wire._sse import is_block
 
 HEAD, BLOCK = b"h", b"b"
-"""The fields: `<channel> <p> <generation> <l>`, and the SSE block."""
+"""The first two fields: `<channel> <p> <generation> <l>`, and the SSE block. Later versions may add words and fields after these."""
 
 
 class Entry(NamedTuple):
@@ -27,13 +27,13 @@ class Entry(NamedTuple):
 def decode_entry(entry_id: bytes, fields: list[bytes]) -> Entry:
     """Read an entry from its id and its flat list of fields and values.
 
-    Raises EntryError: it isn't one that the append script writes, or its block isn't whole.
+    Ignores additional words of the head and additional fields, which a later version may write.
+    Raises EntryError: the append script didn't write this entry, or its block isn't whole.
     """
     try:
-        _, head, _, block = fields
-        channel, before, generation, log_before = head.decode().split(" ")
-        entry = Entry(parse_id(entry_id), channel, parse_id(before), generation, parse_id(log_before), block)
-    except ValueError as error:
+        words, block = fields[1].decode().split(" "), fields[3]
+        entry = Entry(parse_id(entry_id), words[0], parse_id(words[1]), words[2], parse_id(words[3]), block)
+    except (ValueError, IndexError) as error:
         message = f"entry {entry_id!r} has another form: {error}"
         raise EntryError(message) from None
     if not is_block(block):

@@ -22,7 +22,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A job as it stands in Redis under `arq:job:<id>`, its arguments not yet read."""
+    """A job as it stands in Redis under `arq:job:<id>`, its arguments not yet read. Fields of later versions are ignored."""
 
     f: str
     """The function's name."""
@@ -43,7 +43,14 @@ class Pushes(msgspec.Struct, frozen=True):
     options: Options
 
 
+class _Asker(msgspec.Struct, frozen=True):
+    """The one keyword that pushes and calls have in common; others beside it don't matter here."""
+
+    receipt: str | None = None
+
+
 _job = msgspec.json.Decoder(Job)
+_asker = msgspec.json.Decoder(_Asker)
 _one = msgspec.json.Decoder(tuple[PushJob])
 _many = msgspec.json.Decoder(tuple[list[PushJob]])
 _options = msgspec.json.Decoder(Options)
@@ -90,6 +97,14 @@ def decode_pushes(job: Job) -> Pushes:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _from_push(convert_error(error)) from None
     return Pushes(tuple([check_push(push, f"$[{index}]" if many else "$") for index, push in enumerate(pushes)]), options)
+
+
+def receipt_listener(job: Job) -> str | None:
+    """Return who asked for a job's receipt, whatever else is wrong with the job or unknown in it."""
+    try:
+        return _asker.decode(job.k).receipt
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _from_push(error: PushError) -> PushError:

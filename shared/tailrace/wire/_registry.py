@@ -7,6 +7,11 @@ import msgspec
 
 from tailrace.wire._channels import CLIENT_PREFIX
 
+EDGE_FORMAT = 1
+"""What an edge of this version understands, as its part of the registry says: 1 ignores what later versions add to an entry.
+
+Raise it with each addition that an edge must not ignore, so that writers can wait until all edges have it.
+"""
 _PLAIN = 20
 """Names of up to this many characters stand for themselves."""
 _OWN = len(CLIENT_PREFIX) + 36
@@ -14,7 +19,7 @@ _HASH_BYTES = 12
 
 
 class ClientEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One client, as its edge registers it."""
+    """One client, as its edge registers it. Fields of later versions are ignored."""
 
     since: int
     """When it connected, in Unix milliseconds."""

@@ -3,20 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from tailrace.wire import (
     CLIENT_PREFIX,
     PUSH,
     PUSH_MANY,
-    Job,
     JobError,
-    Options,
     PushError,
     PushJob,
     Receipt,
     decode_job,
     decode_pushes,
+    receipt_listener,
 )
 
 MAX_DEATHS = 3
@@ -47,7 +44,6 @@ class Move(NamedTuple):
 
 
 Verdict = Deliver | Bury | Move
-_options = msgspec.json.Decoder(Options)
 
 
 def judge(payload: bytes | None) -> Verdict:
@@ -64,16 +60,8 @@ def judge(payload: bytes | None) -> Verdict:
     try:
         asked = decode_pushes(job)
     except PushError as error:
-        return Bury(error.message, error.path, listener(job))
+        return Bury(error.message, error.path, receipt_listener(job))
     return Deliver(asked.pushes, many, asked.options.receipt)
-
-
-def listener(job: Job) -> str | None:
-    """Find out who asked for a receipt, whatever else is wrong with the job."""
-    try:
-        return _options.decode(job.k).receipt
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def left_out(pushes: Sequence[PushJob], late_ms: float, there: Mapping[str, int]) -> dict[int, Receipt]:

@@ -9,10 +9,21 @@ import msgspec
 from arq.jobs import serialize_result
 from arq.worker import Retry, RetryJob
 
-from tailrace.wire import Job, JobReceipt, JobState, PushError, convert_error, decode_job, encode_foreign, encode_receipt, is_model_class
+from tailrace.wire import (
+    Job,
+    JobReceipt,
+    JobState,
+    PushError,
+    convert_error,
+    decode_job,
+    encode_foreign,
+    encode_receipt,
+    is_model_class,
+    receipt_listener,
+)
 from tailrace.worker._claims import Again, Claimed, Ended
 from tailrace.worker._functions import RECEIPT, TRANSIENT, Function
-from tailrace.worker._judge import LOST, MAX_DEATHS, listener
+from tailrace.worker._judge import LOST, MAX_DEATHS
 from tailrace.worker._queue import printable
 from tailrace.worker._receipts import dead
 
@@ -75,7 +86,7 @@ def read_call(claimed: Claimed, functions: Mapping[str, Function]) -> Call | Unk
     if not 0 <= job.et <= _LAST_MS:
         return Unfit("when it was enqueued is no time", "$.et")
     if function is None:
-        return Unknown(job.f, listener(job)) if len(job.f) <= _MAX_NAME else missing(job.f, listener(job))
+        return Unknown(job.f, receipt_listener(job)) if len(job.f) <= _MAX_NAME else missing(job.f, receipt_listener(job))
     asker = kwargs.pop(RECEIPT, None) if function.takes_receipt else None
     return Call(name(claimed), function, args, kwargs, asker, max(claimed.tries + 1, job.t or 0), job.et)
 

@@ -52,7 +52,7 @@ class Share:
     async def _look(self) -> None:
         held = [leave for leave in self._held.values() if not leave.is_set()]
         wish = await self._redis.get(self._key)
-        name, _, fewest = wish.decode().partition(" ") if wish else (self._worker, "", "0")
+        name, fewest, *_ = wish.decode().split(" ") if wish else (self._worker, "0")
         if name == self._worker or len(held) < int(fewest):
             await self._redis.set(self._key, f"{self._worker} {len(held)}", px=_WISH_MS)
         elif len(held) > int(fewest) + 1:

@@ -10,12 +10,13 @@
 --       5 the start of an away key
 --       6 "1" to look at the other edges and at Redis' memory, which takes longer than all the rest for one client
 --       7 "1" if Redis was found to have no room: clients that left aren't noted one by one
---       8 how many clients follow: client, entry ("" if it left), ...; then channel, count (0 deletes it), ...
+--       8 the format that the edge understands
+--       9 how many clients follow: client, entry ("" if it left), ...; then channel, count (0 deletes it), ...
 -- Returns 0 if the hash is gone, so that the edge registers everything again; else
 -- {bytes that the edge's part may take in all, bytes by which it may grow now, clients to register again}; -1 stands for no limit. Without
 -- a look, -1, -1 and none.
 local edge, lease_ms, whole, away_ms, away_start = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', ARGV[4], ARGV[5]
-local look, full, clients = ARGV[6] == '1', ARGV[7] == '1', tonumber(ARGV[8])
+local look, full, clients = ARGV[6] == '1', ARGV[7] == '1', tonumber(ARGV[9])
 local edge_start, shared_start = KEYS[1]:sub(1, -#edge - 1), KEYS[3]:sub(1, -#edge - 1)
 if whole then
   redis.call('DEL', KEYS[1])
@@ -102,7 +103,7 @@ end
 
 local shares = redis.call('EXISTS', KEYS[3]) == 1
 if shares and whole then redis.call('HSET', KEYS[1], 'shared', 1) end
-for i = 9, 8 + clients * 2, 2 do
+for i = 10, 9 + clients * 2, 2 do
   local client, entry = ARGV[i], ARGV[i + 1]
   local field = 'c:' .. client
   local was_shared = shares and redis.call('HEXISTS', KEYS[3], field) == 1
@@ -119,7 +120,7 @@ for i = 9, 8 + clients * 2, 2 do
     if was_shared then count_once(field) end
   end
 end
-for i = 9 + clients * 2, #ARGV, 2 do
+for i = 10 + clients * 2, #ARGV, 2 do
   if ARGV[i + 1] == '0' then
     redis.call('HDEL', KEYS[1], 'n:' .. ARGV[i])
   else
@@ -127,7 +128,7 @@ for i = 9 + clients * 2, #ARGV, 2 do
   end
 end
 
-redis.call('HSET', KEYS[1], 'edge', edge)
+redis.call('HSET', KEYS[1], 'edge', edge, 'format', ARGV[8])
 if shares then redis.call('PEXPIRE', KEYS[3], lease_ms) end
 redis.call('PEXPIRE', KEYS[1], lease_ms)
 redis.call('ZADD', KEYS[2], now + lease_ms, edge)

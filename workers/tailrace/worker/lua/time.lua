@@ -2,7 +2,7 @@
 -- So claims don't run out while Redis stands still, or as its clock is set, before those who live could say so. Needs payload.lua.
 local function calls_time(key, now, lease_ms)
   local most = lease_ms / 3
-  local asked, passed = (read_payload(key) or ''):match('^(%S+) (%S+)$')
+  local asked, passed = (read_payload(key) or ''):match('^(%S+) (%S+)')
   asked, passed = tonumber(asked), tonumber(passed)
   local since = asked and now - asked or 0
   passed = (passed or now) + math.max(0, math.min(since, most))
