@@ -102,7 +102,7 @@ async def test_what_is_waited_for_is_told_once(monkeypatch: pytest.MonkeyPatch, 
         if troubles:
             raise troubles.pop(0)
 
-    await _tail._Tail(Target("redis://a"), argparse.Namespace(channel=None, last=0, json=False))._patiently(work)
+    await _tail._Tail(Target("redis://a", prefix="tailrace"), argparse.Namespace(channel=None, last=0, json=False))._patiently(work)
     assert capsys.readouterr().err.splitlines() == [
         "tailrace tail: waiting for redis://a: no answer",
         "tailrace tail: waiting for redis://a: loading",
