@@ -14,8 +14,8 @@ PACKAGES = sorted(
 )
 API = {
     "tailrace.cli": """
-        BoundedRequests Command SettingsError add_settings announce bind check_origins configure_logging end_slow main
-        raise_file_limit read_settings
+        BoundedRequests Command MAX_FIELDS SettingsError Sockets add_settings announce bind check_origins configure_logging end_slow main
+        most_sockets raise_file_limit read_settings
     """,
     "tailrace.console": """
         ConsoleConfig create_app
@@ -33,7 +33,8 @@ API = {
         AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Follower Generations HistoryPolicy
         HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY Pipe
         RawEntry RefusedError Registry STATE_S Scripts Wanted check_layout check_redis check_server connect connect_queue
-        connect_reader disconnect follow outcome_field primaries read_outcome read_together redact server_id whole_entries
+        connect_reader describe_away disconnect follow
+        lacks_files outcome_field primaries read_outcome read_together redact server_id whole_entries
     """,
     "tailrace.push": """
         Batch BlockingBatch BlockingJob BlockingPusher Job JobReceipt JobState Push PushError Pusher

@@ -11,7 +11,7 @@ from tests.support.service import Service
 
 
 @pytest.mark.parametrize("head", [b"x: " + b"a" * 10_000_000, b"a: b\r\n" * 20_000], ids=["a value", "lines"])
-def test_a_head_over_64_kib_is_refused(ingest: Service, head: bytes) -> None:
+def test_a_head_over_32_kib_is_refused(ingest: Service, head: bytes) -> None:
     address = urlsplit(ingest.url)
     with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
         with suppress(ConnectionError):
@@ -20,7 +20,7 @@ def test_a_head_over_64_kib_is_refused(ingest: Service, head: bytes) -> None:
 
 
 @pytest.mark.parametrize("trailers", [b"x: " + b"a" * 10_000_000, b"a: b\r\n" * 200_000], ids=["a value", "lines"])
-def test_trailers_over_64_kib_are_refused(ingest: Service, trailers: bytes) -> None:
+def test_trailers_over_32_kib_are_refused(ingest: Service, trailers: bytes) -> None:
     address = urlsplit(ingest.url)
     with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
         connection.sendall(b"POST /push HTTP/1.1\r\nHost: ingest\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -40,5 +40,5 @@ def test_chunks_of_any_size_are_taken(ingest: Service) -> None:
 def test_bodies_may_be_longer_than_heads_and_follow_each_other(ingest: Service) -> None:
     with httpx.Client(base_url=ingest.url, timeout=20) as client:
         for size in (10, 100_000, 65_536, 900_000):
-            answer = client.post("/push", json={"to": "room:1", "data": "x" * size}, headers={"x-filler": "y" * 50_000})
+            answer = client.post("/push", json={"to": "room:1", "data": "x" * size}, headers={"x-filler": "y" * 30_000})
             assert answer.status_code == 200

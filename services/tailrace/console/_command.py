@@ -4,7 +4,7 @@ import argparse
 
 import uvloop
 
-from tailrace.cli import Command, add_settings, bind, configure_logging, read_settings
+from tailrace.cli import Command, add_settings, bind, configure_logging, raise_file_limit, read_settings
 from tailrace.console._app import create_app
 from tailrace.console._config import ConsoleConfig
 from tailrace.console._server import Server
@@ -27,6 +27,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(namespace: argparse.Namespace) -> int:
     config = read_settings(ConsoleConfig, namespace)
     configure_logging(config.log_level)
+    raise_file_limit()
     uvloop.run(Server(create_app(config)).run_until_told(bind(config.host, config.port)))
     return 0
 

@@ -14,7 +14,7 @@ from tailrace.edge._hub import Hub
 from tailrace.edge._page import Page
 from tailrace.edge._subscriber import Subscriber
 from tailrace.edge._sync import Sync
-from tailrace.log import Follower, RawEntry, disconnect, follow, server_id
+from tailrace.log import Follower, RawEntry, describe_away, disconnect, follow, server_id
 from tailrace.wire import parse_id
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Reader:
 
     def _note_away(self, error: Exception) -> None:
         if not self._sync.away.issuperset(self.shards):
-            logger.warning("%s is away (%s): streams stay open and go on when it is back", self.name, error)
+            logger.warning("%s: streams stay open and go on when it is back", describe_away(self.name, error))
             self._sync.away.update(self.shards)
             self._meter.away += 1
 

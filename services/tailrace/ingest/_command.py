@@ -11,7 +11,7 @@ from tailrace.cli import Command, SettingsError, add_settings, bind, configure_l
 from tailrace.ingest._app import create_app
 from tailrace.ingest._config import IngestConfig
 from tailrace.ingest._server import Server
-from tailrace.log import check_redis, connect_queue, redact
+from tailrace.log import check_redis, connect_queue, describe_away, redact
 from tailrace.wire import SetupError
 
 _log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ async def _check(config: IngestConfig) -> None:
     except SetupError as error:
         raise SettingsError(str(error)) from None
     except RedisError as error:
-        _log.warning("Redis (%s) is away, pushes are answered 503 until it is there: %s", redact(config.queue_url), error)
+        _log.warning("%s: pushes are answered 503 until it is there", describe_away(f"Redis at {redact(config.queue_url)}", error))
 
 
 COMMAND = Command("Take pushes over HTTP.", _configure, _run, _EPILOG)

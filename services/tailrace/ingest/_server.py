@@ -2,12 +2,13 @@
 
 import signal
 import socket
+from functools import partial
 
 import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tailrace.cli import BoundedRequests, announce, end_slow
+from tailrace.cli import BoundedRequests, Sockets, announce, end_slow
 
 _GRACE_S = 10
 _TICKS_PER_S = 10
@@ -25,7 +26,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Protocol,
+                http=partial(Protocol, sockets=Sockets()),  # type: ignore[arg-type]  # it is only called
                 ws="none",
                 log_config=None,
                 access_log=False,

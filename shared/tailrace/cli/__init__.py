@@ -1,18 +1,21 @@
 """The `tailrace` command: a frame that commands join by entry point, and the commands that need no service."""
 
 from tailrace.cli._bind import bind
-from tailrace.cli._bounds import BoundedRequests, end_slow
+from tailrace.cli._bounds import MAX_FIELDS, BoundedRequests, end_slow
 from tailrace.cli._command import Command
-from tailrace.cli._files import raise_file_limit
+from tailrace.cli._files import most_sockets, raise_file_limit
 from tailrace.cli._logging import announce, configure_logging
 from tailrace.cli._main import main
 from tailrace.cli._origins import check_origins
 from tailrace.cli._settings import SettingsError, add_settings, read_settings
+from tailrace.cli._sockets import Sockets
 
 __all__ = [
+    "MAX_FIELDS",
     "BoundedRequests",
     "Command",
     "SettingsError",
+    "Sockets",
     "add_settings",
     "announce",
     "bind",
@@ -20,6 +23,7 @@ __all__ = [
     "configure_logging",
     "end_slow",
     "main",
+    "most_sockets",
     "raise_file_limit",
     "read_settings",
 ]

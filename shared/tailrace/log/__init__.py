@@ -12,6 +12,7 @@ from tailrace.log._check import (
     server_id,
 )
 from tailrace.log._connect import connect, connect_queue, connect_reader, disconnect
+from tailrace.log._connection import describe_away, lacks_files
 from tailrace.log._follow import Follower
 from tailrace.log._history import DEFAULT_HISTORY, HistoryPolicy, HistoryRule
 from tailrace.log._pipe import Pipe
@@ -64,8 +65,10 @@ __all__ = [
     "connect",
     "connect_queue",
     "connect_reader",
+    "describe_away",
     "disconnect",
     "follow",
+    "lacks_files",
     "outcome_field",
     "primaries",
     "read_outcome",

@@ -1,6 +1,7 @@
 """Connections of redis-py's, without its traps, faster, and some that ask for their address first."""
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,6 +20,26 @@ _ROOM = 32 << 10
 """Bytes that may wait to be sent; what is within it isn't waited for."""
 
 
+class NoFilesError(RedisConnectionError):
+    """This process can't open another connection, whether or not Redis is there."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is that of the system's error: EMFILE is the process' own limit, ENFILE the system's."""
+        super().__init__(f"no file descriptor is left to connect to Redis ({name}): raise the limit of open files (ulimit -n)")
+
+
+def lacks_files(error: BaseException | None) -> bool:
+    """Say whether this process has no file descriptor left to connect with, which redis-py may have wrapped in an error of its own."""
+    while error is not None and not isinstance(error, NoFilesError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def describe_away(whom: str, error: BaseException) -> str:
+    """Say why Redis, named by `whom`, can't be used now."""
+    return str(error) if lacks_files(error) else f"{whom} is away ({error})"
+
+
 class _Sound(AbstractConnection):
     """Sends commands: a short one at once, where redis-py makes a task for each, which costs two more turns of the loop.
 
@@ -28,6 +49,14 @@ class _Sound(AbstractConnection):
     out (CPython #86296). A server that has become a replica, or refuses because it has lost its own (NOREPLICAS), isn't
     where events go any more: the next command asks anew where the primary is.
     """
+
+    async def _connect(self) -> None:
+        try:
+            await super()._connect()  # type: ignore[no-untyped-call,safe-super]  # of the class that this is mixed in before
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise NoFilesError(errno.errorcode[error.errno]) from error
+            raise
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """Write a command in Redis' protocol, as redis-py does, in C."""

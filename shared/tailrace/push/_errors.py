@@ -23,8 +23,8 @@ class QueueBrokenError(TailraceError):
 class RedisAwayError(TailraceError):
     """Redis gave no answer in time."""
 
-    def __init__(self, cause: str, *, uncertain: bool) -> None:
+    def __init__(self, cause: str, *, uncertain: bool, head: str = "Redis is away") -> None:
         told = "it isn't known whether anything was enqueued" if uncertain else "nothing was enqueued"
-        super().__init__(f"Redis is away: {told} ({cause})")
+        super().__init__(f"{head}: {told} ({cause})")
         self.uncertain = uncertain
         """Whether the jobs may have been enqueued all the same; a push with a `key` can safely be sent again."""

@@ -15,7 +15,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from tailrace.log import Pipe
+from tailrace.log import Pipe, lacks_files
 from tailrace.push._errors import QueueBrokenError, QueueFullError, RedisAwayError
 from tailrace.push._plan import CALLS, NewJob
 from tailrace.push._scripts import script
@@ -115,7 +115,8 @@ class Lane:
                 uncertain = uncertain or (sent and not _did_nothing(error))
                 pause_s = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
                 if clock() + pause_s >= deadline:
-                    raise RedisAwayError(str(error) or "no answer in time", uncertain=uncertain) from error
+                    head = "no connection can be made" if lacks_files(error) else "Redis is away"
+                    raise RedisAwayError(str(error) or "no answer in time", uncertain=uncertain, head=head) from error
             tries += 1
             await asyncio.sleep(pause_s)
 
@@ -177,4 +178,6 @@ def _fail(group: Sequence[_Asked], error: BaseException) -> None:
 
 def _did_nothing(error: BaseException) -> bool:
     """Say whether Redis refused the script's first write, or the connection was never made; redis-py tells that only by what it met."""
-    return isinstance(error, ReadOnlyError) or isinstance(error.__context__, ConnectionRefusedError | FileNotFoundError)
+    if isinstance(error, ReadOnlyError) or lacks_files(error):
+        return True
+    return isinstance(error.__context__, ConnectionRefusedError | FileNotFoundError)
