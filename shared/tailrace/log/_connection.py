@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ Find = Callable[[], Awaitable[Address]]
 """Says where the primary is now."""
 
 
+_OTHER_HOST = (62, 64)
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 _ROOM = 32 << 10
 """Bytes that may wait to be sent; what is within it isn't waited for."""
 
@@ -53,6 +56,8 @@ class _Sound(AbstractConnection):
     async def _connect(self) -> None:
         try:
             await super()._connect()  # type: ignore[no-untyped-call,safe-super]  # of the class that this is mixed in before
+        except ssl.SSLCertVerificationError as error:
+            raise RedisConnectionError(_refused(error)) from error
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise NoFilesError(errno.errorcode[error.errno]) from error
@@ -118,6 +123,12 @@ class _Sound(AbstractConnection):
                 await self.disconnect(nowait=True)
                 raise ReadOnlyError(str(error)) from None
             raise
+
+
+def _refused(error: ssl.SSLCertVerificationError) -> str:
+    """Say what is wrong with a server's certificate."""
+    hint = "; to accept any name, add ssl_check_hostname=no to the URL" if error.verify_code in _OTHER_HOST else ""
+    return f"the server's TLS certificate is refused: {error.verify_message.rstrip('.')}{hint}"
 
 
 class _SoundConnection(_Sound, Connection): ...

@@ -101,7 +101,7 @@ class Lane:
         self._number += 1
         keys, args = self._call([job for asked in group for job in asked.jobs])
         deadline, clock = group[0].deadline, asyncio.get_running_loop().time
-        uncertain, tries = False, 0
+        uncertain, tries, cause = False, 0, "no answer in time"
         while True:
             sent = False
             try:
@@ -112,11 +112,12 @@ class Lane:
             except OutOfMemoryError:
                 raise QueueFullError("Redis is out of memory") from None
             except _AWAY as error:
+                cause = str(error) or cause
                 uncertain = uncertain or (sent and not _did_nothing(error))
                 pause_s = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
                 if clock() + pause_s >= deadline:
                     head = "no connection can be made" if lacks_files(error) else "Redis is away"
-                    raise RedisAwayError(str(error) or "no answer in time", uncertain=uncertain, head=head) from error
+                    raise RedisAwayError(cause, uncertain=uncertain, head=head) from error
             tries += 1
             await asyncio.sleep(pause_s)
 
