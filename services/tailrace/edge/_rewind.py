@@ -9,7 +9,14 @@ from tailrace.wire import bucket
 AT_ONCE = 8
 """Histories that are read at the same time: a client of Redis has so many connections and no more."""
 _Question = tuple[str, int]
-_Answer = asyncio.Task[int | None]
+
+
+class _Answer:
+    """What Redis answers to a question, and how many clients wait for it."""
+
+    def __init__(self, task: asyncio.Task[int | None]) -> None:
+        self.task, self.waiting = task, 0
+        task.add_done_callback(_look_at)
 
 
 class Rewinds:
@@ -24,14 +31,20 @@ class Rewinds:
     async def first(self, channel: str, most: int) -> int | None:
         """Return the id of the first of a channel's last `most` events as they are after this call began; None where there are none.
 
-        Raises redis.RedisError, and what `need_redis` raises.
+        A question that nobody waits for any more isn't asked. Raises redis.RedisError, and what `need_redis` raises.
         """
         question = channel, most
         answer = self._to_be_asked.get(question)
         if answer is None:
-            answer = self._to_be_asked[question] = asyncio.create_task(self._ask(question))
-            answer.add_done_callback(_look_at)
-        return await asyncio.shield(answer)  # one that leaves takes it from nobody
+            answer = self._to_be_asked[question] = _Answer(asyncio.create_task(self._ask(question)))
+        answer.waiting += 1
+        try:
+            return await asyncio.shield(answer.task)  # a client that leaves takes it from no other
+        finally:
+            answer.waiting -= 1
+            if not answer.waiting and self._to_be_asked.get(question) is answer:
+                del self._to_be_asked[question]
+                answer.task.cancel()
 
     async def _ask(self, question: _Question) -> int | None:
         channel, most = question
@@ -39,11 +52,10 @@ class Rewinds:
             del self._to_be_asked[question]  # who comes from now on may want more than this will hold
             shard = bucket(channel, len(self._logs))
             self._need_redis([shard])  # who waited its turn doesn't wait once more for a Redis that is silent
-            newest = await self._logs[shard].newest(most, channel)
-        return newest[0].id if newest else None
+            return await self._logs[shard].first_of_newest(most, channel)
 
 
-def _look_at(answer: _Answer) -> None:
+def _look_at(answer: asyncio.Task[int | None]) -> None:
     """See a failure, which asyncio would complain of where all who asked have left."""
     if not answer.cancelled():
         answer.exception()

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
 
-from tailrace.edge._connection import SendConnection, SocketConnection, hand_over
+from tailrace.edge._connection import SendConnection, SocketConnection, hand_over, until_gone
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError, RequestError
-from tailrace.edge._request import read_request
+from tailrace.edge._request import StreamRequest, read_request
 from tailrace.edge._subscriber import Subscriber
 from tailrace.wire import comment, retry
 
@@ -29,6 +29,10 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
     path: str
     status: str = "error"
+
+
+class _GoneError(Exception):
+    """The client left before its stream began."""
 
 
 class StreamHandler:
@@ -55,11 +59,13 @@ class StreamHandler:
                 await _answer(send, 200, [*STREAM_HEAD, *allowed])
                 return
             address = self._engine.addresses.of(scope.get("client"), headers)
-            subscriber = await self._engine.enter(request, address)
+            subscriber = await self._enter(request, address, receive)
         except RequestError as error:
             await _answer(send, error.status, allowed, Problem(str(error), error.path))
         except BusyError:
             await self._put_off(send, allowed)
+        except _GoneError:
+            pass
         else:
             await self._stream(subscriber, allowed, scope, receive, send)
 
@@ -79,6 +85,27 @@ class StreamHandler:
         finally:
             if socket is None:
                 engine.leave(subscriber)
+
+    async def _enter(self, request: StreamRequest, address: str, receive: Receive) -> Subscriber:
+        """Let a client in; stop if it leaves while its channels' histories are read. Raises BusyError, _GoneError."""
+        if not request.rewind:
+            return await self._engine.enter(request, address)
+        enter = asyncio.create_task(self._engine.enter(request, address))
+        leave = asyncio.create_task(until_gone(receive))
+        entered = False
+        try:
+            await asyncio.wait((enter, leave), return_when=asyncio.FIRST_COMPLETED)
+            if not enter.done():
+                raise _GoneError
+            subscriber = enter.result()
+            entered = True
+            return subscriber
+        finally:
+            for task in (enter, leave):
+                task.cancel()
+            await asyncio.wait((enter, leave))
+            if not (entered or enter.cancelled() or enter.exception()):
+                self._engine.leave(enter.result())
 
     async def _put_off(self, send: Send, allowed: Headers) -> None:
         """Answer in the one way after which a browser's EventSource comes again."""

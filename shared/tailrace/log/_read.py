@@ -84,7 +84,7 @@ class LogReader:
     def __init__(self, redis: Redis, keys: Keys, shard: int) -> None:
         self.shard = shard
         self._redis, self._keys = redis, keys
-        self._sync, self._read = (redis.register_script(script(name)) for name in ("sync", "read"))
+        self._sync, self._read, self._first = (redis.register_script(script(name)) for name in ("sync", "read", "first"))
 
     async def sync(self) -> Generations:
         """Look at the generations; one begins here if this Redis has none, or isn't the one that wrote last.
@@ -114,6 +114,11 @@ class LogReader:
         key = self._keys.log(self.shard) if channel is None else self._keys.history(self.shard, channel)
         last = "+" if before is None else f"({format_id(before)}"
         return whole_entries((await self._redis.xrevrange(key, max=last, count=most))[::-1])
+
+    async def first_of_newest(self, most: int, channel: str) -> int | None:
+        """Return the id of the first of the newest entries of a channel's history; None where there are none. Raises redis.RedisError."""
+        found = await self._first(keys=[self._keys.history(self.shard, channel)], args=[most])
+        return parse_id(found) if found else None
 
     def _names(self) -> list[str]:
         return [self._keys.log(self.shard), self._keys.generations(self.shard)]
