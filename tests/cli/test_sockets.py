@@ -14,8 +14,8 @@ from tests.support.service import Service
 from tests.support.wait import wait_until_sync
 
 COUNT = 500
-REQUEST = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
-LINE = b"POST /push HTTP/1.1\r\nHost: a\r\n"
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LINE = b"POST /push HTTP/1.1\r\nHost: localhost\r\n"
 HEADS: dict[str, bytes] = {
     "tiny fields": LINE + b"a:\r\n" * 7500,
     "as many fields as are taken": LINE + b"".join(b"a%d:%s\r\n" % (n, b"x" * 240) for n in range(120)),
@@ -69,7 +69,7 @@ def test_fields_are_counted(start: Start, name: str, fields: int) -> None:
 def test_a_stream_asked_for_with_too_many_fields_is_431(start: Start) -> None:
     service = start("edge")
     with dial(service.url) as connection:
-        connection.sendall(b"GET /sse HTTP/1.1\r\nHost: a\r\n" + b"a:\r\n" * 128 + b"\r\n")
+        connection.sendall(b"GET /sse HTTP/1.1\r\nHost: localhost\r\n" + b"a:\r\n" * 128 + b"\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 431 ")
 
 

@@ -4,6 +4,8 @@ from tailrace.cli._bind import bind
 from tailrace.cli._bounds import MAX_FIELDS, BoundedRequests, end_slow
 from tailrace.cli._command import Command
 from tailrace.cli._files import most_sockets, raise_file_limit
+from tailrace.cli._headers import SAFE_HEADERS
+from tailrace.cli._hosts import HostGuard, is_loopback
 from tailrace.cli._logging import announce, configure_logging
 from tailrace.cli._main import main
 from tailrace.cli._origins import check_origins
@@ -12,8 +14,10 @@ from tailrace.cli._sockets import Sockets
 
 __all__ = [
     "MAX_FIELDS",
+    "SAFE_HEADERS",
     "BoundedRequests",
     "Command",
+    "HostGuard",
     "SettingsError",
     "Sockets",
     "add_settings",
@@ -22,6 +26,7 @@ __all__ = [
     "check_origins",
     "configure_logging",
     "end_slow",
+    "is_loopback",
     "main",
     "most_sockets",
     "raise_file_limit",

@@ -55,6 +55,10 @@ class UpConfig(msgspec.Struct, frozen=True):
     data: Annotated[str, msgspec.Meta(description="Folder that Valkey keeps its data in; none: a temporary one.")] = ""
     functions: Annotated[tuple[str, ...], msgspec.Meta(description="Module with functions for the worker; repeatable.")] = ()
     drain_s: Annotated[float, msgspec.Meta(description="Seconds that an edge takes to send its clients away at the end.", ge=0)] = 1
+    hosts: Annotated[tuple[str, ...], msgspec.Meta(description="Host name of this machine that ingest and the page answer to.")] = ()
+    allow_anonymous_push: Annotated[
+        bool, msgspec.Meta(description="Take pushes without a token although --host lets other machines in.")
+    ] = False
     prefix: Annotated[str, msgspec.Meta(description="What all keys in Redis begin with.")] = "tailrace"
 
 
@@ -112,7 +116,7 @@ class _House:
         )
         self._services = [
             *(self._edge(number, port) for number, port in enumerate(config.edge_port)),
-            self._listener("ingest", "ingest", config.ingest_port, *self._origins()),
+            self._ingest(),
             self._console(),
             self._service("worker", "worker", "--function-wait-s", "0", *_repeated("--functions", [_DEMO, *config.functions])),
         ]
@@ -172,7 +176,15 @@ class _House:
     def _console(self) -> Child:
         config = self._config
         edges = _repeated("--edge-url", [f":{port}" for port in config.edge_port])  # on whatever host the page is found
-        return self._listener("console", "console", config.console_port, *edges, "--ingest-url", f":{config.ingest_port}")
+        return self._listener("console", "console", config.console_port, *edges, "--ingest-url", f":{config.ingest_port}", *self._hosts())
+
+    def _ingest(self) -> Child:
+        config = self._config
+        anonymous = ["--allow-anonymous-push"] if config.allow_anonymous_push else []
+        return self._listener("ingest", "ingest", config.ingest_port, *anonymous, *self._origins(), *self._hosts())
+
+    def _hosts(self) -> list[str]:
+        return _repeated("--hosts", self._config.hosts)
 
     def _origins(self) -> list[str]:
         """Let the demo page in, under the names that this machine is reached by."""
