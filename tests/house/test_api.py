@@ -15,7 +15,7 @@ PACKAGES = sorted(
 API = {
     "tailrace.cli": """
         BoundedRequests Command HostGuard MAX_FIELDS SAFE_HEADERS SettingsError Sockets add_settings announce bind check_origins
-        configure_logging end_slow is_loopback main most_sockets raise_file_limit read_settings
+        configure_logging end_slow is_loopback main most_sockets page_headers raise_file_limit read_settings
     """,
     "tailrace.console": """
         ConsoleConfig create_app

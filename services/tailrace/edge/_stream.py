@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
 
+from tailrace.cli import SAFE_HEADERS
 from tailrace.edge._connection import SendConnection, SocketConnection, hand_over, until_gone
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError, RequestError
@@ -21,6 +22,9 @@ STREAM_HEAD: Headers = [
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 ]
+
+
+_SAFE: Headers = [(name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()]
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -140,6 +144,6 @@ def _start(status: int, headers: Headers) -> HTTPResponseStartEvent:
 async def _answer(send: Send, status: int, headers: Headers, problem: Problem | None = None) -> None:
     body = msgspec.json.encode(problem) if problem else b""
     if problem:
-        headers = [*headers, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers = [*headers, *_SAFE, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send(_start(status, headers))
     await send({"type": "http.response.body", "body": body, "more_body": False})

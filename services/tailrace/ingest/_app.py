@@ -17,6 +17,7 @@ from tailrace.ingest._config import IngestConfig
 from tailrace.ingest._engine import Engine
 from tailrace.ingest._guards import OPEN, guards
 from tailrace.ingest._openapi import CancelOperation, JobOperation, PushOperation, openapi
+from tailrace.ingest._page import HEADERS
 from tailrace.ingest._prefer import read_prefer
 from tailrace.ingest._requests import MAX_BODY_BYTES
 from tailrace.push import Pusher
@@ -86,6 +87,7 @@ def create_app(config: IngestConfig) -> Litestar:
         guards=guards(config),
         exception_handlers={HTTPException: _http_error, Exception: _fault},
         cors_config=_cors(config),
+        response_headers=HEADERS,
         logging_config=None,
         openapi_config=openapi(version("tailrace"), token=bool(config.push_token)),
         request_max_body_size=MAX_BODY_BYTES,
@@ -114,9 +116,9 @@ def _respond(answer: Answer) -> Response[bytes]:
 
 def _http_error(_: AnyRequest, error: HTTPException) -> Response[bytes]:
     message = _MESSAGES.get(error.status_code, error.detail)
-    return _respond(answers.problem(error.status_code, message, headers=error.headers))
+    return _respond(answers.problem(error.status_code, message, headers={**HEADERS, **(error.headers or {})}))
 
 
 def _fault(request: AnyRequest, error: Exception) -> Response[bytes]:
     request.app.state.engine.fault(error)
-    return _respond(answers.problem(500, "a fault in tailrace; its log says more"))
+    return _respond(answers.problem(500, "a fault in tailrace; its log says more", headers=HEADERS))

@@ -4,7 +4,7 @@ from tailrace.cli._bind import bind
 from tailrace.cli._bounds import MAX_FIELDS, BoundedRequests, end_slow
 from tailrace.cli._command import Command
 from tailrace.cli._files import most_sockets, raise_file_limit
-from tailrace.cli._headers import SAFE_HEADERS
+from tailrace.cli._headers import SAFE_HEADERS, page_headers
 from tailrace.cli._hosts import HostGuard, is_loopback
 from tailrace.cli._logging import announce, configure_logging
 from tailrace.cli._main import main
@@ -29,6 +29,7 @@ __all__ = [
     "is_loopback",
     "main",
     "most_sockets",
+    "page_headers",
     "raise_file_limit",
     "read_settings",
 ]

@@ -82,6 +82,10 @@ class BoundedRequests(asyncio.Protocol):
         transport.write_eof()
         self.loop.call_later(_LINGER_S, transport.abort)
 
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's signature
+        """Answer what can't be parsed."""
+        self.refuse(HTTPStatus.BAD_REQUEST)
+
     def end_if_slow(self, body_s: float | None) -> None:
         """End the connection if what its client is to send, or to take of an answer, is late; to be called now and then."""
         now, unsent = self.loop.time(), self.transport.get_write_buffer_size()

@@ -8,6 +8,7 @@ import msgspec
 
 from tailrace.cli._arguments import seconds
 from tailrace.cli._locate import Target, advised
+from tailrace.cli._plain import plain_json, plain_lines
 from tailrace.cli._settings import SettingsError
 from tailrace.push import Job, JobReceipt, JobState, Pusher, PushError, RedisAwayError, TailraceError
 
@@ -62,7 +63,7 @@ async def enqueued(target: Target, enqueue: Callable[[Pusher], Awaitable[Job]], 
             receipt = await job.receipt(wait_s) if wait_s > 0 else None
     except TailraceError as error:
         told = advised(error, target) if isinstance(error, RedisAwayError) else error
-        print(f"not enqueued: {told}", file=sys.stderr)
+        print(f"not enqueued: {plain_lines(str(told))}", file=sys.stderr)
         return _WRONGLY_ASKED if isinstance(error, PushError) else 1
     if receipt is None:
         told = f"enqueued: job {job.id}" if job.new else f"left alone: there is a job {job.id} already"
@@ -73,7 +74,7 @@ async def enqueued(target: Target, enqueue: Callable[[Pusher], Awaitable[Job]], 
 
 def _print(receipt: JobReceipt) -> int:
     for each in receipt.receipts:
-        print(msgspec.json.encode(each).decode())
+        print(plain_json(msgspec.json.encode(each)))
     if not receipt.receipts:
         print(f"{receipt.state}: job {receipt.job}")
     good = receipt.state is JobState.APPENDED and all(each.status != "error" for each in receipt.receipts)

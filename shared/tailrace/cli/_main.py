@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 from tailrace.cli._arguments import Parser
 from tailrace.cli._command import Command
 from tailrace.cli._locate import advised, find_target
+from tailrace.cli._plain import plain_lines
 from tailrace.cli._settings import SettingsError
 from tailrace.log import redact
 from tailrace.wire import SetupError
@@ -117,5 +118,5 @@ def _cure(point: EntryPoint) -> str:
 
 
 def _refuse(prog: str, message: str, status: int = _USAGE_STATUS) -> int:
-    print(f"{prog}: {message}", file=sys.stderr)
+    print(f"{prog}: {plain_lines(message)}", file=sys.stderr)
     return status

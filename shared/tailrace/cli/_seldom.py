@@ -1,4 +1,4 @@
-"""Log lines that anybody can provoke, at most one a minute."""
+"""Log lines that any client can provoke: at most one of a kind a minute."""
 
 import logging
 import time
@@ -26,3 +26,22 @@ class Seldom:
         """Log a message, with the number of its kind since the last line."""
         if count := self.count():
             self._logger.warning("%s (%d since the last such line)", message, count)
+
+
+class Malformed(logging.Filter):
+    """Reports the requests that uvicorn can't read, for which it has a warning each, and two with advice for each upgrade."""
+
+    _ABOUT = ("Invalid HTTP request received.", "Unsupported upgrade request.")
+    _ADVICE = "No supported WebSocket library detected."
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seldom = Seldom(logging.getLogger(__name__))
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a record is logged; one about a request is rewritten or dropped."""
+        if record.msg in self._ABOUT:
+            count = self._seldom.count()
+            record.msg, record.args = "malformed or unsupported HTTP requests: %d since the last such line", (count,)
+            return bool(count)
+        return not str(record.msg).startswith(self._ADVICE)
