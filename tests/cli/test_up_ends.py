@@ -80,7 +80,7 @@ def test_what_cannot_start_ends_all_with_its_reason(tmp_path: Path) -> None:
 
 def test_listening_everywhere_the_page_finds_all_where_it_was_found_itself(tmp_path: Path) -> None:
     """By this machine's name, as from another machine."""
-    running = Up(tmp_path, "--host", "0.0.0.0")
+    running = Up(tmp_path, "--host", "0.0.0.0", "--allow-anonymous-push")
     try:
         running.until("try in two other terminals:")
         host = socket.gethostname()

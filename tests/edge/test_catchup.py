@@ -15,7 +15,7 @@ from tailrace.edge._request import StreamRequest
 from tailrace.edge._rewind import AT_ONCE
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.log import Answer, ChannelHistory, Generations, LogReader, Wanted
-from tailrace.wire import Entry, bucket
+from tailrace.wire import bucket
 from tests.edge.entries import LABEL, at, entry
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +68,7 @@ class Busy:
         self.asking = self.most = 0
         self._full = asyncio.Event()
 
-    async def newest(self, *_: object) -> list[Entry]:
+    async def first_of_last(self, *_: object) -> tuple[None, bool]:
         self.asking += 1
         self.most = max(self.most, self.asking)
         if self.asking == AT_ONCE:
@@ -76,7 +76,7 @@ class Busy:
             self._when_full()
         await self._full.wait()
         self.asking -= 1
-        return []
+        return None, False
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import httptools
 import pytest
 from hypothesis import example, given, strategies as st
 
+from tailrace.cli import Sockets
 from tailrace.edge import EdgeConfig
 from tailrace.edge._door import Door
 from tailrace.edge._engine import Engine
@@ -29,7 +30,7 @@ NOT_PLAIN = b"x: \xe9\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def door() -> Door:
-    return Door(Engine(EdgeConfig()))
+    return Door(Engine(EdgeConfig()), Sockets())
 
 
 class Parsed:

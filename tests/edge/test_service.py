@@ -141,4 +141,4 @@ async def test_requests_to_upgrade_are_answered_over_http_and_logged_once(redis_
         assert service.terminate() in (0, -signal.SIGTERM)
         warnings = [line for line in service.stderr.splitlines() if '"level":"warning"' in line]
     assert len(warnings) == 1
-    assert "a client asked to upgrade to WebSocket" in warnings[0]
+    assert "malformed or unsupported HTTP requests" in warnings[0]

@@ -14,8 +14,8 @@ PACKAGES = sorted(
 )
 API = {
     "tailrace.cli": """
-        BoundedRequests Command SettingsError add_current_folder add_settings announce bind check_origins configure_logging end_slow main
-        raise_file_limit read_settings
+        BoundedRequests Command HostGuard MAX_FIELDS SAFE_HEADERS SettingsError Sockets add_current_folder add_settings announce bind
+        check_origins configure_logging end_slow is_loopback main most_sockets page_headers raise_file_limit read_settings
     """,
     "tailrace.console": """
         ConsoleConfig create_app
@@ -33,8 +33,8 @@ API = {
         AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Follower Generations HistoryPolicy
         HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY Pipe
         RawEntry Refusal RefusedError Registry Remedy STATE_S Scripts Standing Wanted check_layout check_redis check_server connect
-        connect_queue connect_reader disconnect follow outcome_field primaries read_outcome read_together redact refusal server_id trouble
-        whole_entries
+        connect_queue connect_reader disconnect follow lacks_files outcome_field primaries read_outcome read_together redact refusal
+        server_id trouble whole_entries
     """,
     "tailrace.push": """
         Batch BlockingBatch BlockingJob BlockingPusher EnqueueError Job JobReceipt JobState Push PushError Pusher

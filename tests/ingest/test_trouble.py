@@ -121,7 +121,7 @@ def test_too_much_at_once_is_429(server: RedisServer) -> None:
     with Service("ingest", "--redis", server.url, "--max-bytes", str(1 << 24)) as service:
         host, port = service.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as slow:
-            slow.sendall(b"POST /push HTTP/1.1\r\nHost: x\r\nContent-Length: 16777216\r\n\r\n" + b" " * 16777215)
+            slow.sendall(b"POST /push HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16777216\r\n\r\n" + b" " * 16777215)
             answer = wait_until_sync(lambda: _busy(service))
         assert answer.headers["retry-after"] == "5"
         assert answer.json()["message"].startswith("too much comes at once")

@@ -3,9 +3,8 @@
 import asyncio
 import os
 import signal
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 from tailrace.log import Follower, LogWriter, NewEvent, RawEntry, connect, connect_reader, disconnect
 from tailrace.wire import Keys, encode_json_block, parse_id
 from tests.support.cluster import Cluster
-from tests.support.ports import free_port
 from tests.support.redis import RedisServer, executable
+from tests.support.tls import tls_server
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -206,18 +205,6 @@ async def test_over_a_unix_socket(redis_server: RedisServer) -> None:
     redis_server.start()
     async with following(f"unix://{path}") as follows:
         await follows.has(await append(redis_server.url))
-
-
-@contextmanager
-def tls_server(folder: Path) -> Iterator[tuple[RedisServer, str]]:
-    """Start a server that speaks TLS, too, and give the URL for that."""
-    key, certificate, port = folder / "key", folder / "certificate", free_port()
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    made = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", str(key), "-out", str(certificate), *subject]
-    subprocess.run(made, check=True, capture_output=True)
-    tls = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-auth-clients", "no"]
-    with RedisServer("redis", *tls) as server:
-        yield server, f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
 
 
 @pytest.mark.skipif(not executable("redis"), reason="needs Debian's redis-server: Valkey's wheel has no TLS")

@@ -193,3 +193,34 @@ async def _served(site: Site, http: httpx.AsyncClient) -> bool:
             if event.event == "connect":
                 return True
     return False
+
+
+LONG = [f"room:{number:0122d}" for number in range(100)]
+
+
+@pytest.mark.parametrize("length", [75, 127])
+async def test_a_hundred_long_channels_pass(site: Site, length: int) -> None:
+    channels = [name[-length:] for name in LONG]
+    async with httpx.AsyncClient(http2=True, timeout=10) as http, httpx_sse.aconnect_sse(http, "GET", f"{site.url}/sse") as other:
+        beside = other.aiter_sse()
+        assert (await _first(beside)).event == "connect"
+        params = [("channel", name) for name in channels]
+        async with httpx_sse.aconnect_sse(http, "GET", f"{site.url}/sse", params=params) as source:
+            assert source.response.status_code == 200
+            events = source.aiter_sse()
+            assert (await _first(events)).json()["channels"][:100] == channels
+        too_long = await http.get(f"{site.url}/sse?x={'x' * 33_000}")
+        assert (too_long.status_code, too_long.text) == (431, "")
+        fits = await http.get(f"{site.url}/sse?x={'x' * 31_000}&channel=%20")
+        assert fits.status_code == 400
+        assert fits.http_version == "HTTP/2"
+        assert "channel" in fits.json()["message"]
+        assert not other.response.is_closed
+        assert await _served(site, http)
+
+
+async def _first(events: AsyncIterator[httpx_sse.ServerSentEvent]) -> httpx_sse.ServerSentEvent:
+    async for event in events:
+        if event.data:
+            return event
+    raise AssertionError("the stream ended without an event")

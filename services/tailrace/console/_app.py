@@ -7,6 +7,7 @@ from litestar import HttpMethod, Litestar, MediaType, Request, Response, route
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import Parameter
 
+from tailrace.cli import SAFE_HEADERS
 from tailrace.console._config import ConsoleConfig
 from tailrace.console._page import HEADERS, load_page, policy, reached
 from tailrace.wire import CursorError, Place, decode_cursor, encode_cursor, id_at, id_parts
@@ -77,7 +78,7 @@ def create_app(config: ConsoleConfig) -> Litestar:
     return Litestar(
         [file, page_config, aged_cursor, healthz],
         exception_handlers={HTTPException: _refuse},
-        response_headers=HEADERS,
+        response_headers={**SAFE_HEADERS, **HEADERS},
         logging_config=None,
         openapi_config=None,
     )
@@ -90,5 +91,6 @@ def _reached(config: ConsoleConfig, request: AnyRequest) -> PageConfig:
 
 def _refuse(_: AnyRequest, error: HTTPException) -> Response[Problem]:
     """Answer in the shape that errors have everywhere in tailrace."""
-    headers = {"Allow": "GET, HEAD, OPTIONS"} if error.status_code == 405 else error.headers
+    allow = {"Allow": "GET, HEAD, OPTIONS"} if error.status_code == 405 else error.headers or {}
+    headers = {**HEADERS, **SAFE_HEADERS, **allow}
     return Response(Problem(error.detail), status_code=error.status_code, headers=headers, media_type=MediaType.JSON)

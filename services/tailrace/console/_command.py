@@ -4,7 +4,7 @@ import argparse
 
 import uvloop
 
-from tailrace.cli import Command, add_settings, bind, configure_logging, read_settings
+from tailrace.cli import Command, add_settings, bind, configure_logging, is_loopback, raise_file_limit, read_settings
 from tailrace.console._app import create_app
 from tailrace.console._config import ConsoleConfig
 from tailrace.console._server import Server
@@ -27,7 +27,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(namespace: argparse.Namespace) -> int:
     config = read_settings(ConsoleConfig, namespace)
     configure_logging(config.log_level)
-    uvloop.run(Server(create_app(config)).run_until_told(bind(config.host, config.port)))
+    raise_file_limit()
+    listener = bind(config.host, config.port)
+    guarded = is_loopback(listener.getsockname()[0])
+    uvloop.run(Server(create_app(config), config.hosts if guarded else None).run_until_told(listener))
     return 0
 
 

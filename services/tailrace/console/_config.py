@@ -23,4 +23,5 @@ class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True):
         "http://127.0.0.1:8010",
     )
     ingest_url: Annotated[Address, Meta(description="Address of ingest, for browsers.")] = "http://127.0.0.1:8001"
+    hosts: Annotated[tuple[str, ...], Meta(description="Host names to answer to, besides loopback's, on loopback.")] = ()
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged: this level and above.")] = "info"

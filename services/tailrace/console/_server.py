@@ -2,12 +2,14 @@
 
 import signal
 import socket
+from collections.abc import Sequence
+from functools import partial
 
 import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tailrace.cli import BoundedRequests, announce, end_slow
+from tailrace.cli import BoundedRequests, HostGuard, Sockets, announce, end_slow
 
 _TICKS_PER_S = 10
 
@@ -19,12 +21,15 @@ class Protocol(BoundedRequests, HttpToolsProtocol):
 class Server(uvicorn.Server):
     """uvicorn with our first line."""
 
-    def __init__(self, app: Litestar) -> None:
-        """Log through the process's own logging; one access line a request would drown it."""
+    def __init__(self, app: Litestar, hosts: Sequence[str] | None = None) -> None:
+        """Answer only to loopback's host names and `hosts`, unless that is None.
+
+        It logs through the process's own logging; one access line a request would drown it.
+        """
         super().__init__(
             uvicorn.Config(
-                app,
-                http=Protocol,
+                app if hosts is None else HostGuard(app, hosts),
+                http=partial(Protocol, sockets=Sockets()),  # type: ignore[arg-type]  # it is only called
                 ws="none",
                 log_config=None,
                 access_log=False,

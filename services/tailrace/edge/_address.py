@@ -14,7 +14,7 @@ Peer = tuple[str, int] | None
 
 
 class Addresses:
-    """Counts streams by address, if there is a limit to them."""
+    """Counts streams by address, if there is a limit to them; sockets that have no stream are counted by `Sockets`."""
 
     def __init__(self, config: EdgeConfig) -> None:
         """Raise SetupError: a trusted proxy is neither an address nor a network."""
@@ -39,6 +39,14 @@ class Addresses:
             if not any(found in network for network in self._trusted):
                 break
         return address
+
+    def of_peer(self, peer: Peer) -> str:
+        """Return what a socket counts under before its head is read; empty for a trusted proxy, which many clients share."""
+        try:
+            trusted = peer is not None and any(_parsed(peer[0]) in network for network in self._trusted)
+        except ValueError:
+            trusted = False
+        return "" if trusted else self.of(peer, ())
 
     def check(self, address: str) -> None:
         """Raise BusyError: there are as many streams from an address as there may be."""

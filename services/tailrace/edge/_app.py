@@ -1,5 +1,6 @@
 """The application that `tailrace edge` serves: the stream, its health, and a page that shows it."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -8,6 +9,7 @@ from litestar import HttpMethod, Litestar, MediaType, Request, Response, asgi, r
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
+from tailrace.cli import SAFE_HEADERS, page_headers
 from tailrace.edge._engine import Engine
 from tailrace.edge._stream import Problem, StreamHandler
 
@@ -44,7 +46,7 @@ def make_app(engine: Engine, stream: StreamHandler) -> Litestar:
     def index() -> str:
         return page
 
-    return _app([sse, index, *_health(engine)], f"there is nothing here: streams are at {engine.config.path}")
+    return _app([sse, index, *_health(engine)], f"there is nothing here: streams are at {engine.config.path}", page_headers(page))
 
 
 def make_metrics_app(engine: Engine) -> Litestar:
@@ -54,7 +56,7 @@ def make_metrics_app(engine: Engine) -> Litestar:
     def metrics() -> str:
         return engine.metrics()
 
-    return _app([metrics, *_health(engine)], "there is nothing here: figures are at /metrics")
+    return _app([metrics, *_health(engine)], "there is nothing here: figures are at /metrics", SAFE_HEADERS)
 
 
 def _health(engine: Engine) -> list[ControllerRouterHandler]:
@@ -70,12 +72,12 @@ def _health(engine: Engine) -> list[ControllerRouterHandler]:
     return [healthz, readyz]
 
 
-def _app(handlers: list[ControllerRouterHandler], nothing_here: str) -> Litestar:
+def _app(handlers: list[ControllerRouterHandler], nothing_here: str, safe: Mapping[str, str]) -> Litestar:
     def refuse(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
         """Answer in the one shape that all errors have here."""
         status = error.status_code
-        headers = {"Allow": "GET, HEAD, OPTIONS"} if status == 405 else error.headers
+        headers = {**safe, **({"Allow": "GET, HEAD, OPTIONS"} if status == 405 else error.headers or {})}
         problem = Problem(nothing_here if status == 404 else error.detail, "$")
         return Response(problem, status_code=status, headers=headers, media_type=MediaType.JSON)
 
-    return Litestar(handlers, exception_handlers={HTTPException: refuse}, openapi_config=None, logging_config=None)
+    return Litestar(handlers, exception_handlers={HTTPException: refuse}, response_headers=safe, openapi_config=None, logging_config=None)

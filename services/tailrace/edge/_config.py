@@ -22,7 +22,9 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     retry_ms: Annotated[int, Meta(description="Milliseconds after which clients reconnect; jittered for each.", ge=10)] = 3000
     busy_retry_ms: Annotated[int, Meta(description="The same where the edge can't serve a stream now, in milliseconds.", ge=10)] = 10_000
     drain_s: Annotated[float, Meta(description="Seconds within which an ending edge closes its streams.", ge=0)] = 20
-    max_connections: Annotated[int, Meta(description="Most streams of a process at once; 0 is 90 % of the limit of open files.", ge=0)] = 0
+    max_connections: Annotated[
+        int, Meta(description="Most streams of a process at once; 0 is 90 % of the limit of open files, less where that is low.", ge=0)
+    ] = 0
     max_connections_per_address: Annotated[
         int, Meta(description="Most streams of a process at once from one address (of IPv6, a /64 network); 0 is no limit.", ge=0)
     ] = 0

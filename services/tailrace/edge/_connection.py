@@ -100,6 +100,12 @@ def hand_over(scope: Scope, engine: Engine, subscriber: Subscriber) -> SocketCon
     return connection
 
 
+async def until_gone(receive: Receive) -> None:
+    """Wait until a request's client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class SendConnection:
     """Keeps at most two pieces, and says so, while the server's `send` waits for a slow client."""
 
@@ -137,15 +143,11 @@ class SendConnection:
     async def run(self, receive: Receive, send: Send) -> None:
         """Send what is written until the client or the edge ends the stream."""
         async with asyncio.TaskGroup() as group:
-            watch = group.create_task(self._until_gone(receive))
+            watch = group.create_task(until_gone(receive))
             self._task = group.create_task(self._send(send))
             await asyncio.wait([watch, self._task], return_when=asyncio.FIRST_COMPLETED)
             watch.cancel()
             self._task.cancel()
-
-    async def _until_gone(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
 
     async def _send(self, send: Send) -> None:
         with suppress(OSError, RuntimeError):  # some servers say so, and nothing else, when the client is gone

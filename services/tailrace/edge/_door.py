@@ -12,7 +12,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from tailrace.cli import BoundedRequests
+from tailrace.cli import MAX_FIELDS, BoundedRequests, Sockets
 from tailrace.edge._connection import SocketConnection
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError, RequestError
@@ -31,12 +31,12 @@ _ODD = frozenset({b"content-length", b"expect", b"transfer-encoding", b"upgrade"
 class Door:
     """Makes the first protocol of each connection; a uvicorn server takes it for a class of protocols."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, sockets: Sockets) -> None:
+        self._engine, self._sockets = engine, sockets
         self._plain = re.compile(_PLAIN % re.escape(engine.config.path.encode())).fullmatch
 
     def __call__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], **_: Any) -> "DoorProtocol":
-        return DoorProtocol(self, partial(HandoverProtocol, config, server_state, app_state), server_state)
+        return DoorProtocol(self, partial(HandoverProtocol, config, server_state, app_state), server_state, self._sockets)
 
     def read(self, data: bytes) -> tuple[bytes, Headers] | None:
         """Return the query and the headers of a plain request; None if it is none."""
@@ -44,6 +44,8 @@ class Door:
         if plain is None:
             return None
         headers = [(name.lower(), value.strip(b" \t")) for name, value in _FIELD.findall(plain[2])]
+        if len(headers) > MAX_FIELDS:
+            return None
         for name, value in headers:
             if name in _ODD or (name == b"connection" and value.lower() != b"keep-alive"):
                 return None
@@ -64,6 +66,7 @@ class Door:
             return False
         connection = SocketConnection(engine, subscriber)
         transport.set_protocol(connection)
+        self._sockets.leave(transport)
         head = _head([*default_headers, *STREAM_HEAD, *cors(engine.config.origins, headers)])
         engine.when_registered(partial(_begin, engine, subscriber, connection, transport, head))
         return True
@@ -74,22 +77,26 @@ class DoorProtocol(BoundedRequests):
 
     cycle = None
 
-    def __init__(self, door: Door, ordinary: "partial[HandoverProtocol]", state: ServerState) -> None:
+    def __init__(self, door: Door, ordinary: "partial[HandoverProtocol]", state: ServerState, sockets: Sockets) -> None:
         self.loop = asyncio.get_running_loop()
-        super().__init__()
+        super().__init__(sockets=sockets)
         self._door, self._ordinary, self._state = door, ordinary, state
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        self._state.connections.add(self)  # type: ignore[arg-type]
+        if self._sockets.enter(self.transport):
+            self._state.connections.add(self)  # type: ignore[arg-type]
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(self)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._state.connections.discard(self)
+        if self.transport.is_closing():
+            return
         if not self._door.lets_in(self.transport, data, self._state.default_headers):
-            ordinary = self._ordinary()
+            ordinary = self._ordinary(sockets=self._sockets)
             self.transport.set_protocol(ordinary)
             ordinary.connection_made(self.transport)
             ordinary.data_received(data)

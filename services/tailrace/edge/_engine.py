@@ -63,6 +63,7 @@ class Engine:
         registry = Registry(self._redis, core.keys, lease_s=config.registry_lease_s)
         self._registrar = Registrar(registry, self.id, self._roster, config.registry_lease_s / 3)
         self.when_registered = self._registrar.when_told
+        self._entering = 0
         self._most = config.max_connections or most_connections()
         self.addresses = Addresses(config)
         self._farewell = Farewell(config, self.subscribers)
@@ -146,7 +147,7 @@ class Engine:
 
     @property
     def _is_full(self) -> bool:
-        return len(self.subscribers) >= self._most
+        return len(self.subscribers) + self._entering >= self._most
 
     async def enter(self, request: StreamRequest, address: str = "") -> Subscriber:
         """Take a client in: find where its stream begins, and register it; `address` is as `addresses.of` gave it.
@@ -154,8 +155,16 @@ class Engine:
         Raises BusyError: not now.
         """
         self._check_room(request, address)
-        behind = await self._starter.begin(request)
-        self._check_room(request, address)  # others may have come meanwhile
+        self.addresses.enter(address)  # before the work, so that nobody has more of it under way than streams
+        self._entering += 1
+        try:
+            behind = await self._starter.begin(request)
+            self._check_ready()
+        except BaseException:
+            self.addresses.leave(address)
+            raise
+        finally:
+            self._entering -= 1
         subscriber = self._admit(request, behind, address)
         try:
             await self._registrar.told()
@@ -171,21 +180,26 @@ class Engine:
         """
         self._check_room(request, address)
         behind = self._starter.begin_at_once(request)
-        return self._admit(request, behind, address) if behind else None
+        if behind is None:
+            return None
+        self.addresses.enter(address)
+        return self._admit(request, behind, address)
 
     def _admit(self, request: StreamRequest, behind: Behind, address: str) -> Subscriber:
         subscriber = Subscriber(request.client, request.channels, round(time.time() * 1000), behind, address)
         behind.ignored = request.ignored
-        self.addresses.enter(address)
         self._hub.enter(subscriber)
         self.subscribers.add(subscriber)
         self._roster.join(subscriber.client, subscriber.presence)
         self.meter.resumed += bool(request.cursor)
         return subscriber
 
-    def _check_room(self, request: StreamRequest, address: str) -> None:
+    def _check_ready(self) -> None:
         if self.state != "ready":
             raise BusyError(f"the edge is {self.state}", self.state)
+
+    def _check_room(self, request: StreamRequest, address: str) -> None:
+        self._check_ready()
         if self._is_full:
             raise BusyError("the edge is full")
         self.addresses.check(address)

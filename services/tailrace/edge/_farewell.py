@@ -39,9 +39,9 @@ class Farewell:
         while most_s:
             await asyncio.sleep(min(1, most_s / _LOOKS))
             self._sent &= self._subscribers
-            now = time.time() * 1000
+            now = time.monotonic()
             for subscriber in list(self._subscribers):
-                if now - subscriber.since > 1000 * most_s * _share(subscriber) and subscriber not in self._sent:
+                if now - subscriber.began > most_s * _share(subscriber) and subscriber not in self._sent:
                     self._sent.add(subscriber)
                     self.send_away(subscriber)
 

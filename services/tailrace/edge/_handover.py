@@ -38,6 +38,7 @@ class HandoverProtocol(BoundedRequests, HttpToolsProtocol):
         if not cycle.response_started or transport.is_closing():
             return None
         self.connections.discard(self)
+        self._sockets.leave(transport)
         self._unset_keepalive_if_required()
         self.flow.resume_reading()
         transport.set_protocol(successor)

@@ -8,6 +8,7 @@ import uvicorn
 from litestar.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from tailrace.cli import Sockets
 from tailrace.edge._connection import EXTENSION
 from tailrace.edge._handover import HandoverProtocol
 from tailrace.wire import SetupError
@@ -45,7 +46,7 @@ async def _answered() -> tuple[bytes, int]:
     here, there = socket.socketpair()
     with here:
         here.settimeout(0)
-        await loop.connect_accepted_socket(lambda: HandoverProtocol(settings, state, {}, _loop=loop), there)
+        await loop.connect_accepted_socket(lambda: HandoverProtocol(settings, state, {}, _loop=loop, sockets=Sockets()), there)
         await loop.sock_sendall(here, b"GET / HTTP/1.1\r\nHost: edge\r\n\r\n")
         answer = b""
         while part := await loop.sock_recv(here, 1 << 12):

@@ -29,7 +29,12 @@ class LastEvents(NamedTuple):
     """Whether these are as many as were asked for."""
 
 
-_Answer = asyncio.Task[LastEvents]
+class _Answer:
+    """What Redis answers to a question, and how many clients wait for it."""
+
+    def __init__(self, task: asyncio.Task[LastEvents]) -> None:
+        self.task, self.waiting = task, 0
+        task.add_done_callback(_look_at)
 
 
 class Rewinds:
@@ -44,14 +49,20 @@ class Rewinds:
     async def last(self, channel: str, most: int, end: int) -> LastEvents:
         """Find a channel's last `most` events up to the id `end`, in its history as it is after this call began.
 
-        Raises redis.RedisError, and what `need_redis` raises.
+        A question that nobody waits for any more isn't asked. Raises redis.RedisError, and what `need_redis` raises.
         """
         question = channel, most, end
         answer = self._to_be_asked.get(question)
         if answer is None:
-            answer = self._to_be_asked[question] = asyncio.create_task(self._ask(question))
-            answer.add_done_callback(_look_at)
-        return await asyncio.shield(answer)  # one that leaves takes it from nobody
+            answer = self._to_be_asked[question] = _Answer(asyncio.create_task(self._ask(question)))
+        answer.waiting += 1
+        try:
+            return await asyncio.shield(answer.task)  # a client that leaves takes it from no other
+        finally:
+            answer.waiting -= 1
+            if not answer.waiting and self._to_be_asked.get(question) is answer:
+                del self._to_be_asked[question]
+                answer.task.cancel()
 
     async def _ask(self, question: _Question) -> LastEvents:
         channel, most, end = question
@@ -59,8 +70,7 @@ class Rewinds:
             del self._to_be_asked[question]  # who comes from now on may want more than this will hold
             shard = bucket(channel, len(self._logs))
             self._need_redis([shard])  # who waited its turn doesn't wait once more for a Redis that is silent
-            newest = await self._logs[shard].newest(most, channel, end + 1)
-        return LastEvents(newest[0].id if newest else None, len(newest) == most)
+            return LastEvents(*await self._logs[shard].first_of_last(most, channel, end))
 
 
 def begin_rewind(behind: Behind, most: int, ends: Sequence[int], found: Mapping[str, LastEvents]) -> None:
@@ -98,7 +108,7 @@ def _before(ms: int) -> int:
     return id_at(max(0, ms - 1))
 
 
-def _look_at(answer: _Answer) -> None:
+def _look_at(answer: asyncio.Task[LastEvents]) -> None:
     """See a failure, which asyncio would complain of where all who asked have left."""
     if not answer.cancelled():
         answer.exception()

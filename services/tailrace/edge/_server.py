@@ -12,7 +12,7 @@ import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from tailrace.cli import announce, bind, end_slow
+from tailrace.cli import Sockets, announce, bind, end_slow
 from tailrace.edge._app import make_app, make_metrics_app
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._door import Door
@@ -27,6 +27,8 @@ _BACKLOG = 4096
 _GC = 10_000, 20, 20
 """What a client brings stays as long as it does, and no cycle of ours is left by who goes: looking for garbage often finds none."""
 _TICK_S = 1.0
+_LEAST_PER_ADDRESS = 8
+"""Sockets without a stream that an address may have where streams are limited to fewer: some have to be told that they are."""
 _SEND_BUFFER = 32 << 10
 """The kernel doubles it; with its own choice it takes megabytes for a stalled client."""
 
@@ -36,7 +38,8 @@ class EdgeServer(uvicorn.Server):
 
     def __init__(self, engine: Engine, stream: StreamHandler, ready: Callable[[], None] | None = None) -> None:
         """Call `ready`, or say it on stdout, when clients can come."""
-        super().__init__(_settings(_direct(stream, engine.config.path, make_app(engine, stream)), Door(engine)))
+        self._sockets = _sockets(engine)
+        super().__init__(_settings(_direct(stream, engine.config.path, make_app(engine, stream)), Door(engine, self._sockets)))
         self._engine, self._ready = engine, ready
         self._told, self._hurry = asyncio.Event(), asyncio.Event()
 
@@ -69,10 +72,11 @@ class EdgeServer(uvicorn.Server):
 
     async def serve_metrics(self, listener: socket.socket) -> None:
         """Answer for health and figures on another port, too, as long as the loop runs."""
-        settings = _settings(make_metrics_app(self._engine))
+        settings = _settings(make_metrics_app(self._engine), HandoverProtocol)
         settings.load()
         loop, state = asyncio.get_running_loop(), self.server_state
-        await loop.create_server(lambda: HandoverProtocol(settings, state, {}, _loop=loop), sock=listener, backlog=settings.backlog)
+        protocol = partial(HandoverProtocol, settings, state, {}, _loop=loop, sockets=self._sockets)
+        await loop.create_server(protocol, sock=listener, backlog=settings.backlog)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         drain, hurry = asyncio.create_task(self._engine.drain()), asyncio.create_task(self._hurry.wait())
@@ -115,6 +119,12 @@ async def serve(config: EdgeConfig, host: str, port: int, member: Member | None 
     return 0
 
 
+def _sockets(engine: Engine) -> Sockets:
+    """Count sockets without a stream beside the streams: all of an address' streams may be about to begin at once."""
+    most = max(engine.config.max_connections_per_address, _LEAST_PER_ADDRESS)
+    return Sockets(lambda: len(engine.subscribers), engine.addresses.of_peer, most)
+
+
 def _announce(listeners: Sequence[socket.socket]) -> None:
     for listener in listeners:
         announce("edge", *listener.getsockname()[:2])
@@ -134,7 +144,7 @@ def _direct(stream: StreamHandler, path: str, app: Litestar) -> ASGIApp:
     return dispatch
 
 
-def _settings(app: ASGIApp, protocol: Callable[..., asyncio.Protocol] = HandoverProtocol) -> uvicorn.Config:
+def _settings(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=protocol,  # type: ignore[arg-type]  # it is only called

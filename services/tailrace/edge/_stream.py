@@ -7,12 +7,13 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
 
-from tailrace.edge._connection import SendConnection, SocketConnection, hand_over
+from tailrace.cli import SAFE_HEADERS
+from tailrace.edge._connection import SendConnection, SocketConnection, hand_over, until_gone
 from tailrace.edge._edge import Edge
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError, RequestError
 from tailrace.edge._frames import busy_block
-from tailrace.edge._request import read_request
+from tailrace.edge._request import StreamRequest, read_request
 from tailrace.edge._subscriber import Subscriber
 from tailrace.wire import with_comment
 
@@ -27,12 +28,19 @@ STREAM_HEAD: Headers = [
 ]
 
 
+_SAFE: Headers = [(name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()]
+
+
 class Problem(msgspec.Struct, frozen=True):
     """The body of an answer that refuses."""
 
     message: str
     path: str
     status: str = "error"
+
+
+class _GoneError(Exception):
+    """The client left before its stream began."""
 
 
 class StreamHandler:
@@ -56,20 +64,26 @@ class StreamHandler:
             problem = Problem("there is no way to publish here", "method")
             await _answer(send, 405, [*allowed, (b"allow", _ALLOWED)], problem)
             return
+        await self._admit(allowed, method, (scope, receive, send))
+
+    async def _admit(self, allowed: Headers, method: str, exchange: Exchange) -> None:
+        (scope, receive, send), config = exchange, self._config
+        headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
         try:
-            config = self._config
             request = read_request(scope["query_string"], headers, config.max_channels, config.max_channel_bytes)
             if method == "HEAD":
                 await _answer(send, 200, [*STREAM_HEAD, *allowed])
                 return
             engine = self._edge.require()
-            subscriber = await engine.enter(request, engine.addresses.of(scope.get("client"), headers))
+            subscriber = await _enter(engine, request, engine.addresses.of(scope.get("client"), headers), receive)
         except RequestError as error:
             await _answer(send, error.status, allowed, Problem(str(error), error.path))
         except BusyError as error:
             await self._put_off(send, allowed, error.reason)
+        except _GoneError:
+            pass
         else:
-            await self._stream(engine, subscriber, allowed, (scope, receive, send))
+            await self._stream(engine, subscriber, allowed, exchange)
 
     async def _stream(self, engine: Engine, subscriber: Subscriber, allowed: Headers, exchange: Exchange) -> None:
         scope, receive, send = exchange
@@ -114,6 +128,28 @@ def _preflight(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [(b"access-control-allow-methods", _ALLOWED), allowed, (b"access-control-max-age", b"86400")]
 
 
+async def _enter(engine: Engine, request: StreamRequest, address: str, receive: Receive) -> Subscriber:
+    """Let a client in; stop if it leaves while its channels' histories are read. Raises BusyError, _GoneError."""
+    if not request.rewind:
+        return await engine.enter(request, address)
+    enter = asyncio.create_task(engine.enter(request, address))
+    leave = asyncio.create_task(until_gone(receive))
+    entered = False
+    try:
+        await asyncio.wait((enter, leave), return_when=asyncio.FIRST_COMPLETED)
+        if not enter.done():
+            raise _GoneError
+        subscriber = enter.result()
+        entered = True
+        return subscriber
+    finally:
+        for task in (enter, leave):
+            task.cancel()
+        await asyncio.wait((enter, leave))
+        if not (entered or enter.cancelled() or enter.exception()):
+            engine.leave(enter.result())
+
+
 def _start(status: int, headers: Headers) -> HTTPResponseStartEvent:
     return {"type": "http.response.start", "status": status, "headers": headers}
 
@@ -121,6 +157,6 @@ def _start(status: int, headers: Headers) -> HTTPResponseStartEvent:
 async def _answer(send: Send, status: int, headers: Headers, problem: Problem | None = None) -> None:
     body = msgspec.json.encode(problem) if problem else b""
     if problem:
-        headers = [*headers, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers = [*headers, *_SAFE, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send(_start(status, headers))
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,5 +1,6 @@
 """A subscriber: one connection, *live* when the hub writes to it, *behind* when it has a position to catch up from."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -71,13 +72,15 @@ class Behind:
 
 
 class Subscriber:
-    __slots__ = ("address", "behind", "channels", "client", "connection", "since")
+    __slots__ = ("address", "began", "behind", "channels", "client", "connection", "since")
 
     def __init__(self, client: str, channels: tuple[str, ...], since: int, behind: Behind, address: str = "") -> None:
         self.client = client
         self.channels = channels
         self.since = since
         """In Unix milliseconds."""
+        self.began = time.monotonic()
+        """Its age counts from here: the wall clock may be set meanwhile."""
         self.connection: Connection | None = None
         """None until the response has begun."""
         self.behind: Behind | None = behind

@@ -18,6 +18,7 @@ from tailrace.ingest._config import IngestConfig
 from tailrace.ingest._engine import Engine
 from tailrace.ingest._guards import OPEN, guards
 from tailrace.ingest._openapi import CancelOperation, JobOperation, PushOperation, openapi
+from tailrace.ingest._page import HEADERS
 from tailrace.ingest._prefer import read_prefer
 from tailrace.ingest._requests import MAX_BODY_BYTES
 from tailrace.push import Pusher
@@ -105,6 +106,7 @@ def create_app(config: IngestConfig) -> Litestar:
         guards=guards(config),
         exception_handlers={HTTPException: _http_error, _NotRunningError: _not_running, Exception: _fault},
         cors_config=_cors(config),
+        response_headers=HEADERS,
         logging_config=None,
         openapi_config=openapi(version("tailrace"), token=bool(config.push_token)),
         request_max_body_size=MAX_BODY_BYTES,
@@ -133,7 +135,7 @@ def _respond(answer: Answer) -> Response[bytes]:
 
 def _http_error(_: AnyRequest, error: HTTPException) -> Response[bytes]:
     message = _MESSAGES.get(error.status_code, error.detail)
-    return _respond(answers.problem(error.status_code, message, headers=error.headers))
+    return _respond(answers.problem(error.status_code, message, headers={**HEADERS, **(error.headers or {})}))
 
 
 def _not_running(request: AnyRequest, _: Exception) -> Response[bytes]:
@@ -148,4 +150,4 @@ def _not_running(request: AnyRequest, _: Exception) -> Response[bytes]:
 
 def _fault(_: AnyRequest, error: Exception) -> Response[bytes]:
     logger.error("a request failed", exc_info=error)
-    return _respond(answers.problem(500, "a fault in tailrace; its log says more"))
+    return _respond(answers.problem(500, "a fault in tailrace; its log says more", headers=HEADERS))

@@ -7,7 +7,7 @@ import logging
 import uvloop
 from redis.exceptions import RedisError
 
-from tailrace.cli import Command, SettingsError, add_settings, bind, configure_logging, raise_file_limit, read_settings
+from tailrace.cli import Command, SettingsError, add_settings, bind, configure_logging, is_loopback, raise_file_limit, read_settings
 from tailrace.ingest._app import create_app
 from tailrace.ingest._config import IngestConfig
 from tailrace.ingest._server import Server
@@ -32,8 +32,24 @@ def _run(namespace: argparse.Namespace) -> int:
     raise_file_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_check(config))
-        runner.run(Server(create_app(config), config.body_s).run_until_told(bind(config.host, config.port)))
+        listener = bind(config.host, config.port)
+        bound_to = listener.getsockname()[0]
+        _check_exposure(config, bound_to)
+        guarded = is_loopback(bound_to) and not config.push_token
+        server = Server(create_app(config), config.body_s, hosts=config.hosts if guarded else None)
+        runner.run(server.run_until_told(listener))
     return 0
+
+
+def _check_exposure(config: IngestConfig, bound_to: str) -> None:
+    """Refuse to take pushes from other machines without a token. Raises SettingsError."""
+    flag, address = ("--published-on", config.published_on) if config.published_on else ("--host", bound_to)
+    if config.push_token or config.allow_anonymous_push or is_loopback(address):
+        return
+    raise SettingsError(
+        f"{flag}: whoever reaches {address} could push to everybody; set --push-token (TAILRACE_PUSH_TOKEN), or --allow-anonymous-push "
+        "if everybody may"
+    )
 
 
 async def _check(config: IngestConfig) -> None:

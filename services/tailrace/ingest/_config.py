@@ -23,6 +23,11 @@ class IngestConfig(msgspec.Struct, frozen=True, kw_only=True):
     partitions: Annotated[int, Meta(ge=1, le=MAX_PARTITIONS, description="Partitions of the queue, the same as the workers'.")] = 1
     push_token: Annotated[str, Meta(description="Bearer token that every request needs, printable ASCII without spaces; empty: none.")] = ""
     origins: Annotated[tuple[str, ...], Meta(description="Origins whose pages may push (https://example.org), or *.")] = ()
+    hosts: Annotated[tuple[str, ...], Meta(description="Host names to answer to, besides loopback's, on loopback without a token.")] = ()
+    allow_anonymous_push: Annotated[bool, Meta(description="Start without a token although other machines can reach ingest.")] = False
+    published_on: Annotated[
+        str, Meta(description="Address that a container engine or proxy publishes ingest on, if that isn't `host`.")
+    ] = ""
     wait_s: Annotated[float, Meta(ge=0, le=60, description="Seconds to wait for a receipt, unless `Prefer` says.")] = 5
     max_wait_s: Annotated[float, Meta(ge=0, le=600, description="The most seconds that `Prefer` can ask for.")] = 60
     max_waiting: Annotated[int, Meta(ge=0, description="Requests that wait for receipts; more are answered 202 at once.")] = 10_000

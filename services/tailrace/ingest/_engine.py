@@ -14,7 +14,7 @@ from tailrace.ingest._answers import Answer
 from tailrace.ingest._gate import BusyError, Gate, Hold
 from tailrace.ingest._prefer import Preference
 from tailrace.ingest._requests import read_body
-from tailrace.log import refusal
+from tailrace.log import lacks_files, refusal
 from tailrace.push import Batch, EnqueueError, Pusher, PushError, RedisAwayError
 
 _log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class Engine:
     def _note(self, trouble: str, error: Exception | None = None) -> None:
         """Log a trouble when it begins and when it is over, and not with every request."""
         if trouble and trouble != self._trouble:
-            _log.warning("%s: %s", trouble, error)
+            _log.warning("%s: %s", "pushes can't be taken" if lacks_files(error) else trouble, error)
         elif self._trouble and not trouble:
             _log.info("all is well again")
         self._trouble = trouble

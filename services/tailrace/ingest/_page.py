@@ -10,9 +10,13 @@ import msgspec
 from litestar import Request
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
+from tailrace.cli import page_headers
+
 Json = Mapping[str, Any]
 _BOUNDS = {"minimum": "from {}", "maximum": "to {}", "maxLength": "at most {} characters"}
 _page = files(__package__).joinpath("page.html").read_text()
+HEADERS = page_headers(_page)
+"""What every answer is served with."""
 
 
 class PagePlugin(OpenAPIRenderPlugin):

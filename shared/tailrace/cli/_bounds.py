@@ -5,20 +5,24 @@ uvicorn has none. It isn't imported here, for a producer has no use for it: `Bou
 
 import asyncio
 import logging
-import math
 from collections.abc import Iterable
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any
 
-HEAD_BYTES = 64 << 10
+from tailrace.cli._sockets import Sockets
+
+HEAD_BYTES = 32 << 10
 """Most bytes of a request's head, and of its trailers."""
+MAX_FIELDS = 128
+"""Most fields of a request: each costs some 200 bytes of memory beside its own."""
 HEAD_S = 10.0
 """Seconds that a client may take to send a request's head, and to begin one on a new connection."""
 _NO_HEAD = -1
+_PIECE_BYTES = 64 << 10
+"""Most bytes of a body that are parsed at once: as many of the next head may be behind it, uncounted."""
+_FIELD_BYTES = 200
 _LINGER_S = 2
-UPGRADE_LOG_S = 60.0
-"""Least time between two lines about clients that ask to upgrade to WebSocket."""
 logger = logging.getLogger(__name__)
 
 
@@ -30,6 +34,19 @@ class _Awaited(Enum):
     BODY = auto()
 
 
+_REFUSAL = b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\nx-content-type-options: nosniff\r\n\r\n"
+
+
+class _Lingering(asyncio.Protocol):
+    """Reads and forgets what still comes, as long as the socket is open."""
+
+    def __init__(self, sockets: Sockets, transport: asyncio.Transport) -> None:
+        self._sockets, self._transport = sockets, transport
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        self._sockets.leave(self._transport)
+
+
 class BoundedRequests(asyncio.Protocol):
     """Answers 431 (RFC 6585, 5) where httptools would gather a head of any size, and 408 (RFC 9110, 15.5.9) for what doesn't come.
 
@@ -39,12 +56,12 @@ class BoundedRequests(asyncio.Protocol):
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     cycle: Any
-    _upgrade_logged = -math.inf
-    """When a request to upgrade was last logged, of all connections."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, sockets: Sockets, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._sockets = sockets
         self._head_left = HEAD_BYTES
+        self._fields = 0
         self._deaf = False
         """Whether nothing more is read: the connection ends, at the latest with the answer that is under way."""
         self._unsent = 0
@@ -60,11 +77,16 @@ class BoundedRequests(asyncio.Protocol):
             self._end_with_answer()
             return
         self._deaf, transport = True, self.transport
-        self.connection_lost(ConnectionAbortedError())  # for whoever still answers
-        transport.set_protocol(asyncio.Protocol())
-        transport.write(b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % (status, status.phrase.encode()))
+        super().connection_lost(ConnectionAbortedError())  # for whoever still answers
+        self._sockets.serve(transport)
+        transport.set_protocol(_Lingering(self._sockets, transport))
+        transport.write(_REFUSAL % (status, status.phrase.encode()))
         transport.write_eof()
         self.loop.call_later(_LINGER_S, transport.abort)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's signature
+        """Answer what can't be parsed."""
+        self.refuse(HTTPStatus.BAD_REQUEST)
 
     def end_if_slow(self, body_s: float | None) -> None:
         """End the connection if what its client is to send, or to take of an answer, is late; to be called now and then."""
@@ -79,53 +101,78 @@ class BoundedRequests(asyncio.Protocol):
                 self.refuse(HTTPStatus.REQUEST_TIMEOUT)
         self._unsent = unsent
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._sockets.enter(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._sockets.leave(self.transport)
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
-        """Read a head in parts, for the parser would gather one of any size."""
-        if not self._reads():
-            return
-        if self._head_left == _NO_HEAD:
-            super().data_received(data)
-            return
-        head, rest = data[: self._head_left], data[self._head_left :]
-        self._head_left -= len(head)
-        super().data_received(head)
-        if not self._reads():
-            return
-        if self._head_left == 0:
-            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        elif rest:
-            super().data_received(rest)
+        """Parse in pieces, since the parser would gather a head of any size."""
+        start = 0
+        while start < len(data) and self._reads():
+            counted = self._head_left != _NO_HEAD
+            piece = data[start : start + (self._head_left if counted else _PIECE_BYTES)]
+            start += len(piece)
+            if counted:
+                self._head_left -= len(piece)
+            super().data_received(piece)
+            if self._reads() and (self._head_left == 0 or self._fields > MAX_FIELDS):
+                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self._awaited is _Awaited.HEAD and self._reads():
+            self._sockets.hold(self.transport, HEAD_BYTES - self._head_left + _FIELD_BYTES * self._fields)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()  # type: ignore[misc]
+        self._fields = 0
         self._await(_Awaited.HEAD)
+        if not self._is_answering():
+            self._sockets.wait(self.transport)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a field; those of trailers are dropped, as RFC 9110 (6.5.1) allows, and never stand among the head's."""
+        self._fields += 1
+        if self._fields <= MAX_FIELDS and self._awaited is _Awaited.HEAD:
+            super().on_header(name, value)  # type: ignore[misc]
 
     def on_headers_complete(self) -> None:
+        if self._fields > MAX_FIELDS:
+            return
         self._head_left = _NO_HEAD
         self._await(_Awaited.BODY)
         if self._is_answering():
             self._end_with_answer()
         else:
+            self._sockets.serve(self.transport)
             self.begin_request()
 
     def on_chunk_header(self) -> None:
         self._head_left = HEAD_BYTES  # data follows or, after the last chunk, trailers
 
     def on_body(self, body: bytes) -> None:
+        if self._awaited is not _Awaited.BODY:  # of a request with too many fields
+            return
         self._head_left = _NO_HEAD
         if not self._deaf:
             super().on_body(body)  # type: ignore[misc]
 
     def on_message_complete(self) -> None:
+        if self._awaited is not _Awaited.BODY:
+            return
         super().on_message_complete()  # type: ignore[misc]
         self._head_left = HEAD_BYTES
         self._await(_Awaited.REQUEST)
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Log one line now and then, where uvicorn logs two for each request and advises to install a WebSocket library."""
-        if self.loop.time() - BoundedRequests._upgrade_logged >= UPGRADE_LOG_S:
-            BoundedRequests._upgrade_logged = self.loop.time()
-            logger.warning("a client asked to upgrade to WebSocket, which is not supported; it was answered over HTTP")
+    def on_response_complete(self) -> None:
+        """Keep nothing of a request that was answered while its connection waits for the next."""
+        if self._awaited is not _Awaited.HEAD:  # of the next one, which has begun
+            protocol: Any = self  # whose attributes uvicorn declares
+            protocol.scope = protocol.headers = protocol.cycle.scope = None
+            protocol.url = b""
+        self._sockets.wait(self.transport)
+        super().on_response_complete()  # type: ignore[misc]
 
     def _await(self, what: _Awaited) -> None:
         self._awaited, self._since = what, self.loop.time()

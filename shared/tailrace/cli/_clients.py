@@ -8,6 +8,7 @@ import msgspec
 from tailrace.cli._arguments import channel
 from tailrace.cli._command import Command
 from tailrace.cli._locate import Target, add_target, find_target
+from tailrace.cli._plain import plain_json
 from tailrace.cli._show import clock, table
 from tailrace.log import Registry, connect
 from tailrace.wire import ClientInfo, Keys, registered_name
@@ -34,7 +35,7 @@ def _run(arguments: argparse.Namespace) -> int:
     shown = [client for client in clients if not arguments.channel or registered_name(arguments.channel) in client.channels]
     if arguments.json:
         for client in shown:
-            print(msgspec.json.encode(client).decode())
+            print(plain_json(msgspec.json.encode(client)))
         return 0
     if shown:
         rows = [(client.client, client.edge, clock(client.since), _channels(client)) for client in shown]

@@ -13,8 +13,9 @@ from tailrace.cli._arguments import channel, count, duration, letter_id, moment
 from tailrace.cli._command import Command
 from tailrace.cli._letters import DeadLetter, DeadLetters, Filter, LetterView
 from tailrace.cli._locate import Target, add_target, find_target
+from tailrace.cli._plain import plain, plain_json
 from tailrace.cli._settings import SettingsError
-from tailrace.cli._show import clock, plain, table
+from tailrace.cli._show import clock, table
 from tailrace.log import connect_queue
 from tailrace.wire import Keys
 
@@ -162,7 +163,7 @@ async def _purge(letters: DeadLetters, found: Found, _: argparse.Namespace) -> i
 
 def _print_json(letters: DeadLetters, found: Iterable[DeadLetter]) -> None:
     for letter in found:
-        print(msgspec.json.encode(letters.view(letter)).decode())
+        print(plain_json(msgspec.json.encode(letters.view(letter))))
 
 
 _VERB: dict[str, Callable[[DeadLetters, Found, argparse.Namespace], Awaitable[int]]] = {

@@ -23,6 +23,7 @@ from tailrace.cli._findings import (
     judge_server,
 )
 from tailrace.cli._locate import Target, add_target, find_target
+from tailrace.cli._plain import plain
 from tailrace.cli._probe import probe
 from tailrace.cli._rehearsal import log_commands, queue_commands, rehearse
 from tailrace.log import connect, connect_queue, primaries, redact, refusal, trouble
@@ -52,7 +53,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.url:
         findings += _look_through(arguments.url, target)
     for verdict, what, cure in findings:
-        print(f"{verdict:<8} {what}" + (f"\n{'':<8} -> {cure}" if cure else ""))
+        print(f"{verdict:<8} {plain(what)}" + (f"\n{'':<8} -> {cure}" if cure else ""))
     return int(any(finding.verdict is Verdict.WRONG for finding in findings))
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from tailrace.cli._arguments import seconds
 from tailrace.cli._locate import Target, advised
+from tailrace.cli._plain import plain_json, plain_lines
 from tailrace.cli._settings import SettingsError
 from tailrace.push import EnqueueError, Job, JobReceipt, JobState, Pusher, PushError, RedisAwayError, TailraceError
 
@@ -63,7 +64,7 @@ async def enqueued(target: Target, enqueue: Callable[[Pusher], Awaitable[Job]], 
     except TailraceError as error:
         told = advised(error, target) if isinstance(error, RedisAwayError) else error
         uncertain = isinstance(error, EnqueueError) and error.uncertain
-        print(told if uncertain else f"not enqueued: {told}", file=sys.stderr)
+        print(plain_lines(str(told) if uncertain else f"not enqueued: {told}"), file=sys.stderr)
         return _WRONGLY_ASKED if isinstance(error, PushError) else 1
     if receipt is None:
         told = f"enqueued: job {job.id}" if job.new else f"left alone: there is a job {job.id} already"
@@ -74,7 +75,7 @@ async def enqueued(target: Target, enqueue: Callable[[Pusher], Awaitable[Job]], 
 
 def _print(receipt: JobReceipt) -> int:
     for each in receipt.receipts:
-        print(msgspec.json.encode(each).decode())
+        print(plain_json(msgspec.json.encode(each)))
     if not receipt.receipts:
         print(f"{receipt.state}: job {receipt.job}")
     good = receipt.state is JobState.APPENDED and all(each.status != "error" for each in receipt.receipts)

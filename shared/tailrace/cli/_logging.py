@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from tailrace.cli._plain import plain, plain_json, plain_lines
+from tailrace.cli._seldom import Malformed
 from tailrace.log import redact
 
 
@@ -34,7 +36,9 @@ def configure_logging(level: str = "info") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Readable() if sys.stderr.isatty() else _Json())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("uvicorn.error").setLevel("WARNING")  # at info it says in five lines what the ready line says in one
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.setLevel("WARNING")  # at info it says in five lines what the ready line says in one
+    uvicorn.filters = [Malformed()]
 
 
 class _Json(logging.Formatter):
@@ -46,7 +50,7 @@ class _Json(logging.Formatter):
             message=redact(record.getMessage()),
             error=redact(self.formatException(record.exc_info)) if record.exc_info else "",
         )
-        return msgspec.json.encode(line).decode()
+        return plain_json(msgspec.json.encode(line))
 
 
 class _Readable(logging.Formatter):
@@ -54,4 +58,6 @@ class _Readable(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        record.message, record.asctime = plain(redact(record.getMessage())), self.formatTime(record, self.datefmt)
+        error = f"\n{plain_lines(redact(self.formatException(record.exc_info)))}" if record.exc_info else ""
+        return self.formatMessage(record) + error

@@ -12,6 +12,7 @@ from tailrace.cli._arguments import Parser
 from tailrace.cli._command import Command
 from tailrace.cli._locate import advised, resolve_target
 from tailrace.cli._missing import cure
+from tailrace.cli._plain import plain_lines
 from tailrace.cli._settings import SettingsError
 from tailrace.log import redact, refusal, trouble
 from tailrace.wire import SetupError
@@ -119,5 +120,5 @@ def _summary(point: EntryPoint) -> str:
 
 
 def _refuse(prog: str, message: str, status: int = _USAGE_STATUS) -> int:
-    print(f"{prog}: {message}", file=sys.stderr)
+    print(f"{prog}: {plain_lines(message)}", file=sys.stderr)
     return status

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from tailrace.cli._logging import LogLine
+from tailrace.cli._plain import plain, plain_lines
 from tailrace.log import redact
 
 _COLOURS = (36, 32, 35, 33, 34, 96)
@@ -37,6 +38,6 @@ def readable(text: str) -> str:
         line = _line.decode(text)
         time = datetime.fromisoformat(line.time).astimezone()
     except (msgspec.DecodeError, ValueError):
-        return redact(text)
-    error = f"\n{line.error}" if line.error else ""
-    return f"{time:%H:%M:%S} {line.level:<7} {line.logger}: {line.message}{error}"
+        return plain(redact(text).expandtabs(4))
+    error = f"\n{plain_lines(line.error)}" if line.error else ""
+    return f"{time:%H:%M:%S} {plain(line.level):<7} {plain(line.logger)}: {plain(line.message)}{error}"

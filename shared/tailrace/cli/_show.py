@@ -1,14 +1,9 @@
-"""How commands show what others wrote: tables, and text without what a terminal would obey."""
+"""How commands show what others wrote: tables and times."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-
-def plain(text: str) -> str:
-    """Write characters that don't print, such as line breaks and escape sequences, as backslash escapes."""
-    if text.isprintable():
-        return text
-    return "".join([char if char.isprintable() else char.encode("unicode_escape").decode() for char in text])
+from tailrace.cli._plain import plain
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

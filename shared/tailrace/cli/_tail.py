@@ -15,7 +15,8 @@ from redis.exceptions import RedisError
 from tailrace.cli._arguments import channel, count
 from tailrace.cli._command import Command
 from tailrace.cli._locate import Target, add_target, advised, find_target
-from tailrace.cli._show import clock, plain
+from tailrace.cli._plain import plain
+from tailrace.cli._show import clock
 from tailrace.log import LogReader, connect, connect_reader, follow, read_together, redact, refusal, trouble, whole_entries
 from tailrace.wire import Entry, Keys, format_id, id_parts, parse_id
 
@@ -83,7 +84,7 @@ class _Tail:
             except (RedisError, OSError) as error:
                 why = trouble(error) if refusal(error) else advised(redact(str(error)), self._target)
                 if why != said:
-                    print(f"tailrace tail: waiting for {redact(self._target.redis)}: {why}", file=sys.stderr)
+                    print(f"tailrace tail: waiting for {redact(self._target.redis)}: {plain(str(why))}", file=sys.stderr)
                 said = why
                 await asyncio.sleep(_RETRY_S)
 

@@ -59,6 +59,10 @@ class UpConfig(msgspec.Struct, frozen=True):
     functions: Annotated[tuple[str, ...], msgspec.Meta(description="Module with functions for the worker; repeatable.")] = ()
     origins: Annotated[tuple[str, ...], msgspec.Meta(description="Origins of your own pages, beside the demo page's; * is any.")] = ()
     drain_s: Annotated[float, msgspec.Meta(description="Seconds that an edge takes to send its clients away at the end.", ge=0)] = 1
+    hosts: Annotated[tuple[str, ...], msgspec.Meta(description="Host name of this machine that ingest and the page answer to.")] = ()
+    allow_anonymous_push: Annotated[
+        bool, msgspec.Meta(description="Take pushes without a token although --host lets other machines in.")
+    ] = False
     prefix: Annotated[str, msgspec.Meta(description="Prefix of all keys in Redis.")] = "tailrace"
 
     def __post_init__(self) -> None:
@@ -119,7 +123,7 @@ class _House:
         )
         self._services = [
             *(self._edge(number, port) for number, port in enumerate(config.edge_port)),
-            self._listener("ingest", "ingest", config.ingest_port, *self._origins()),
+            self._ingest(),
             self._console(),
             self._worker(),
         ]
@@ -179,7 +183,15 @@ class _House:
     def _console(self) -> Child:
         config = self._config
         edges = _repeated("--edge-url", [f":{port}" for port in config.edge_port])  # on whatever host the page is found
-        return self._listener("console", "console", config.console_port, *edges, "--ingest-url", f":{config.ingest_port}")
+        return self._listener("console", "console", config.console_port, *edges, "--ingest-url", f":{config.ingest_port}", *self._hosts())
+
+    def _ingest(self) -> Child:
+        config = self._config
+        anonymous = ["--allow-anonymous-push"] if config.allow_anonymous_push else []
+        return self._listener("ingest", "ingest", config.ingest_port, *anonymous, *self._origins(), *self._hosts())
+
+    def _hosts(self) -> list[str]:
+        return _repeated("--hosts", self._config.hosts)
 
     def _worker(self) -> Child:
         # The only worker has all functions that there are: a call of any other can become a dead letter at once.

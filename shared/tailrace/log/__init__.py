@@ -12,6 +12,7 @@ from tailrace.log._check import (
     server_id,
 )
 from tailrace.log._connect import connect, connect_queue, connect_reader, disconnect
+from tailrace.log._connection import lacks_files
 from tailrace.log._follow import Follower
 from tailrace.log._history import DEFAULT_HISTORY, HistoryPolicy, HistoryRule
 from tailrace.log._pipe import Pipe
@@ -70,6 +71,7 @@ __all__ = [
     "connect_reader",
     "disconnect",
     "follow",
+    "lacks_files",
     "outcome_field",
     "primaries",
     "read_outcome",

@@ -1,6 +1,8 @@
 """Connections of redis-py's, without its traps, faster, and some that ask for their address first."""
 
 import asyncio
+import errno
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,8 +17,25 @@ Find = Callable[[], Awaitable[Address]]
 """Says where the primary is now."""
 
 
+_OTHER_HOST = (62, 64)
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 _ROOM = 32 << 10
 """Bytes that may wait to be sent; what is within it isn't waited for."""
+
+
+class NoFilesError(RedisConnectionError):
+    """This process can't open another connection, whether or not Redis is there."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is that of the system's error: EMFILE is the process' own limit, ENFILE the system's."""
+        super().__init__(f"no file descriptor is left to connect to Redis ({name}): raise the limit of open files (ulimit -n)")
+
+
+def lacks_files(error: BaseException | None) -> bool:
+    """Say whether this process has no file descriptor left to connect with, which redis-py may have wrapped in an error of its own."""
+    while error is not None and not isinstance(error, NoFilesError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 class _Sound(AbstractConnection):
@@ -28,6 +47,16 @@ class _Sound(AbstractConnection):
     out (CPython #86296). A server that has become a replica, or refuses because it has lost its own (NOREPLICAS), isn't
     where events go any more: the next command asks anew where the primary is.
     """
+
+    async def _connect(self) -> None:
+        try:
+            await super()._connect()  # type: ignore[no-untyped-call,safe-super]  # of the class that this is mixed in before
+        except ssl.SSLCertVerificationError as error:
+            raise RedisConnectionError(_refused(error)) from error
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise NoFilesError(errno.errorcode[error.errno]) from error
+            raise
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """Write a command in Redis' protocol, as redis-py does, in C."""
@@ -89,6 +118,12 @@ class _Sound(AbstractConnection):
                 await self.disconnect(nowait=True)
                 raise ReadOnlyError(str(error)) from None
             raise
+
+
+def _refused(error: ssl.SSLCertVerificationError) -> str:
+    """Say what is wrong with a server's certificate."""
+    hint = "; to accept any name, add ssl_check_hostname=no to the URL" if error.verify_code in _OTHER_HOST else ""
+    return f"the server's TLS certificate is refused: {error.verify_message.rstrip('.')}{hint}"
 
 
 class _SoundConnection(_Sound, Connection): ...

@@ -84,7 +84,7 @@ class LogReader:
     def __init__(self, redis: Redis, keys: Keys, shard: int) -> None:
         self.shard = shard
         self._redis, self._keys = redis, keys
-        self._sync, self._read = (redis.register_script(script(name)) for name in ("sync", "read"))
+        self._sync, self._read, self._first = (redis.register_script(script(name)) for name in ("sync", "read", "first"))
 
     async def sync(self) -> Generations:
         """Look at the generations; one begins here if this Redis has none, or isn't the one that wrote last.
@@ -114,6 +114,14 @@ class LogReader:
         key = self._keys.log(self.shard) if channel is None else self._keys.history(self.shard, channel)
         last = "+" if before is None else f"({format_id(before)}"
         return whole_entries((await self._redis.xrevrange(key, max=last, count=most))[::-1])
+
+    async def first_of_last(self, most: int, channel: str, last: int) -> tuple[int | None, bool]:
+        """Find the first of the last `most` entries of a channel's history up to the id `last`.
+
+        Returns its id, None where there are none, and whether there are as many as were asked for. Raises redis.RedisError.
+        """
+        first, complete = await self._first(keys=[self._keys.history(self.shard, channel)], args=[most, format_id(last)])
+        return (parse_id(first) if first else None), bool(complete)
 
     def _names(self) -> list[str]:
         return [self._keys.log(self.shard), self._keys.generations(self.shard)]

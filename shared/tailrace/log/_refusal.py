@@ -16,6 +16,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from tailrace.log._connection import lacks_files
+
 
 class Remedy(StrEnum):
     """What ends a refusal."""
@@ -103,8 +105,10 @@ def refusal(error: BaseException) -> Refusal | None:
 
 
 def trouble(error: BaseException, name: str = "Redis") -> str:
-    """Say what is the matter with a Redis: what it refuses, with its own words, or that it is away."""
+    """Say what is the matter with a Redis: what it refuses, with its own words, that it is away, or that this process can't connect."""
     text = str(error) or type(error).__name__
+    if lacks_files(error):
+        return text
     refused = refusal(error)
     if refused is None:
         return f"{name} is away ({text})"

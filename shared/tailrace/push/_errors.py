@@ -41,8 +41,9 @@ class QueueBrokenError(EnqueueError):
 class RedisAwayError(EnqueueError):
     """Redis can't be reached, or gave no answer in time."""
 
-    def __init__(self, cause: str, *, uncertain: bool) -> None:
-        super().__init__("Redis is away", uncertain=uncertain, detail=cause)
+    def __init__(self, cause: str, *, uncertain: bool, connected: bool = True) -> None:
+        """Without `connected`, the fault is this process's: it can't open a connection."""
+        super().__init__("Redis is away" if connected else "no connection can be made", uncertain=uncertain, detail=cause)
 
 
 class RedisRefusedError(EnqueueError):
@@ -75,10 +76,10 @@ _CLASSES = {
 }
 
 
-def enqueue_error(refusal: Refusal | None, cause: str, *, uncertain: bool) -> EnqueueError:
+def enqueue_error(refusal: Refusal | None, cause: str, *, uncertain: bool, connected: bool = True) -> EnqueueError:
     """Make the error that says why jobs weren't enqueued; without a refusal, Redis didn't answer."""
     if refusal is None:
-        return RedisAwayError(cause or "no answer in time", uncertain=uncertain)
+        return RedisAwayError(cause or "no answer in time", uncertain=uncertain, connected=connected)
     if refusal.remedy is Remedy.MEMORY:
         return QueueFullError(refusal.meaning, uncertain=uncertain, detail=cause)
     return _CLASSES[refusal.remedy](refusal, cause, uncertain=uncertain)

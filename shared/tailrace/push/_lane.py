@@ -10,7 +10,7 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError, ResponseError, TimeoutError as RedisTimeoutError
 
-from tailrace.log import Pipe, Refusal, Remedy, refusal
+from tailrace.log import Pipe, Refusal, Remedy, lacks_files, refusal
 from tailrace.push._errors import QueueBrokenError, QueueFullError, enqueue_error
 from tailrace.push._plan import CALLS, NewJob
 from tailrace.push._scripts import script
@@ -111,7 +111,7 @@ class Lane:
                 uncertain = uncertain or (sent and not _did_nothing(error, refused))
                 pause_s = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
                 if (refused and refused.remedy not in _PASSING) or clock() + pause_s >= deadline:
-                    raise enqueue_error(refused, str(error), uncertain=uncertain) from error
+                    raise enqueue_error(refused, str(error), uncertain=uncertain, connected=not lacks_files(error)) from error
             tries += 1
             await asyncio.sleep(pause_s)
 
@@ -177,4 +177,6 @@ def _did_nothing(error: BaseException, refused: Refusal | None) -> bool:
     """Say whether the script never began; that the connection was never made, redis-py tells only by what it met."""
     if refused:
         return not refused.in_script
+    if lacks_files(error):
+        return True
     return isinstance(error.__context__, ConnectionRefusedError | FileNotFoundError)
