@@ -72,8 +72,8 @@ async def test_rewinds_count_before_they_are_served(start_edge: StartEdge, redis
 
 
 async def test_a_rewind_is_the_same_for_histories_longer_and_shorter_than_it(start_edge: StartEdge, redis_url: str, log: Log) -> None:
-    edge = start_edge(redis_url)
     long, short = await log.append("long", times=50), await log.append("short", times=3)
+    edge = start_edge(redis_url)  # which has read everything once clients can connect
     async with sse(edge, channel=["long", "short", "empty"], rewind=5) as client:
         await client.next("connect")
         found = [(await client.data())["n"] for _ in range(8)]
