@@ -5,9 +5,9 @@ parser accepts more and takes longer than the signature. Its algorithms, on cryp
 """
 
 import json
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Any, NoReturn, Protocol, TypeVar
 
@@ -25,7 +25,6 @@ NOT_BEFORE_LEEWAY_S = 60
 """How far `nbf` may lie ahead: issuers set it to their own clock."""
 _REGISTERED = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid"})
 _T = TypeVar("_T")
-_compact = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)").fullmatch
 
 
 class JwtRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,11 +114,11 @@ class Verifier:
             self._verified.popitem(last=False)
 
     def _read(self, token: str, now: float) -> Grant:
-        parts = _compact(token)
-        if parts is None:
+        parts = token.split(".", 3) if token.isascii() else ()
+        if len(parts) != 3:
             raise InvalidTokenError("malformed token: expected a signed JWT in compact form")
-        header, payload, signature = parts.groups()
-        self._check_signature(_header(header), token[: parts.end(2)].encode(), _decode(signature, "signature"))
+        header, payload, signature = parts
+        self._check_signature(_header(header), f"{header}.{payload}".encode(), _decode(signature, "signature"))
         members = _members(payload, "claims")
         claims = _convert(members, _Claims)
         self._check_claims(claims, now)
@@ -162,10 +161,10 @@ class Verifier:
         try:
             return Grant(claims.sub, rights.channels, rights.functions, claims.exp, claims.iat, claims.sid, rights.since, source="token")
         except GrantError as error:
-            raise InvalidTokenError(f"the token's grant can't be read: {str(error)[:MAX_ERROR]}") from None
+            raise InvalidTokenError(f"the token's grant can't be read: {_shown(error)}") from None
 
 
-class _Header(msgspec.Struct):
+class _Header(msgspec.Struct, frozen=True):
     """The header. Members that bring a key along, or that change how the token is read, are refused."""
 
     alg: str
@@ -186,11 +185,14 @@ class _Claims(msgspec.Struct):
 
 
 class _Rights(msgspec.Struct, forbid_unknown_fields=True):
-    channels: dict[str, list[str]] = {}
-    functions: dict[str, list[str]] = {}
-    since: dict[str, float] = {}
+    """The claim that holds the grant; `Grant` checks what is in it."""
+
+    channels: Any = {}
+    functions: Any = {}
+    since: Any = {}
 
 
+@lru_cache(maxsize=64)  # an issuer's tokens all have the same one
 def _header(segment: str) -> _Header:
     members = _members(segment, "header")
     for name in _REFUSED:
@@ -202,7 +204,10 @@ def _header(segment: str) -> _Header:
 def _members(segment: str, part: str) -> dict[str, Any]:
     """Read a JSON object. Raises InvalidTokenError."""
     try:
-        members = _json.decode(_decode(segment, part).decode())
+        text = _decode(segment, part).decode()
+        members = _json.decode(text)
+        if "\\ud" in text or "\\uD" in text:  # an escaped surrogate; a lone one is in no string that can be encoded
+            json.dumps(members, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise InvalidTokenError(f"malformed token: the {part} is not a JSON object without repeated members") from None
     if not isinstance(members, dict):
@@ -226,7 +231,12 @@ def _convert(value: Any, form: type[_T]) -> _T:
     try:
         return msgspec.convert(value, form)
     except msgspec.ValidationError as error:
-        raise InvalidTokenError(f"bad token: {str(error)[:MAX_ERROR]}") from None
+        raise InvalidTokenError(f"bad token: {_shown(error)}") from None
+
+
+def _shown(error: Exception) -> str:
+    """Bound what the token put into an error's text."""
+    return str(error)[:MAX_ERROR]
 
 
 def _no_constant(name: str) -> NoReturn:
