@@ -6,6 +6,7 @@ refused, since its bytes would otherwise become a secret that everyone knows.
 
 import re
 from base64 import b64decode
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -130,7 +131,14 @@ def parse_key_file(content: bytes) -> Sequence[Key]:
 
 
 def hmac_key(secret: bytes) -> Key:
-    """Make the key of an HMAC secret, which has at least 32 bytes."""
+    """Make the key of an HMAC secret.
+
+    Raises:
+        ValueError: the secret has less than 32 bytes.
+        SetupError: the extra `auth` isn't installed.
+    """
+    if len(secret) < MIN_SECRET_BYTES:
+        raise ValueError(f"an HMAC secret needs {MIN_SECRET_BYTES} bytes or more")
     return _key("HS256", None, secret)
 
 
@@ -256,6 +264,8 @@ def require_libraries() -> Mapping[str, Any]:
 
 def _refuse_other_forms(text: bytes) -> None:
     """Refuse public keys in other forms, which would become an HMAC secret that everyone knows. Raises _UnusableError."""
+    if text.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise _UnusableError("in UTF-16: save it as UTF-8")
     if text.startswith(_SSH):
         raise _UnusableError("an OpenSSH key: convert it to PEM (ssh-keygen -e -m pkcs8 -f FILE)")
     require_libraries()
