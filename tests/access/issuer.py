@@ -17,8 +17,13 @@ ISSUER, AUDIENCE = "https://issuer.example/", "tailrace"
 RIGHTS = {"channels": {"chat:*": ["listen", "push"]}, "functions": {"answer": ["call"]}}
 
 
-@cache
 def private_key(algorithm: str, number: int = 0) -> Any:
+    """Return the key of that number, the same one at each call."""
+    return _made(algorithm, number)
+
+
+@cache
+def _made(algorithm: str, number: int) -> Any:
     match algorithm:
         case "HS256":
             return SECRET

@@ -91,6 +91,7 @@ def test_a_public_key_is_never_a_secret(algorithm: str) -> None:
         json.dumps(public_jwk(algorithm)).encode(),
     ]
     files, sets = trusting(algorithm), Verifier(RULES, KeySet(), Fetched(public_jwk(algorithm, kid="k")))
+    assert files.verify(token(algorithm), NOW) == sets.verify(token(algorithm), NOW)
     for form in forms:
         for kid in ({}, {"kid": "k"}):
             forged = raw_token({"alg": "HS256", **kid}, claims(), form)
@@ -282,6 +283,7 @@ def test_the_claim_has_the_name_of_the_setting() -> None:
         (b'{"alg":"HS256"}', json.dumps(claims()).encode()[:-1] + b',"s\\u0075b":"bob"}'),
         (b'{"alg":"HS256"}', json.dumps(claims(exp=math.inf)).encode()),
         (b'{"alg":"HS256"}', json.dumps(claims(iat=math.nan)).encode()),
+        (b'{"alg":"HS256"}', json.dumps(claims(other=math.nan)).encode()),
         (b'{"alg":"HS256"}', json.dumps(claims()).replace("1764551275.0", "1e999").encode()),
         (b'{"alg":"HS256"}', json.dumps(claims()).replace("1764551275.0", "9" * 5000).encode()),
         (b'{"alg":"HS256"}', json.dumps(claims()).encode("utf-16")),

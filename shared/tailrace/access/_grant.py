@@ -13,14 +13,16 @@ from tailrace.access._patterns import (
     NOT_PUSHED,
     Patterns,
     check_patterns,
+    compile_escaped,
     compile_patterns,
-    split_pattern,
+    read_pattern,
     user_channel,
 )
-from tailrace.wire import ChannelError
+from tailrace.wire import USER_PREFIX, ChannelError
 
 ANY_FUNCTION = "*"
 """In place of a function's name: every function."""
+_NONE = frozenset[str]()
 UnixTime = Annotated[float, msgspec.Meta(ge=0, lt=1e11)]
 """Unix seconds; from the year 5138 on they are milliseconds by mistake."""
 Source = Literal["token", "ticket", "hook"]
@@ -69,7 +71,7 @@ class Grant(msgspec.Struct, frozen=True, dict=True):
         try:
             msgspec.convert(self, _Form, from_attributes=True)
             for pattern in (*self.channels, *self.since):
-                split_pattern(pattern)
+                read_pattern(pattern)
             self.user_channel  # noqa: B018 - computed once, here
             (self.sid or "").encode()
         except msgspec.ValidationError as error:
@@ -120,10 +122,15 @@ class Grant(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def _since(self) -> Sequence[tuple[Patterns, float]]:
-        return [(compile_patterns([pattern], self.sub), time) for pattern, time in self.since.items()]
+        return [(compile_escaped([pattern], self._literal, without=_NONE), time) for pattern, time in self.since.items()]
 
     def _compiled(self, verb: str, without: frozenset[str]) -> Patterns:
-        return compile_patterns([pattern for pattern, verbs in self.channels.items() if verb in verbs], self.sub, without=without)
+        return compile_escaped([pattern for pattern, verbs in self.channels.items() if verb in verbs], self._literal, without=without)
+
+    @property
+    def _literal(self) -> str:
+        """The subject as it appears in channel names."""
+        return self.user_channel[len(USER_PREFIX) :]
 
 
 class Partition(NamedTuple):

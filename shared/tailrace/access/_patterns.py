@@ -11,6 +11,7 @@ first segment is reserved counts for some rights only, which `compile_patterns` 
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -85,6 +86,15 @@ class Patterns(msgspec.Struct, frozen=True):
 NO_PATTERNS = Patterns()
 
 
+class _Form(NamedTuple):
+    """What a pattern compiles to."""
+
+    first: str
+    kind: Literal["exact", "parent", "prefix", "wildcards", "sub"]
+    """With `sub` it depends on the subject."""
+    value: Any
+
+
 def compile_patterns(patterns: Iterable[str], subject: str | None = None, *, without: frozenset[str] = frozenset()) -> Patterns:
     """Compile patterns, leaving out those that begin with one of the reserved segments in `without`.
 
@@ -92,22 +102,36 @@ def compile_patterns(patterns: Iterable[str], subject: str | None = None, *, wit
         PatternError: a pattern can match no channel, or has `{sub}` where there is no subject.
         ChannelError: the subject has no name that a channel could contain.
     """
-    exact, parents, prefixes, wildcards = set[str](), set[str](), list[str](), list[Wildcards]()
+    return compile_escaped(patterns, None if subject is None else escape_subject(subject), without=without)
+
+
+def compile_escaped(patterns: Iterable[str], literal: str | None, *, without: frozenset[str]) -> Patterns:
+    """Compile patterns for a subject that is already escaped. Raises PatternError."""
+    found: dict[str, list[Any]] = {"exact": [], "parent": [], "prefix": [], "wildcards": []}
     for pattern in patterns:
-        segments = _insert(pattern, subject)
-        if not segments or segments[0] in without:
-            continue
-        *fixed, last = segments
-        if _ONE in fixed or (not fixed and last in (_ONE, _MANY)):
-            ends = fixed if last == _MANY else segments
-            wildcards.append(Wildcards(tuple([None if segment == _ONE else segment for segment in ends]), last == _MANY))
-        elif last == _MANY:
-            prefixes.append(":".join(fixed) + ":")
-        elif last == _ONE:
-            parents.add(":".join(fixed))
-        else:
-            exact.add(":".join(segments))
-    return Patterns(frozenset(exact), frozenset(parents), tuple(prefixes), tuple(wildcards))
+        form = read_pattern(pattern)
+        if form.kind == "sub":
+            if literal is None:
+                raise PatternError(f"bad pattern {pattern!r}: there is no subject here for {_SUB}")
+            if form.first == _SUB and literal in RESERVED:
+                continue
+            form = _form(tuple([literal if segment == _SUB else segment for segment in form.value]))
+        if form.first not in without:
+            found[form.kind].append(form.value)
+    return Patterns(frozenset(found["exact"]), frozenset(found["parent"]), tuple(found["prefix"]), tuple(found["wildcards"]))
+
+
+def _form(segments: tuple[str, ...]) -> _Form:
+    *fixed, last = segments
+    first = segments[0]
+    if _ONE in fixed or (not fixed and last in (_ONE, _MANY)):
+        ends = fixed if last == _MANY else segments
+        return _Form(first, "wildcards", Wildcards(tuple([None if segment == _ONE else segment for segment in ends]), last == _MANY))
+    if last == _MANY:
+        return _Form(first, "prefix", ":".join(fixed) + ":")
+    if last == _ONE:
+        return _Form(first, "parent", ":".join(fixed))
+    return _Form(first, "exact", ":".join(segments))
 
 
 def check_patterns(patterns: Iterable[str], *, without: frozenset[str] = frozenset()) -> list[str]:
@@ -117,8 +141,11 @@ def check_patterns(patterns: Iterable[str], *, without: frozenset[str] = frozens
     """
     checked = list(patterns)
     for pattern in checked:
-        if (first := _insert(pattern, None)[0]) in without:
-            raise PatternError(f"bad pattern {pattern!r}: `{first}:` channels are not granted by a pattern here")
+        form = read_pattern(pattern)
+        if form.kind == "sub":
+            raise PatternError(f"bad pattern {pattern!r}: there is no subject here for {_SUB}")
+        if form.first in without:
+            raise PatternError(f"bad pattern {pattern!r}: `{form.first}:` channels are not granted by a pattern here")
     return checked
 
 
@@ -148,22 +175,9 @@ def user_channel(sub: str) -> str:
     return USER_PREFIX + escape_subject(sub)
 
 
-def _insert(pattern: str, subject: str | None) -> tuple[str, ...]:
-    """Split a pattern and insert the subject. Empty where the subject would stand for a reserved first segment."""
-    segments = split_pattern(pattern)
-    if _SUB not in segments:
-        return segments
-    if subject is None:
-        raise PatternError(f"bad pattern {pattern!r}: there is no subject here for {_SUB}")
-    literal = escape_subject(subject)
-    if segments[0] == _SUB and literal in RESERVED:
-        return ()
-    return tuple([literal if segment == _SUB else segment for segment in segments])
-
-
 @lru_cache(maxsize=4096)  # the same few patterns come with every token
-def split_pattern(pattern: str) -> tuple[str, ...]:
-    """Split a pattern into its segments.
+def read_pattern(pattern: str) -> _Form:
+    """Split a pattern into its segments, and classify it.
 
     Raises PatternError: it can match no channel.
     """
@@ -176,4 +190,4 @@ def split_pattern(pattern: str) -> tuple[str, ...]:
         if segment not in (_ONE, _MANY, _SUB) and not _segment(segment):
             rule = f"each segment is {_ONE}, {_SUB}, or characters of A-Z a-z 0-9 . _ ~ -; the last can be {_MANY}"
             raise PatternError(f"bad pattern {pattern!r}: {rule}")
-    return segments
+    return _Form(segments[0], "sub", segments) if _SUB in segments else _form(segments)

@@ -147,18 +147,22 @@ def admit(channels: Iterable[str], grant: Grant | None, known: Revocations, publ
         RevokedError: a revocation concerns the grant as a whole.
         NotNowError: a revocation came while a hook or webhook was asked; it has to be asked again.
     """
+    own, other, refused = list[str](), list[str](), list[str]()
     wanted = list(channels)
-    own = {channel for channel in wanted if not public.match(channel) and grant is not None and grant.may_listen(channel)}
-    gone = set[str]()
-    for revocation in known.concerning(grant, own, asked) if grant is not None else ():
-        if grant is not None and grant.source == "hook":
-            raise NotNowError("rights changed while they were looked up")
-        if revocation.channel is None:
-            raise RevokedError("the credential has been revoked")
-        gone.add(revocation.channel)
-    allowed = [channel for channel in wanted if channel not in gone and (channel in own or public.match(channel))]
-    refused = [channel for channel in wanted if channel not in own and not public.match(channel)]
-    return Admission(allowed, refused, [channel for channel in wanted if channel in gone])
+    for channel in wanted:
+        if public.match(channel):
+            other.append(channel)
+        else:
+            (own if grant is not None and grant.may_listen(channel) else refused).append(channel)
+    if grant is None or not (found := known.concerning(grant, own, asked)):
+        return Admission([channel for channel in wanted if channel not in refused], refused, [])
+    if grant.source == "hook":
+        raise NotNowError("rights changed while they were looked up")
+    gone = {revocation.channel for revocation in found}
+    if None in gone:
+        raise RevokedError("the credential has been revoked")
+    left = {*own, *other} - gone
+    return Admission([channel for channel in wanted if channel in left], refused, [channel for channel in own if channel in gone])
 
 
 def _target(revocation: Revocation) -> tuple[str, str]:
