@@ -13,6 +13,13 @@ PACKAGES = sorted(
     if folder.is_dir() and folder.name != "__pycache__"
 )
 API = {
+    "tailrace.access": """
+        AccessError Admission Credential ExpiredTokenError Grant GrantError InsufficientScopeError
+        InvalidRequestError InvalidTokenError Jwks JwksPolicy JwtRules Key KeySet NotNowError Partition
+        PatternError Patterns Producer Revocation Revocations RevokedError ServiceTokens Streams UnknownKeyError
+        Verifier admit check_origin compile_patterns escape_subject hmac_key keep_until partition
+        pick_credential public_patterns read_key_files read_service_tokens user_channel verify_token
+    """,
     "tailrace.cli": """
         BoundedRequests Command HostGuard MAX_FIELDS SAFE_HEADERS SettingsError Sockets add_current_folder add_settings announce bind
         check_origins configure_logging end_slow is_loopback main most_sockets page_headers raise_file_limit read_settings

@@ -13,6 +13,8 @@ BROKEN = {
     "The edge only reads: no arq, no producer": ("services/tailrace/edge", "import arq"),
     "The worker serves no HTTP": ("workers/tailrace/worker", "import litestar"),
     "wire below log below push below cli": ("shared/tailrace/log", "import tailrace.push"),
+    "access builds on wire alone: no Redis, no server": ("shared/tailrace/access", "import redis"),
+    "Nothing below push imports access": ("shared/tailrace/log", "import tailrace.access"),
     "What producers install needs no service": ("shared/tailrace/cli", "import tailrace.edge"),
     "testing starts processes and imports nothing of tailrace": ("shared/tailrace/testing", "import tailrace.cli"),
     "wire is pure: no I/O, no clock, no loop": ("shared/tailrace/wire", "import asyncio"),

