@@ -16,7 +16,8 @@ from typing import NamedTuple, Protocol
 from litestar.channels.backends.redis import RedisChannelsStreamBackend
 from redis.asyncio import Redis
 
-from tailrace.log import LogWriter, NewEvent, connect
+from tailrace.events import LogWriter, NewEvent
+from tailrace.redis import connect
 from tailrace.wire import Keys, encode_json_block
 from tests.benchmarks._figures import Missing
 from tests.benchmarks._process import GENERATOR, SERVER, pin, running, until

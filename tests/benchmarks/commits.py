@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tailrace.log import LogWriter, NewEvent, connect, outcome_field
+from tailrace.events import LogWriter, NewEvent, outcome_field
+from tailrace.redis import connect
 from tailrace.wire import Keys
 from tests.benchmarks._figures import Figures, Missing
 from tests.benchmarks._process import SERVER, cpu_s, pin

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import httpx
 from redis.asyncio import Redis
 
-from tailrace.log import LogWriter, NewEvent, connect
+from tailrace.events import LogWriter, NewEvent
+from tailrace.redis import connect
 from tailrace.wire import Keys
 from tests.benchmarks._figures import Figures
 from tests.benchmarks._load import load

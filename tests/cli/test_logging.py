@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tailrace.cli import announce
-from tailrace.log import redact
+from tailrace.redis import redact
 
 
 @pytest.mark.parametrize(

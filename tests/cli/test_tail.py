@@ -14,7 +14,8 @@ import redis
 
 from tailrace.cli import _tail, main
 from tailrace.cli._locate import Target
-from tailrace.log import LogWriter, NewEvent, Registry, check_layout, connect
+from tailrace.events import LogWriter, NewEvent, Registry
+from tailrace.redis import check_layout, connect
 from tailrace.wire import ClientEntry, Keys, encode_json_block, encode_text_block, registered_name
 from tests.support.redis import RedisServer
 from tests.support.wait import wait_until

@@ -3,7 +3,7 @@
 import pytest
 
 from tailrace.demo._machine import CHANNEL
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import ClientEntry, Keys
 from tailrace.worker._application import load
 from tests.support.wait import wait_until

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.log import LogLimits, LogWriter, NewEvent, connect
+from tailrace.events import LogLimits, LogWriter, NewEvent
+from tailrace.redis import connect
 from tailrace.wire import Keys, bucket, encode_json_block
 from tests.edge.foreign import SERVERS, Foreign
 from tests.support.redis import RedisServer

@@ -14,7 +14,7 @@ from tailrace.edge._ring import Ring
 from tailrace.edge._round import Question, Round
 from tailrace.edge._subscriber import Behind
 from tailrace.edge._tail import Tail
-from tailrace.log import Answer
+from tailrace.events import Answer
 from tailrace.wire import Cursor, Entry, decode_cursor, decode_rewind
 from tests.edge.redis_model import CHANNELS, SHARDS, Shard
 

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from tailrace.log import Answer, ChannelHistory, Generations, Wanted
+from tailrace.events import Answer, ChannelHistory, Generations, Wanted
 from tailrace.wire import Entry, id_at
 
 CHANNELS = ("d", "a", "e", "b")

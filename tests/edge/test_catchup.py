@@ -14,7 +14,7 @@ from tailrace.edge._page import Page
 from tailrace.edge._request import StreamRequest
 from tailrace.edge._rewind import AT_ONCE
 from tailrace.edge._subscriber import Behind, Subscriber
-from tailrace.log import Answer, ChannelHistory, Generations, LogReader, Wanted
+from tailrace.events import Answer, ChannelHistory, Generations, LogReader, Wanted
 from tailrace.wire import bucket
 from tests.edge.entries import LABEL, at, entry
 

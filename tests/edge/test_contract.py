@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.log import AWAY, Registry
+from tailrace.events import AWAY, Registry
 from tailrace.wire import ALL, Keys
 from tests.edge.conftest import Log, Site
 from tests.edge.tools import numbers, sse

@@ -10,7 +10,7 @@ from tailrace.cli import Sockets
 from tailrace.edge import EdgeConfig
 from tailrace.edge._door import Door
 from tailrace.edge._engine import Engine
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import ALL, Keys
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.test_handover import REQUEST, connection, read_until

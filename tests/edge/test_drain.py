@@ -7,7 +7,7 @@ import signal
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import Keys
 from tests.edge.conftest import StartEdge
 from tests.edge.test_handover import REQUEST, connection, read_until

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tailrace.cli import raise_file_limit
-from tailrace.log import LogWriter, NewEvent
+from tailrace.events import LogWriter, NewEvent
 from tailrace.wire import Keys, encode_json_block
 from tests.benchmarks._load import load
 from tests.edge.conftest import StartEdge

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from redis.exceptions import OutOfMemoryError
 
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import ALL, Keys
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import gives, is_in_state, log_on, numbers, readiness, sse

@@ -3,7 +3,7 @@ from hypothesis import given, strategies as st
 from tailrace.edge._frames import PIECE_BYTES, Frame, FrameMaker, chunked, cursor_at, jittered, pieces
 from tailrace.edge._ring import Ring
 from tailrace.edge._tail import Tail
-from tailrace.log import Generations
+from tailrace.events import Generations
 from tailrace.wire import Place, decode_cursor
 from tests.edge.entries import at, entry
 

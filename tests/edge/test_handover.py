@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tailrace.edge import _rehearsal
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import ALL, Keys
 from tests.edge.conftest import Log, StartEdge, make_edge
 from tests.edge.tools import gives

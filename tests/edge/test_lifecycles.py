@@ -18,8 +18,9 @@ from litestar import Litestar
 from litestar.testing import TestClient as LitestarClient
 
 from tailrace.edge import EdgeApp, EdgeConfig
-from tailrace.log import Registry, connect
+from tailrace.events import Registry
 from tailrace.push import Pusher
+from tailrace.redis import connect
 from tailrace.wire import Keys, SetupError
 from tests.support import hosts
 from tests.support.redis import RedisServer

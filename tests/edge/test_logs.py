@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.log import HistoryPolicy, LogLimits
+from tailrace.events import HistoryPolicy, LogLimits
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import metric, numbers, sse
 from tests.support.later import later_scripts

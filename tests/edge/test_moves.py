@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import httpx
 import pytest
 
-from tailrace.log import connect
+from tailrace.redis import connect
 from tailrace.wire import Keys, bucket
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import is_in_state, log_on, numbers, readiness, sse

@@ -1,7 +1,7 @@
 from hypothesis import given, strategies as st
 
 from tailrace.edge._page import Page
-from tailrace.log import RawEntry
+from tailrace.events import RawEntry
 from tailrace.wire import Entry, format_id
 from tests.edge.entries import at, entry
 

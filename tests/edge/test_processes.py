@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import Keys
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import crowd, gives, metric

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from tailrace.edge._registrar import Registrar, _parts
 from tailrace.edge._roster import Changes, Presence, Roster
-from tailrace.log import AWAY, Registry
+from tailrace.events import AWAY, Registry
 from tailrace.wire import ALL, ClientEntry, Keys, client_channel, registered_name
 from tests.edge.conftest import StartEdge
 from tests.edge.tools import crowd, gives, is_in_state, log_on, numbers, sse

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.log import HistoryPolicy, LogLimits
+from tailrace.events import HistoryPolicy, LogLimits
 from tailrace.wire import ALL, bucket, decode_cursor
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import numbers, sse

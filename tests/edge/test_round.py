@@ -3,7 +3,7 @@
 from hypothesis import given, strategies as st
 
 from tailrace.edge._round import Question, Round
-from tailrace.log import ChannelHistory, Wanted
+from tailrace.events import ChannelHistory, Wanted
 from tests.edge.entries import at, entry
 
 CHANNELS = "abc"

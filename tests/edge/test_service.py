@@ -12,7 +12,7 @@ import pytest
 
 from tailrace.edge import EdgeConfig
 from tailrace.edge._limits import most_connections
-from tailrace.log import LEASE_S
+from tailrace.events import LEASE_S
 from tests.edge.conftest import Log, StartEdge
 from tests.support.ports import free_port
 from tests.support.redis import RedisServer

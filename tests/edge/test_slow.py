@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import Keys
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import SlowClient, gives, metric, numbers, sse

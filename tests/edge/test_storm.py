@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.log import HistoryPolicy, LogLimits
+from tailrace.events import HistoryPolicy, LogLimits
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import numbers, sse
 from tests.support.service import Service

@@ -1,7 +1,7 @@
 from tailrace.edge._page import Page
 from tailrace.edge._ring import Ring
 from tailrace.edge._tail import Tail
-from tailrace.log import Generations
+from tailrace.events import Generations
 from tests.edge.entries import LABEL, at, entry
 
 

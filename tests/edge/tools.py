@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from tailrace.log import connect
+from tailrace.redis import connect
 from tests.edge.conftest import Log
 from tests.support.redis import RedisServer
 from tests.support.service import Service

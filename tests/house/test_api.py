@@ -33,20 +33,25 @@ API = {
     "tailrace.edge": """
         EdgeApp EdgeConfig EdgePlugin
     """,
+    "tailrace.events": """
+        AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Follower Generations HistoryPolicy
+        HistoryRule LEASE_S LogLimits LogReader LogWriter NewEvent RawEntry RefusedError Registry STATE_S Standing
+        Wanted follow outcome_field read_outcome whole_entries
+    """,
     "tailrace.ingest": """
         IngestConfig create_app
     """,
     "tailrace.log": """
-        AWAY AWAY_S Answer Appended ChannelHistory DEFAULT_HISTORY EarlyError Follower Generations HistoryPolicy
-        HistoryRule LEASE_S LogLimits LogReader LogWriter MAX_SHARDS NewEvent OLDEST_REDIS OLDEST_VALKEY Pipe
-        RawEntry Refusal RefusedError Registry Remedy STATE_S Scripts Standing Wanted check_layout check_redis check_server connect
-        connect_queue connect_reader disconnect follow lacks_files outcome_field primaries read_outcome read_together redact refusal
-        server_id trouble whole_entries
+        Refusal Remedy refusal trouble
     """,
     "tailrace.push": """
         Batch BlockingBatch BlockingJob BlockingPusher EnqueueError Job JobReceipt JobState Push PushError Pusher
         QueueBrokenError QueueFullError RETRY_AFTER_S Receipt RedisAccessError RedisAwayError RedisBusyError
         RedisReadOnlyError RedisRefusedError TailraceError
+    """,
+    "tailrace.redis": """
+        ClusterRedis Dialogue MAX_SHARDS OLDEST_REDIS OLDEST_VALKEY Pipe Scripts check_layout check_redis check_server
+        connect connect_queue connect_reader disconnect lacks_files primaries read_together redact server_id
     """,
     "tailrace.testing": """
         Listener NoEventError NotStartedError Received System tailrace tailrace_functions

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import ClientEntry, Keys
 from tests.support.wait import wait_until
 

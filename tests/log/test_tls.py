@@ -9,7 +9,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tailrace.log import Follower, connect, connect_queue, connect_reader
+from tailrace.events import Follower
+from tailrace.redis import connect, connect_queue, connect_reader
 from tailrace.wire import Keys
 from tests.support.redis import executable
 from tests.support.service import Service

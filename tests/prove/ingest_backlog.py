@@ -5,8 +5,8 @@ from functools import partial
 
 from redis.asyncio import Redis
 
-from tailrace.log import connect
 from tailrace.push import Pusher
+from tailrace.redis import connect
 from tests.prove.frame import PATIENCE_S, Count, Plan, Trial
 from tests.prove.ingest_hostile import rss_mb
 from tests.prove.ingest_load import SteadyLoad, recording

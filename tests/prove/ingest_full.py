@@ -7,8 +7,8 @@ from functools import partial
 import httpx
 from redis.asyncio import Redis
 
-from tailrace.log import connect
 from tailrace.push import Pusher
+from tailrace.redis import connect
 from tests.prove.frame import PATIENCE_S, Count, Plan, Trial
 from tests.prove.ingest_load import SteadyLoad, recording
 from tests.prove.ingest_pair import judge

@@ -8,7 +8,7 @@ from random import Random
 
 from redis.asyncio import Redis
 
-from tailrace.log import connect
+from tailrace.redis import connect
 from tailrace.wire import JOB_PREFIX, Keys
 from tests.prove.frame import PATIENCE_S, Count, Plan, Trial
 from tests.prove.hostile import CHANNELS, Made, hostile, valid

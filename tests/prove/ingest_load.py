@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 
 from redis.exceptions import RedisError
 
-from tailrace.log import connect
 from tailrace.push import Pusher, QueueFullError
+from tailrace.redis import connect
 from tailrace.wire import Keys, decode_entry, id_parts
 from tests.prove.frame import PATIENCE_S, Count
 from tests.prove.ingest_pair import Data, judge, number_of

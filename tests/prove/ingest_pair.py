@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from tailrace.log import connect
 from tailrace.push import Batch, Push, Pusher
+from tailrace.redis import connect
 from tailrace.wire import Entry, JobState, Keys, bucket, decode_entry, format_id
 from tests.prove.emitting import Told
 from tests.prove.frame import PATIENCE_S, Count

@@ -10,7 +10,7 @@ from random import Random
 import msgspec
 from redis.asyncio import Redis
 
-from tailrace.log import connect
+from tailrace.redis import connect
 from tests.prove.frame import FAULTS, PATIENCE_S, Count, Plan, Trial
 from tests.prove.load import Crowd, Pushing, count_of
 from tests.prove.site import Site, running, together

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 from redis.asyncio import Redis
 
-from tailrace.log import LogWriter, NewEvent, connect
+from tailrace.events import LogWriter, NewEvent
+from tailrace.redis import connect
 from tailrace.wire import Keys, encode_json_block
 from tests.benchmarks._load import Connected, Counted, compiled
 from tests.prove.frame import PATIENCE_S, Count, Plan, Trial

@@ -14,7 +14,7 @@ from tailrace.edge._probe import Probe
 from tailrace.edge._resume import Replay, replay
 from tailrace.edge._ring import Ring
 from tailrace.edge._subscriber import Subscriber
-from tailrace.log import ChannelHistory
+from tailrace.events import ChannelHistory
 from tests.support.service import Service
 
 _LATE_S = 0.05

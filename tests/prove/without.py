@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from tailrace.log._scripts import script as log_script
+from tailrace.events._scripts import script as log_script
 from tailrace.worker._scripts import script as worker_script
 from tests.support.service import Service
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import redis
 
-from tailrace.log import whole_entries
+from tailrace.events import whole_entries
 from tailrace.wire import Keys
 from tests.push.children import CHANNEL, EACH, WAYS
 from tests.support.ports import free_port

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.push import JobState, Push, Pusher, PushError
 from tailrace.wire import JOB_PREFIX, ClientEntry, Keys, SetupError
 from tests.push.waited import cancelled_while_waited_for

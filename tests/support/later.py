@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from tailrace.cli import main
-from tailrace.log import Scripts
-from tailrace.log._scripts import script as log_scripts
+from tailrace.events._scripts import script as log_scripts
 from tailrace.push._scripts import script as push_scripts
+from tailrace.redis import Scripts
 from tailrace.worker._scripts import script as worker_scripts
 
 _TELL = "if receipt == '' then return end\n"

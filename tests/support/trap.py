@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import hiredis
 
-from tailrace.log._scripts import script as log_script
+from tailrace.events._scripts import script as log_script
 from tailrace.worker._scripts import script as worker_script
 from tests.support.ports import free_port
 

@@ -9,7 +9,8 @@ import anyio
 import httpx
 import pytest
 
-from tailrace.log import Registry, connect
+from tailrace.events import Registry
+from tailrace.redis import connect
 from tailrace.wire import Keys
 from tests.support.steady import SteadyClient, SteadyProducer, at
 from tests.support.wait import wait_until

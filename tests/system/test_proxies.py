@@ -14,7 +14,8 @@ import httpx
 import httpx_sse
 import pytest
 
-from tailrace.log import LogWriter, NewEvent, connect
+from tailrace.events import LogWriter, NewEvent
+from tailrace.redis import connect
 from tailrace.wire import Keys, encode_json_block
 from tests.support.dns import NameServer
 from tests.support.ports import free_port

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.push import Pusher
 from tailrace.wire import EDGE_FORMAT, Keys
 from tests.support.redis import RedisServer

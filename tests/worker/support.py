@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, cast
 
 from redis.asyncio import Redis
 
-from tailrace.log import connect, whole_entries
+from tailrace.events import whole_entries
+from tailrace.redis import connect
 from tailrace.wire import Entry, JobReceipt, Keys, decode_receipt
 from tailrace.worker._application import Application
 from tailrace.worker._config import WorkerConfig

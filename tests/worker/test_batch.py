@@ -2,7 +2,7 @@
 
 from hypothesis import given, strategies as st
 
-from tailrace.log import NewEvent
+from tailrace.events import NewEvent
 from tailrace.wire import PushJob, Receipt, bucket
 from tailrace.worker._batch import MAX_BYTES, MAX_EVENTS, Delivery, commits, event_name, events, number, ticket_of
 from tailrace.worker._judge import nobody

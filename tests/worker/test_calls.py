@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from arq.connections import RedisSettings, create_pool
 
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import ClientEntry, JobState, Keys
 from tailrace.worker._application import load
 from tailrace.worker._calls import Calls

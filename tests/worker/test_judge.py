@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import example, given, strategies as st
 
-from tailrace.log import AWAY
+from tailrace.events import AWAY
 from tailrace.wire import JobState, PushJob, decode_receipt
 from tailrace.worker._judge import Bury, Deliver, Move, judge, left_out
 from tailrace.worker._queue import Taken, TakenJob

@@ -3,7 +3,7 @@
 from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tailrace.log import Appended
+from tailrace.events import Appended
 from tailrace.worker._memory import Memory
 
 TICKETS = [f"1.{number}" for number in range(1, 9)]

@@ -14,8 +14,9 @@ from arq.jobs import Job as ArqJob
 from redis.asyncio import Redis
 
 from tailrace.cli._letters import DeadLetters, Filter
-from tailrace.log import connect, whole_entries
+from tailrace.events import whole_entries
 from tailrace.push import JobState, Pusher
+from tailrace.redis import connect
 from tailrace.wire import Keys, SetupError
 from tailrace.worker import Event, every, function
 from tailrace.worker._functions import Function

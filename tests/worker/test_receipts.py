@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import ClientEntry, JobState, Keys, format_id
 from tests.support.wait import wait_until
 from tests.worker.support import bench, data_of, payload, working

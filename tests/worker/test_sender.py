@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 
-from tailrace.log import EarlyError, LogWriter, NewEvent, connect, whole_entries
+from tailrace.events import EarlyError, LogWriter, NewEvent, whole_entries
+from tailrace.redis import connect
 from tailrace.wire import Keys, encode_json_block
 from tailrace.worker._flight import Batch
 from tailrace.worker._memory import Memory

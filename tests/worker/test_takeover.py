@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.log import LogWriter, NewEvent, RefusedError, read_outcome
+from tailrace.events import LogWriter, NewEvent, RefusedError, read_outcome
 from tailrace.wire import JobState, bucket, format_id
 from tailrace.worker._queue import Queue, QueueLimits, Taken
 from tests.support.wait import wait_until

@@ -9,7 +9,7 @@ from tailrace.edge._config import EdgeConfig
 from tailrace.edge._meter import Meter
 from tailrace.edge._ring import Ring
 from tailrace.edge._tail import Tail
-from tailrace.log import LogReader
+from tailrace.events import LogReader
 from tailrace.wire import Keys
 
 

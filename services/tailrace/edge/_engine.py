@@ -28,7 +28,8 @@ from tailrace.edge._start import Starter
 from tailrace.edge._subscriber import Behind, Connection, Subscriber
 from tailrace.edge._sync import Sync
 from tailrace.edge._warmup import WarmUp
-from tailrace.log import Registry, connect, connect_reader, read_together
+from tailrace.events import Registry
+from tailrace.redis import connect, connect_reader, read_together
 
 logger = logging.getLogger(__name__)
 _STREAMS_LISTED = 4

@@ -13,7 +13,7 @@ from tailrace.edge._resume import Move, Replay, replay
 from tailrace.edge._round import Question, Round
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import Sync
-from tailrace.log import ChannelHistory
+from tailrace.events import ChannelHistory
 
 logger = logging.getLogger(__name__)
 _APART_S = 0.005

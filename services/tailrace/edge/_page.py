@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Self
 
-from tailrace.log import RawEntry, whole_entries
+from tailrace.events import RawEntry, whole_entries
 from tailrace.wire import Entry, EntryError, decode_entry, parse_id
 
 _SPACES = 3  # of a head at least: between channel, p, generation and l

@@ -11,7 +11,7 @@ from tailrace.edge._core import Core
 from tailrace.edge._hub import Hub
 from tailrace.edge._reader import Reader
 from tailrace.edge._sync import Sync
-from tailrace.log import connect, disconnect, server_id
+from tailrace.redis import connect, disconnect, server_id
 
 logger = logging.getLogger(__name__)
 PROBE_S = 1.5

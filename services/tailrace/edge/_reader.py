@@ -14,7 +14,9 @@ from tailrace.edge._hub import Hub
 from tailrace.edge._page import Page
 from tailrace.edge._subscriber import Subscriber
 from tailrace.edge._sync import Sync
-from tailrace.log import Follower, RawEntry, disconnect, follow, refusal, server_id, trouble
+from tailrace.events import Follower, RawEntry, follow
+from tailrace.log import refusal, trouble
+from tailrace.redis import disconnect, server_id
 from tailrace.wire import parse_id
 
 logger = logging.getLogger(__name__)

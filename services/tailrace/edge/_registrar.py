@@ -8,7 +8,7 @@ from contextlib import suppress
 from redis import RedisError
 
 from tailrace.edge._roster import Changes, Roster
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import ClientEntry
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tailrace.edge._ring import Ring
 from tailrace.edge._tail import Tail
-from tailrace.log import ChannelHistory, Generations
+from tailrace.events import ChannelHistory, Generations
 from tailrace.wire import Entry, Place
 
 

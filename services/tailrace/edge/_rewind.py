@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tailrace.edge._frames import Rewind
 from tailrace.edge._subscriber import Behind
-from tailrace.log import LogReader
+from tailrace.events import LogReader
 from tailrace.wire import RewindMark, bucket, id_at, id_parts
 
 AT_ONCE = 8

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tailrace.log import ChannelHistory, Wanted
+from tailrace.events import ChannelHistory, Wanted
 
 _MOST_OF_ONE, _MOST_OF_ALL = 128, 400
 """Entries of a channel, and about of all that one subscriber asks for: a history as it is by default fits."""

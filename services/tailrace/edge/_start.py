@@ -15,7 +15,8 @@ from tailrace.edge._resume import holds
 from tailrace.edge._rewind import LastEvents, Rewinds, begin_rewind, resume_rewind
 from tailrace.edge._subscriber import Behind, Subscriber
 from tailrace.edge._sync import LOST, Sync
-from tailrace.log import Generations, trouble
+from tailrace.events import Generations
+from tailrace.log import trouble
 from tailrace.wire import (
     Connect,
     Cursor,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tailrace.edge._core import Core
 from tailrace.edge._hub import Hub
-from tailrace.log import Generations
+from tailrace.events import Generations
 from tailrace.wire import format_id
 
 logger = logging.getLogger(__name__)

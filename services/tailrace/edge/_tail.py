@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tailrace.edge._page import Page
 from tailrace.edge._ring import Ring
-from tailrace.log import Generations
+from tailrace.events import Generations
 from tailrace.wire import Entry
 
 

@@ -12,7 +12,9 @@ from tailrace.edge._core import Core
 from tailrace.edge._reader import Reader
 from tailrace.edge._sync import Sync
 from tailrace.edge._tail import Tail
-from tailrace.log import LogReader, check_layout, check_server, redact, refusal, trouble
+from tailrace.events import LogReader
+from tailrace.log import refusal, trouble
+from tailrace.redis import check_layout, check_server, redact
 from tailrace.wire import Entry
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from tailrace.cli import Command, SettingsError, add_settings, bind, configure_l
 from tailrace.ingest._app import create_app
 from tailrace.ingest._config import IngestConfig
 from tailrace.ingest._server import Server
-from tailrace.log import check_redis, connect_queue, redact, trouble
+from tailrace.log import trouble
+from tailrace.redis import check_redis, connect_queue, redact
 from tailrace.wire import SetupError
 
 _log = logging.getLogger(__name__)

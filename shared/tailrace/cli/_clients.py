@@ -10,7 +10,8 @@ from tailrace.cli._command import Command
 from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._plain import plain_json
 from tailrace.cli._show import clock, table
-from tailrace.log import Registry, connect
+from tailrace.events import Registry
+from tailrace.redis import connect
 from tailrace.wire import ClientInfo, Keys, registered_name
 
 _EPILOG = """

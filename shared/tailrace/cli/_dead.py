@@ -16,7 +16,7 @@ from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._plain import plain, plain_json
 from tailrace.cli._settings import SettingsError
 from tailrace.cli._show import clock, table
-from tailrace.log import connect_queue
+from tailrace.redis import connect_queue
 from tailrace.wire import Keys
 
 _LISTED = 50

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from tailrace.log import OLDEST_REDIS, OLDEST_VALKEY
+from tailrace.redis import OLDEST_REDIS, OLDEST_VALKEY
 
 _FULL = 0.75  # of maxmemory: from here on ingest refuses
 _SKEW_S = 0.5

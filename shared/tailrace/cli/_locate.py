@@ -8,7 +8,7 @@ import msgspec
 
 from tailrace.cli._runfile import Running, find_running
 from tailrace.cli._settings import add_settings, read_settings
-from tailrace.log import redact
+from tailrace.redis import redact
 
 _DEFAULT = "redis://127.0.0.1:6379/0"
 _DEFAULT_PREFIX = "tailrace"

@@ -8,7 +8,7 @@ import msgspec
 
 from tailrace.cli._plain import plain, plain_json, plain_lines
 from tailrace.cli._seldom import Malformed
-from tailrace.log import redact
+from tailrace.redis import redact
 
 
 class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,7 +14,8 @@ from tailrace.cli._locate import advised, resolve_target
 from tailrace.cli._missing import cure
 from tailrace.cli._plain import plain_lines
 from tailrace.cli._settings import SettingsError
-from tailrace.log import redact, refusal, trouble
+from tailrace.log import refusal, trouble
+from tailrace.redis import redact
 from tailrace.wire import SetupError
 
 _GROUP = "tailrace.commands"

@@ -7,7 +7,7 @@ import msgspec
 
 from tailrace.cli._logging import LogLine
 from tailrace.cli._plain import plain, plain_lines
-from tailrace.log import redact
+from tailrace.redis import redact
 
 _COLOURS = (36, 32, 35, 33, 34, 96)
 _WIDTH = 8

@@ -17,7 +17,9 @@ from tailrace.cli._command import Command
 from tailrace.cli._locate import Target, add_target, advised, find_target
 from tailrace.cli._plain import plain
 from tailrace.cli._show import clock
-from tailrace.log import LogReader, connect, connect_reader, follow, read_together, redact, refusal, trouble, whole_entries
+from tailrace.events import LogReader, follow, whole_entries
+from tailrace.log import refusal, trouble
+from tailrace.redis import connect, connect_reader, read_together, redact
 from tailrace.wire import Entry, Keys, format_id, id_parts, parse_id
 
 _BLOCK_S = 5

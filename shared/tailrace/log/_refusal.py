@@ -16,7 +16,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from tailrace.log._connection import lacks_files
+from tailrace.redis import lacks_files
 
 
 class Remedy(StrEnum):

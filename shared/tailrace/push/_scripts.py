@@ -1,5 +1,5 @@
 """The producers' Lua scripts; `enqueue.lua` is the one that producers in other languages may use too."""
 
-from tailrace.log import Scripts
+from tailrace.redis import Scripts
 
 script = Scripts(__package__)

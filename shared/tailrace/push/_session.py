@@ -7,10 +7,10 @@ from functools import partial
 import msgspec
 from redis.asyncio import Redis
 
-from tailrace.log import connect_queue
 from tailrace.push._lane import Lane
 from tailrace.push._receipts import Receipts
 from tailrace.push._status import Jobs
+from tailrace.redis import connect_queue
 from tailrace.wire import Keys
 
 

@@ -9,7 +9,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from tailrace.demo._gauges import cpu_percent, memory, read_cpu
-from tailrace.log import Registry
+from tailrace.events import Registry
 from tailrace.wire import ALL, Keys
 from tailrace.worker import Event, every
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tailrace.log import NewEvent
+from tailrace.events import NewEvent
 from tailrace.wire import PushJob, Receipt, bucket, render
 
 MAX_EVENTS, MAX_BYTES = 128, 256 << 10

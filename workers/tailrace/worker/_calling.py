@@ -14,7 +14,7 @@ import msgspec
 from arq.connections import ArqRedis
 from arq.constants import health_check_key_suffix
 
-from tailrace.log import connect_queue
+from tailrace.redis import connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._application import Application
 from tailrace.worker._bell import LONGEST_S, Bell

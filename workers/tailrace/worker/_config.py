@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from tailrace.log import DEFAULT_HISTORY
+from tailrace.events import DEFAULT_HISTORY
 from tailrace.wire import MAX_PARTITIONS
 
 

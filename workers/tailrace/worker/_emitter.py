@@ -5,7 +5,7 @@ from functools import partial
 
 from redis.asyncio import Redis
 
-from tailrace.log import Appended, LogWriter, NewEvent, Registry
+from tailrace.events import Appended, LogWriter, NewEvent, Registry
 from tailrace.wire import JobReceipt, JobState, PushJob, bucket, encode_receipt, render
 from tailrace.worker._batch import commits
 from tailrace.worker._count import count

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tailrace.log import Appended, NewEvent
+from tailrace.events import Appended, NewEvent
 from tailrace.worker._batch import Delivery
 from tailrace.worker._queue import Taken
 

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain, takewhile
 from typing import NamedTuple, cast
 
-from tailrace.log import LogWriter, NewEvent, Registry
+from tailrace.events import LogWriter, NewEvent, Registry
 from tailrace.worker._batch import commits, events
 from tailrace.worker._bell import Bell
 from tailrace.worker._count import count

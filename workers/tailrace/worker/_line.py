@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from uuid import uuid4
 
-from tailrace.log import EarlyError, RefusedError
+from tailrace.events import EarlyError, RefusedError
 from tailrace.worker._hold import Hold, Line
 from tailrace.worker._patience import TROUBLES
 from tailrace.worker._queue import DeposedError, Grant

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from tailrace.log import Appended
+from tailrace.events import Appended
 from tailrace.worker._batch import number, ticket_of
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET, Raw
 
-from tailrace.log import AWAY, Appended
+from tailrace.events import AWAY, Appended
 from tailrace.wire import (
     ALL,
     CLIENT_PREFIX,

@@ -1,6 +1,6 @@
 """The worker's Lua scripts."""
 
-from tailrace.log import Scripts
+from tailrace.redis import Scripts
 
 script = Scripts(
     __package__,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from tailrace.log import EarlyError, LogWriter, NewEvent, outcome_field, read_outcome
+from tailrace.events import EarlyError, LogWriter, NewEvent, outcome_field, read_outcome
 from tailrace.worker._flight import Batch, Commit
 from tailrace.worker._memory import Memory
 from tailrace.worker._patience import Patience

@@ -15,7 +15,8 @@ from uuid import uuid4
 import msgspec
 from redis.asyncio import Redis
 
-from tailrace.log import HistoryPolicy, LogLimits, LogWriter, Registry, check_layout, check_redis, connect, connect_queue
+from tailrace.events import HistoryPolicy, LogLimits, LogWriter, Registry
+from tailrace.redis import check_layout, check_redis, connect, connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._application import Application
 from tailrace.worker._bell import LONGEST_S, Bell

@@ -11,7 +11,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError, ReadOnlyError, ResponseError
 
-from tailrace.log._servers import Address
+from tailrace.redis._urls import Address
 
 Find = Callable[[], Awaitable[Address]]
 """Says where the primary is now."""

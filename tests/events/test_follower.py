@@ -11,7 +11,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError, RedisError, ResponseError, TimeoutError as RedisTimeoutError
 
-from tailrace.log import Follower, LogWriter, NewEvent, RawEntry, connect, connect_reader, disconnect
+from tailrace.events import Follower, LogWriter, NewEvent, RawEntry
+from tailrace.redis import connect, connect_reader, disconnect
 from tailrace.wire import Keys, encode_json_block, parse_id
 from tests.support.cluster import Cluster
 from tests.support.redis import RedisServer, executable

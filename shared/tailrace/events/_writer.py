@@ -10,10 +10,9 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
-from tailrace.log._cluster import ClusterRedis
-from tailrace.log._history import HistoryPolicy
-from tailrace.log._pipe import Pipe
-from tailrace.log._scripts import script
+from tailrace.events._retention import HistoryPolicy
+from tailrace.events._scripts import script
+from tailrace.redis import ClusterRedis, Pipe
 from tailrace.wire import LABEL_LENGTH, Keys, TailraceError, parse_id
 
 STATE_S = 86_400

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 
-from tailrace.log._connection import Find
-from tailrace.log._refusal import refusal
-from tailrace.log._servers import Address
+from tailrace.log import refusal
+from tailrace.redis._connection import Find
+from tailrace.redis._urls import Address
 
 
 def finder(service: str, sentinels: Sequence[Callable[[], Redis]]) -> Find:

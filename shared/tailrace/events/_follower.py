@@ -7,9 +7,8 @@ from typing import Any, NoReturn, TypeAlias
 from hiredis import pack_command
 from redis.asyncio import Redis
 
-from tailrace.log._cluster import ClusterRedis
-from tailrace.log._dialogue import Dialogue
-from tailrace.log._read import RawEntry
+from tailrace.events._reader import RawEntry
+from tailrace.redis import ClusterRedis, Dialogue
 from tailrace.wire import Keys, format_id
 
 Positions: TypeAlias = Mapping[int, int]

@@ -9,7 +9,7 @@ from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tailrace.log import connect
+from tailrace.redis import connect
 from tests.support.redis import RedisServer
 
 

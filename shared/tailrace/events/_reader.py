@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Self
 
 from redis.asyncio import Redis
 
-from tailrace.log._cluster import ClusterRedis
-from tailrace.log._scripts import script
-from tailrace.log._write import STATE_S, fresh_label
+from tailrace.events._scripts import script
+from tailrace.events._writer import STATE_S, fresh_label
+from tailrace.redis import ClusterRedis
 from tailrace.wire import Entry, EntryError, Keys, decode_entry, format_id, parse_id
 
 _ANSWER_BYTES = 256 << 10

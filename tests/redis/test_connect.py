@@ -2,7 +2,8 @@
 
 import pytest
 
-from tailrace.log import HistoryPolicy, check_layout, check_redis, connect, redact
+from tailrace.events import HistoryPolicy
+from tailrace.redis import check_layout, check_redis, connect, redact
 from tailrace.wire import Keys, SetupError
 from tests.support.redis import RedisServer
 

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from tailrace.log import Generations, LogReader, LogWriter, NewEvent, Wanted, connect, connect_reader, follow
+from tailrace.events import Generations, LogReader, LogWriter, NewEvent, Wanted, follow
+from tailrace.redis import connect, connect_reader
 from tailrace.wire import Keys, decode_entry, encode_json_block, format_id
 from tests.support.redis import RedisServer
 

@@ -3,7 +3,8 @@
 import pytest
 from redis.exceptions import RedisError
 
-from tailrace.log import LogWriter, NewEvent, connect
+from tailrace.events import LogWriter, NewEvent
+from tailrace.redis import connect
 from tailrace.wire import Keys
 from tests.support.cluster import ask
 from tests.support.redis import Kind, RedisServer

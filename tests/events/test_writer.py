@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
-from tailrace.log import (
+from tailrace.events import (
     ChannelHistory,
     EarlyError,
     HistoryPolicy,
@@ -16,10 +16,10 @@ from tailrace.log import (
     NewEvent,
     RefusedError,
     Wanted,
-    connect,
     outcome_field,
     read_outcome,
 )
+from tailrace.redis import connect
 from tailrace.wire import Keys, encode_json_block, id_at
 
 pytestmark = pytest.mark.anyio

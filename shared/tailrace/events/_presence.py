@@ -5,7 +5,7 @@ from typing import NamedTuple, cast
 
 from redis.asyncio import Redis
 
-from tailrace.log._scripts import script
+from tailrace.events._scripts import script
 from tailrace.wire import EDGE_FORMAT, ClientEntry, ClientInfo, Keys, decode_client, encode_client, registered_name
 
 LEASE_S, AWAY_S = 15.0, 30.0

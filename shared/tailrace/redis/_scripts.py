@@ -17,15 +17,3 @@ class Scripts:
         text = self.files[name]
         shebang, _, text = text.partition("\n") if text.startswith("#!") else ("", "", text)
         return "\n".join([shebang, *[self.files[part] for part in self._parts.get(name, ())], text]).lstrip()
-
-
-script = Scripts(
-    __package__,
-    {
-        "emit": ("generation", "append"),
-        "commit": ("generation", "append"),
-        "sync": ("generation",),
-        "read": ("generation",),
-        "trim": ("generation",),
-    },
-)

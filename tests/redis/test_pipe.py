@@ -7,8 +7,7 @@ from typing import Any, cast
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError, ResponseError
 
-from tailrace.log import connect
-from tailrace.log._pipe import Pipe
+from tailrace.redis import Pipe, connect
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio

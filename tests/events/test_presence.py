@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from redis.asyncio import Redis
 
-from tailrace.log import AWAY, Registry, connect
+from tailrace.events import AWAY, Registry
+from tailrace.redis import connect
 from tailrace.wire import EDGE_FORMAT, ClientEntry, Keys, registered_name
 from tests.support.wait import wait_until
 

@@ -9,9 +9,9 @@ from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from tailrace.log import LogReader, LogWriter, NewEvent, check_layout, check_redis, connect, primaries
-from tailrace.log._cluster import ClusterRedis
-from tailrace.log._scripts import script
+from tailrace.events import LogReader, LogWriter, NewEvent
+from tailrace.events._scripts import script
+from tailrace.redis import ClusterRedis, check_layout, check_redis, connect, primaries
 from tailrace.wire import Keys, SetupError
 from tests.support.cluster import Cluster, ClusterNode
 from tests.support.redis import Kind

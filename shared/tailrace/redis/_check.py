@@ -5,7 +5,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from tailrace.log._cluster import ClusterRedis
+from tailrace.redis._cluster import ClusterRedis
 from tailrace.wire import Keys, SetupError
 
 OLDEST_REDIS, OLDEST_VALKEY = (7, 0), (8, 0)

@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from tailrace.log._cluster import ClusterRedis
-from tailrace.log._connection import make_finding, make_sound
-from tailrace.log._sentinel import finder
-from tailrace.log._servers import Address, Servers, bad_url, read_url
+from tailrace.redis._cluster import ClusterRedis
+from tailrace.redis._connection import make_finding, make_sound
+from tailrace.redis._sentinel import finder
+from tailrace.redis._urls import Address, Servers, bad_url, read_url
 from tailrace.wire import SetupError
 
 _KEEPALIVE = {

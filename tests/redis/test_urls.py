@@ -2,9 +2,9 @@
 
 import pytest
 
-from tailrace.log import connect, connect_queue, redact
-from tailrace.log._servers import read_url
 from tailrace.push import Pusher
+from tailrace.redis import connect, connect_queue, redact
+from tailrace.redis._urls import read_url
 from tailrace.wire import SetupError
 
 
