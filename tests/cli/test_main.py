@@ -8,7 +8,8 @@ from importlib.metadata import entry_points, version
 
 import pytest
 
-from tailrace.cli import SettingsError, bind, main
+from tailrace.cli import main
+from tailrace.service import SettingsError, bind
 
 
 def test_help_lists_every_command_with_its_summary(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.cli import SettingsError
 from tailrace.cli._locate import find_target
 from tailrace.cli._runfile import Running, find_running, published, runtime_folder
+from tailrace.service import SettingsError
 
 RUNNING = Running("redis://127.0.0.1:4711/0", "other")
 

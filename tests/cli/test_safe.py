@@ -57,7 +57,7 @@ def test_field_names_of_a_queued_job_reach_neither_log_nor_terminal(server: Redi
 
 
 def test_a_terminals_log_obeys_nothing() -> None:
-    code = "import logging, sys; from tailrace.cli import configure_logging; configure_logging()\ntry: raise ValueError(sys.argv[1])\n"
+    code = "import logging, sys; from tailrace.service import configure_logging; configure_logging()\ntry: raise ValueError(sys.argv[1])\n"
     code += "except ValueError: logging.exception(sys.argv[1])"
     master, slave = pty.openpty()
     subprocess.run([sys.executable, "-c", code, EVIL], stderr=slave, check=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.cli import SettingsError, _up, bind, main
+from tailrace.cli import _up, main
+from tailrace.service import SettingsError, bind
 from tests.cli.running import ANY_PORTS, NAMES, Up, alive, opened
 from tests.support.ports import free_port
 from tests.support.wait import wait_until_sync

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import msgspec
 from msgspec import inspect
 
-from tailrace.cli._settings import flag_of, variable_of
 from tailrace.cli._up import UpConfig
 from tailrace.console import ConsoleConfig
 from tailrace.edge._config import CommandConfig
 from tailrace.ingest import IngestConfig
+from tailrace.service._settings import flag_of, variable_of
 from tailrace.worker import WorkerConfig
 from tests.docs.pages import ROOT
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Coroutine
 import uvicorn
 from litestar import Litestar, get
 
-from tailrace.cli import announce, read_settings
 from tailrace.edge import EdgeConfig, EdgePlugin
+from tailrace.service import announce, read_settings
 from tests.support.ports import free_port
 from tests.support.service import Service
 from tests.support.wait import wait_until_sync

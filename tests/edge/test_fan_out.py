@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.cli import raise_file_limit
 from tailrace.events import LogWriter, NewEvent
+from tailrace.service import raise_file_limit
 from tailrace.wire import Keys, encode_json_block
 from tests.benchmarks._load import load
 from tests.edge.conftest import StartEdge

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from tailrace.cli import bind
 from tailrace.edge import EdgeConfig
 from tailrace.edge._server import _tuned
+from tailrace.service import bind
 from tests.edge.conftest import StartEdge
 from tests.edge.tools import metric
 from tests.support.network import Elsewhere

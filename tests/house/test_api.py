@@ -21,8 +21,8 @@ API = {
         pick_credential public_patterns read_key_files read_service_tokens user_channel verify_token
     """,
     "tailrace.cli": """
-        BoundedRequests Command HostGuard MAX_FIELDS SAFE_HEADERS SettingsError Sockets add_current_folder add_settings announce bind
-        check_origins configure_logging end_slow is_loopback main most_sockets page_headers raise_file_limit read_settings
+        HostGuard Malformed SAFE_HEADERS Sockets add_current_folder drop_current_folder is_loopback main page_headers
+        plain plain_json plain_lines
     """,
     "tailrace.console": """
         ConsoleConfig create_app
@@ -52,6 +52,10 @@ API = {
     "tailrace.redis": """
         ClusterRedis Dialogue MAX_SHARDS OLDEST_REDIS OLDEST_VALKEY Pipe Scripts check_layout check_redis check_server
         connect connect_queue connect_reader disconnect lacks_files primaries read_together redact server_id
+    """,
+    "tailrace.service": """
+        BoundedRequests Command LogLine MAX_FIELDS SettingsError add_settings announce bind check_origins
+        configure_logging end_slow http_address most_sockets own_names raise_file_limit read_settings
     """,
     "tailrace.testing": """
         Listener NoEventError NotStartedError Received System tailrace tailrace_functions

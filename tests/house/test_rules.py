@@ -12,11 +12,12 @@ BROKEN = {
     "Services and workers share nothing but Redis": ("services/tailrace/edge", "import tailrace.worker"),
     "The edge only reads: no arq, no producer": ("services/tailrace/edge", "import arq"),
     "The worker serves no HTTP": ("workers/tailrace/worker", "import litestar"),
-    "wire below redis below events below push below cli": ("shared/tailrace/redis", "import tailrace.events"),
+    "wire below redis below events below push and service below cli": ("shared/tailrace/redis", "import tailrace.events"),
     "access builds on wire alone: no Redis, no server": ("shared/tailrace/access", "import redis"),
     "Nothing below push imports access": ("shared/tailrace/log", "import tailrace.access"),
     "What producers install needs no service": ("shared/tailrace/cli", "import tailrace.edge"),
     "testing starts processes and imports nothing of tailrace": ("shared/tailrace/testing", "import tailrace.cli"),
+    "Services and workers need no command line": ("services/tailrace/edge", "import tailrace.cli"),
     "wire is pure: no I/O, no clock, no loop": ("shared/tailrace/wire", "import asyncio"),
 }
 

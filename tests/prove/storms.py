@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 
-from tailrace.cli import raise_file_limit
 from tailrace.redis import connect
+from tailrace.service import raise_file_limit
 from tests.prove.frame import FAULTS, PATIENCE_S, Count, Plan, Trial
 from tests.prove.load import Crowd, Pushing
 from tests.prove.site import Site, running, together

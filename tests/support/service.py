@@ -116,7 +116,9 @@ class Service:
 
 def hurried(*command: str) -> Service:
     """Give a service whose clients have half a second for a request's head."""
-    program = "from tailrace.cli import _bounds, main\n_bounds.HEAD_S = 0.5\nraise SystemExit(main())"
+    program = (
+        "from tailrace.cli import main\nfrom tailrace.service import _http_bounds\n_http_bounds.HEAD_S = 0.5\nraise SystemExit(main())"
+    )
     service = Service(*command)
     service._command = (sys.executable, "-c", program, *service._command[3:])
     return service

@@ -5,10 +5,10 @@ import argparse
 import msgspec
 import uvloop
 
-from tailrace.cli import Command, SettingsError, add_settings, announce, configure_logging, raise_file_limit, read_settings
 from tailrace.edge._config import HIGHEST_PORT, CommandConfig
 from tailrace.edge._processes import Group, Member, reserved
 from tailrace.edge._server import serve
+from tailrace.service import Command, SettingsError, add_settings, announce, configure_logging, raise_file_limit, read_settings
 
 _EXAMPLES = """examples:
   tailrace edge

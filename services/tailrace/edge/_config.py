@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from tailrace.cli import check_origins
+from tailrace.service import check_origins
 
 HIGHEST_PORT = 65_535
 

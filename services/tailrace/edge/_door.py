@@ -12,7 +12,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from tailrace.cli import MAX_FIELDS, BoundedRequests, Sockets
+from tailrace.cli import Sockets
 from tailrace.edge._connection import SocketConnection
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError, RequestError
@@ -20,6 +20,7 @@ from tailrace.edge._handover import HandoverProtocol
 from tailrace.edge._request import read_request
 from tailrace.edge._stream import STREAM_HEAD, Headers, cors
 from tailrace.edge._subscriber import Subscriber
+from tailrace.service import MAX_FIELDS, BoundedRequests
 
 _MOST_BYTES = 8 << 10
 _PLAIN = rb"GET %b(?:\?([\w.~:&=%%+,;/@-]*))? HTTP/1\.1\r\n((?:[\w!#$%%&'*+.^`|~-]+:[\t -~]*\r\n)*)\r\n"

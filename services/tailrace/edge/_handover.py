@@ -13,8 +13,8 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from tailrace.cli import BoundedRequests
 from tailrace.edge._connection import EXTENSION
+from tailrace.service import BoundedRequests
 
 
 class HandoverProtocol(BoundedRequests, HttpToolsProtocol):

@@ -2,7 +2,7 @@
 
 import resource
 
-from tailrace.cli import most_sockets
+from tailrace.service import most_sockets
 
 _SHARE = 0.9
 _ANSWERED = 16

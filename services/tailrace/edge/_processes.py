@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NamedTuple
 
-from tailrace.cli import bind
+from tailrace.service import bind
 
 logger = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)

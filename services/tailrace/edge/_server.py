@@ -12,7 +12,7 @@ import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from tailrace.cli import Sockets, announce, bind, end_slow
+from tailrace.cli import Sockets
 from tailrace.edge._app import make_app, make_metrics_app
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._door import Door
@@ -22,6 +22,7 @@ from tailrace.edge._handover import HandoverProtocol
 from tailrace.edge._processes import Member
 from tailrace.edge._rehearsal import rehearse
 from tailrace.edge._stream import StreamHandler
+from tailrace.service import announce, bind, end_slow
 
 _BACKLOG = 4096
 _GC = 10_000, 20, 20

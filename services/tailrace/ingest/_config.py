@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from tailrace.cli import check_origins
+from tailrace.service import check_origins
 from tailrace.wire import MAX_PARTITIONS
 
 _TOKEN = re.compile(r"[!-~]*")

@@ -6,9 +6,9 @@ import asyncio
 from msgspec import UNSET, UnsetType
 
 from tailrace.cli._arguments import duration
-from tailrace.cli._command import Command
 from tailrace.cli._enqueue import add_wait, content_of, enqueued, json_of
 from tailrace.cli._locate import add_target, find_target
+from tailrace.service import Command
 
 _EPILOG = """
 examples:

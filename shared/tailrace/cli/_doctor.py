@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from tailrace.cli._command import Command
 from tailrace.cli._findings import (
     Finding,
     Verdict,
@@ -28,6 +27,7 @@ from tailrace.cli._probe import probe
 from tailrace.cli._rehearsal import log_commands, queue_commands, rehearse
 from tailrace.log import refusal, trouble
 from tailrace.redis import connect, connect_queue, primaries, redact
+from tailrace.service import Command
 from tailrace.wire import MAX_PARTITIONS, Keys, SetupError
 
 _CONFIG = ("timeout", "maxclients", "cluster-enabled", "cluster-require-full-coverage")

@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 
 from tailrace.cli._runfile import Running, find_running
-from tailrace.cli._settings import add_settings, read_settings
 from tailrace.redis import redact
+from tailrace.service import add_settings, read_settings
 
 _DEFAULT = "redis://127.0.0.1:6379/0"
 _DEFAULT_PREFIX = "tailrace"

@@ -9,13 +9,12 @@ from importlib.metadata import EntryPoint, entry_points, version
 from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 
 from tailrace.cli._arguments import Parser
-from tailrace.cli._command import Command
 from tailrace.cli._locate import advised, resolve_target
 from tailrace.cli._missing import cure
 from tailrace.cli._plain import plain_lines
-from tailrace.cli._settings import SettingsError
 from tailrace.log import refusal, trouble
 from tailrace.redis import redact
+from tailrace.service import Command, SettingsError
 from tailrace.wire import SetupError
 
 _GROUP = "tailrace.commands"

@@ -5,9 +5,9 @@ from datetime import datetime
 
 import msgspec
 
-from tailrace.cli._logging import LogLine
 from tailrace.cli._plain import plain, plain_lines
 from tailrace.redis import redact
+from tailrace.service import LogLine
 
 _COLOURS = (36, 32, 35, 33, 34, 96)
 _WIDTH = 8

@@ -14,9 +14,9 @@ from redis.exceptions import RedisError
 
 from tailrace.cli._findings import NO_ANSWER, Proxied
 from tailrace.cli._locate import Target
-from tailrace.cli._settings import SettingsError
 from tailrace.events import LogWriter, NewEvent, Registry
 from tailrace.redis import connect, redact
+from tailrace.service import SettingsError
 from tailrace.wire import Keys, bucket, client_channel, encode_json_block
 
 _WAIT_S = 5.0

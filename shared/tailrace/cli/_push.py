@@ -5,9 +5,9 @@ import asyncio
 from typing import Any
 
 from tailrace.cli._arguments import duration, moment
-from tailrace.cli._command import Command
 from tailrace.cli._enqueue import add_wait, content_of, enqueued, json_of
 from tailrace.cli._locate import Target, add_target, find_target
+from tailrace.service import Command
 
 _EPILOG = """
 examples:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tailrace.cli._settings import SettingsError
+from tailrace.service import SettingsError
 
 _PATTERN = "up-*.json"
 

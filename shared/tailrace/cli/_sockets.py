@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tailrace.cli._files import most_sockets
 from tailrace.cli._seldom import Seldom
+from tailrace.service import most_sockets
 
 _UNFINISHED_BYTES = 16 << 20
 """Memory that the unfinished heads of all connections may take together."""

@@ -15,15 +15,11 @@ from typing import Annotated
 
 import msgspec
 
-from tailrace.cli._bind import bind, own_names
 from tailrace.cli._child import Child, FailedError
-from tailrace.cli._command import Command
-from tailrace.cli._logging import http_address
 from tailrace.cli._merge import Merged
-from tailrace.cli._origins import check_origins
 from tailrace.cli._runfile import Running, published, runtime_folder
-from tailrace.cli._settings import SettingsError, add_settings, read_settings
 from tailrace.cli._valkey import claimed, until_it_answers, valkey_command, valkey_environ
+from tailrace.service import Command, SettingsError, add_settings, bind, check_origins, http_address, own_names, read_settings
 
 _READY = re.compile(r"^tailrace (?P<service>\w+) ready(?: on http://(?P<host>\S+):(?P<port>\d+))?$")
 _DEMO = "tailrace.demo"  # what the demo page's dashboard shows

@@ -11,7 +11,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tailrace.cli._settings import SettingsError
+from tailrace.service import SettingsError
 
 _MAX_MEMORY = "1gb"
 _EVERY_S = 0.02

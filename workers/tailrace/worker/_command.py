@@ -11,8 +11,9 @@ from functools import partial
 
 import uvloop
 
-from tailrace.cli import Command, SettingsError, add_current_folder, add_settings, announce, configure_logging, read_settings
+from tailrace.cli import add_current_folder
 from tailrace.log import trouble
+from tailrace.service import Command, SettingsError, add_settings, announce, configure_logging, read_settings
 from tailrace.wire import SetupError
 from tailrace.worker._application import Application, load
 from tailrace.worker._config import WorkerConfig

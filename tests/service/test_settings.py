@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import pytest
 
-from tailrace.cli import SettingsError, add_settings, read_settings
+from tailrace.service import SettingsError, add_settings, read_settings
 
 
 class Config(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ import errno
 import socket
 from contextlib import suppress
 
-from tailrace.cli._settings import SettingsError
+from tailrace.service._settings import SettingsError
 
 _BACKLOG = 4096  # a reconnect storm arrives at once; the kernel caps this at somaxconn
 _ELSEWHERE, _ELSEWHERE_6 = "192.0.2.1", "2001:db8::1"  # addresses for documents (RFC 5737, RFC 3849), which nobody has

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tailrace.cli import check_origins
 from tailrace.edge import EdgeConfig
 from tailrace.ingest import IngestConfig
+from tailrace.service import check_origins
 
 
 @pytest.mark.parametrize("origin", ["https://example.org", "http://127.0.0.1:8000", "http://[::1]:8000", "chrome-extension://abc", "*"])

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from tailrace.cli._plain import plain, plain_json, plain_lines
-from tailrace.cli._seldom import Malformed
+from tailrace.cli import Malformed, plain, plain_json, plain_lines
 from tailrace.redis import redact
 
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tailrace.cli import announce
 from tailrace.redis import redact
+from tailrace.service import announce
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_announce(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def logged(code: str, level: str = "info") -> list[str]:
-    program = f"import logging; from tailrace.cli import configure_logging; configure_logging({level!r}); {code}"
+    program = f"import logging; from tailrace.service import configure_logging; configure_logging({level!r}); {code}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == ""
     return done.stderr.splitlines()
@@ -65,7 +65,7 @@ def test_level() -> None:
 
 
 def test_readable_form_is_redacted_too() -> None:
-    from tailrace.cli._logging import _Readable
+    from tailrace.service._logging import _Readable
 
     record = logging.makeLogRecord({"msg": "at redis://:pass@h/0", "levelname": "INFO", "name": "a"})
     assert _Readable().format(record).endswith("INFO    a: at redis://***@h/0")
