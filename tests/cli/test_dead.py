@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from tailrace.cli import main
-from tailrace.cli._letters import _bell
+from tailrace.queue._dead_letters import _bell
 from tailrace.wire import Keys, encode_job
 from tests.cli.shell import examples
 

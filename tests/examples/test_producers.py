@@ -57,7 +57,7 @@ def _skip_without(name: str, needs: str) -> None:
 
 
 def _run(command: Sequence[str], url: str) -> subprocess.CompletedProcess[str]:
-    script = ROOT / "shared/tailrace/push/lua/enqueue.lua"
+    script = ROOT / "shared/tailrace/queue/lua/enqueue.lua"
     environ = {**os.environ, "TAILRACE_REDIS_URL": url, "ENQUEUE": str(script)}
     return subprocess.run(command, cwd=FOLDER, env=environ, capture_output=True, text=True, timeout=50, check=False)
 

@@ -49,6 +49,10 @@ API = {
         QueueBrokenError QueueFullError RETRY_AFTER_S Receipt RedisAccessError RedisAwayError RedisBusyError
         RedisReadOnlyError RedisRefusedError TailraceError
     """,
+    "tailrace.queue": """
+        Again Answer Back CallQueue Claimed DeadLetter DeadLetters DeposedError Ending Filter Found Grant Jobs
+        LetterView MAX_DEATHS NEVER_MS Queue QueueLimits Room Settlement Taken TakenJob printable script
+    """,
     "tailrace.redis": """
         ClusterRedis Dialogue MAX_SHARDS OLDEST_REDIS OLDEST_VALKEY Pipe Scripts check_layout check_redis check_server
         connect connect_queue connect_reader disconnect lacks_files primaries read_together redact server_id

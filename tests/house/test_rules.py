@@ -12,7 +12,7 @@ BROKEN = {
     "Services and workers share nothing but Redis": ("services/tailrace/edge", "import tailrace.worker"),
     "The edge only reads: no arq, no producer": ("services/tailrace/edge", "import arq"),
     "The worker serves no HTTP": ("workers/tailrace/worker", "import litestar"),
-    "wire below redis below events below push and service below cli": ("shared/tailrace/redis", "import tailrace.events"),
+    "wire below redis below events and queue below push and service below cli": ("shared/tailrace/queue", "import tailrace.events"),
     "access builds on wire alone: no Redis, no server": ("shared/tailrace/access", "import redis"),
     "Nothing below push imports access": ("shared/tailrace/log", "import tailrace.access"),
     "What producers install needs no service": ("shared/tailrace/cli", "import tailrace.edge"),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from tailrace.events._scripts import script as log_script
-from tailrace.worker._scripts import script as worker_script
+from tailrace.queue import script as worker_script
 from tests.support.service import Service
 
 

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 
 from tailrace.cli import main
 from tailrace.events._scripts import script as log_scripts
-from tailrace.push._scripts import script as push_scripts
+from tailrace.queue import script as push_scripts, script as worker_scripts
 from tailrace.redis import Scripts
-from tailrace.worker._scripts import script as worker_scripts
 
 _TELL = "if receipt == '' then return end\n"
 _LETTER = "  if type(redis.pcall('XLEN', dead))"

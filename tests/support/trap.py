@@ -10,7 +10,7 @@ from typing import NamedTuple
 import hiredis
 
 from tailrace.events._scripts import script as log_script
-from tailrace.worker._scripts import script as worker_script
+from tailrace.queue import script as worker_script
 from tests.support.ports import free_port
 
 _SHA, _KEYS = 1, 3

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 import redis
 
+from tailrace.queue import Back, CallQueue, QueueLimits, Room
 from tailrace.wire import Keys
 from tailrace.worker._application import load
-from tailrace.worker._claims import Back, CallQueue, Room
-from tailrace.worker._queue import QueueLimits
 from tests.support.service import Service
 from tests.support.wait import wait_until, wait_until_sync
 from tests.worker.support import Bench, bench, payload, working

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tailrace.push import Pusher
+from tailrace.queue import Queue, QueueLimits, TakenJob
 from tailrace.worker._application import load
-from tailrace.worker._queue import Queue, QueueLimits, TakenJob
 from tailrace.worker._triage import judge_batch
 from tests.support.wait import wait_until
 from tests.worker.support import bench, working

@@ -13,9 +13,9 @@ from arq.connections import RedisSettings
 from arq.jobs import Job as ArqJob
 from redis.asyncio import Redis
 
-from tailrace.cli._letters import DeadLetters, Filter
 from tailrace.events import whole_entries
 from tailrace.push import JobState, Pusher
+from tailrace.queue import DeadLetters, Filter
 from tailrace.redis import connect
 from tailrace.wire import Keys, SetupError
 from tailrace.worker import Event, every, function

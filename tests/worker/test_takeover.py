@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tailrace.events import LogWriter, NewEvent, RefusedError, read_outcome
+from tailrace.queue import Queue, QueueLimits, Taken
 from tailrace.wire import JobState, bucket, format_id
-from tailrace.worker._queue import Queue, QueueLimits, Taken
 from tests.support.wait import wait_until
 from tests.worker.support import Bench, bench, data_of, payload, working
 

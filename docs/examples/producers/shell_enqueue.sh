@@ -1,6 +1,6 @@
 #!/bin/sh
 # Push from a shell with the published enqueue script: one round trip, strict order, and a repeat enqueues nothing twice.
-# ENQUEUE is the script's file, shared/tailrace/push/lua/enqueue.lua in the repository.
+# ENQUEUE is the script's file, shared/tailrace/queue/lua/enqueue.lua in the repository.
 set -eu
 redis() { redis-cli -u "${TAILRACE_REDIS_URL:-redis://127.0.0.1:6379/0}" "$@"; }
 

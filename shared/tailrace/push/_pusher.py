@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from tailrace.push._fork import ProcessBound
 from tailrace.push._ids import JobIds
-from tailrace.push._plan import CALLS, NewJob, Planner, due
+from tailrace.push._planner import CALLS, NewJob, Planner, due
 from tailrace.push._push import Push, to_request
 from tailrace.push._session import Session, Settings
 from tailrace.redis import connect_queue

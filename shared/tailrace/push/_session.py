@@ -7,9 +7,9 @@ from functools import partial
 import msgspec
 from redis.asyncio import Redis
 
-from tailrace.push._lane import Lane
+from tailrace.push._batching import Lane
 from tailrace.push._receipts import Receipts
-from tailrace.push._status import Jobs
+from tailrace.queue import Jobs
 from tailrace.redis import connect_queue
 from tailrace.wire import Keys
 

@@ -14,17 +14,16 @@ import msgspec
 from arq.connections import ArqRedis
 from arq.constants import health_check_key_suffix
 
+from tailrace.queue import CallQueue, Claimed, QueueLimits
 from tailrace.redis import connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._application import Application
 from tailrace.worker._bell import LONGEST_S, Bell
 from tailrace.worker._calls import Calls, CallTerms
-from tailrace.worker._claims import CallQueue, Claimed
 from tailrace.worker._config import WorkerConfig
 from tailrace.worker._emitter import Emitter
 from tailrace.worker._every import Clock, cron_jobs
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
-from tailrace.worker._queue import QueueLimits
 from tailrace.worker._runner import Limits, Runner
 from tailrace.worker._stopping import before
 from tailrace.worker._watch import Keep

@@ -6,9 +6,9 @@ import logging
 from functools import partial
 from typing import Any, NamedTuple
 
+from tailrace.queue import Back, CallQueue, Claimed, Found, Room
 from tailrace.worker._application import Application, Hooks
 from tailrace.worker._bell import Bell
-from tailrace.worker._claims import Back, CallQueue, Claimed, Found, Room
 from tailrace.worker._every import Clock
 from tailrace.worker._outcomes import Call, Unfit, Unknown, bury, missing, read_call
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel

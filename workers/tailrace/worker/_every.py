@@ -11,8 +11,8 @@ from uuid import uuid4
 from arq.cron import CronJob, cron
 from arq.utils import to_unix_ms
 
+from tailrace.queue import CallQueue
 from tailrace.wire import SetupError, encode_job
-from tailrace.worker._claims import CallQueue
 from tailrace.worker._cron import next_run
 from tailrace.worker._functions import CTX, MARK, VARIADIC, F, Function
 from tailrace.worker._patience import TROUBLES

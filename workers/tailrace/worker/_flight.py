@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tailrace.events import Appended, NewEvent
+from tailrace.queue import Taken
 from tailrace.worker._batch import Delivery
-from tailrace.worker._queue import Taken
 
 
 class Batch:

@@ -10,6 +10,8 @@ from itertools import chain, takewhile
 from typing import NamedTuple, cast
 
 from tailrace.events import LogWriter, NewEvent, Registry
+from tailrace.queue import Answer, Ending, Grant, Queue, Taken
+from tailrace.queue._partition import Ended
 from tailrace.worker._batch import commits, events
 from tailrace.worker._bell import Bell
 from tailrace.worker._count import count
@@ -17,7 +19,6 @@ from tailrace.worker._flight import Batch
 from tailrace.worker._memory import Memory
 from tailrace.worker._parts import each_part
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
-from tailrace.worker._queue import Answer, Ended, Ending, Grant, Queue, Taken
 from tailrace.worker._receipts import delivered
 from tailrace.worker._sender import Sender
 from tailrace.worker._triage import Facts, Judged, Sorted, asked, judge_batch, sort

@@ -16,7 +16,6 @@ from tailrace.wire import (
     receipt_listener,
 )
 
-MAX_DEATHS = 3
 GONE = "no such client"
 LATE = "expired before it was its turn"
 LOST = "the job's payload is gone or of another type: it expired, was deleted, or overwritten"

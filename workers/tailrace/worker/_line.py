@@ -8,9 +8,9 @@ from functools import partial
 from uuid import uuid4
 
 from tailrace.events import EarlyError, RefusedError
+from tailrace.queue import DeposedError, Grant
 from tailrace.worker._hold import Hold, Line
 from tailrace.worker._patience import TROUBLES
-from tailrace.worker._queue import DeposedError, Grant
 from tailrace.worker._share import Share
 from tailrace.worker._stopping import before
 

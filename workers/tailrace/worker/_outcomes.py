@@ -9,6 +9,8 @@ import msgspec
 from arq.jobs import serialize_result
 from arq.worker import Retry, RetryJob
 
+from tailrace.queue import MAX_DEATHS, Again, Claimed, printable
+from tailrace.queue._claims import Ended
 from tailrace.wire import (
     Job,
     JobReceipt,
@@ -21,10 +23,8 @@ from tailrace.wire import (
     is_model_class,
     receipt_listener,
 )
-from tailrace.worker._claims import Again, Claimed, Ended
 from tailrace.worker._functions import RECEIPT, TRANSIENT, Function
-from tailrace.worker._judge import LOST, MAX_DEATHS
-from tailrace.worker._queue import printable
+from tailrace.worker._judge import LOST
 from tailrace.worker._receipts import dead
 
 _MAX_TRACEBACK = 20_000

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from arq.utils import ms_to_datetime
 from arq.worker import RetryJob
 
+from tailrace.queue import Back, Claimed, Settlement
+from tailrace.queue._claims import Ended
 from tailrace.wire import Keys, TailraceError, format_id
 from tailrace.worker._application import Application, Hook
-from tailrace.worker._claims import Back, Claimed, Ended, Settlement
 from tailrace.worker._emitter import Emitter
 from tailrace.worker._functions import Function, call as call_function, read_argument
 from tailrace.worker._outcomes import Call, Span, aborted, again, bury, failed, result_of

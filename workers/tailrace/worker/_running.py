@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tailrace.worker._claims import Claimed
+from tailrace.queue import Claimed
 from tailrace.worker._runner import Why, Work
 
 

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from functools import partial
 
-from tailrace.worker._claims import CallQueue, Ended, Settlement
+from tailrace.queue import CallQueue, Settlement
+from tailrace.queue._claims import Ended
 from tailrace.worker._patience import Patience
 from tailrace.worker._running import Running
 

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from tailrace.queue import MAX_DEATHS, NEVER_MS, Ending, TakenJob
 from tailrace.wire import CLIENT_PREFIX, JobReceipt, JobState, PushJob, Receipt, bucket, encode_receipt
 from tailrace.worker._batch import Delivery, blocks, number
-from tailrace.worker._judge import MAX_DEATHS, Bury, Deliver, Move, Verdict, expired, judge, left_out, nobody
-from tailrace.worker._queue import NEVER_MS, Ending, TakenJob
+from tailrace.worker._judge import Bury, Deliver, Move, Verdict, expired, judge, left_out, nobody
 from tailrace.worker._receipts import dead
 
 Judged = Sequence[tuple[TakenJob, Verdict]]

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from types import CodeType
 from typing import Any, NamedTuple
 
-from tailrace.worker._claims import Claimed
+from tailrace.queue import Claimed
 from tailrace.worker._functions import Function
 from tailrace.worker._patience import TROUBLES
 from tailrace.worker._running import Running

@@ -16,6 +16,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from tailrace.events import HistoryPolicy, LogLimits, LogWriter, Registry
+from tailrace.queue import Queue, QueueLimits
 from tailrace.redis import check_layout, check_redis, connect, connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._application import Application
@@ -26,7 +27,6 @@ from tailrace.worker._emitter import Emitter
 from tailrace.worker._hold import Line
 from tailrace.worker._line import serve
 from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
-from tailrace.worker._queue import Queue, QueueLimits
 from tailrace.worker._share import Share
 from tailrace.worker._stopping import before
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from tailrace.worker._queue import DeposedError, Ended, Ending, Taken
+from tailrace.queue import DeposedError, Ending, Taken
+from tailrace.queue._partition import Ended
+from tests.queue.queues import PUSH, epoch_of, ids, lapse, queue, take
 from tests.support.wait import wait_until
-from tests.worker.queues import PUSH, epoch_of, ids, lapse, queue, take
 from tests.worker.support import Bench, bench
 
 pytestmark = pytest.mark.anyio

@@ -1,6 +1,6 @@
 """A queue's scripts, as tests of them ask."""
 
-from tailrace.worker._queue import Queue, QueueLimits, Taken
+from tailrace.queue import Queue, QueueLimits, Taken
 from tests.worker.support import Bench, payload
 
 PUSH = payload("push", {"to": "room:1", "data": 1})

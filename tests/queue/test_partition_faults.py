@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from redis.exceptions import RedisError
 
-from tailrace.worker._queue import Ended, Ending, Queue
+from tailrace.queue import Ending, Queue
+from tailrace.queue._partition import Ended
+from tests.queue.queues import PUSH, epoch_of, ids, lapse, queue, take
 from tests.support.redis import Kind, RedisServer
-from tests.worker.queues import PUSH, epoch_of, ids, lapse, queue, take
 from tests.worker.support import Bench, bench, client
 
 pytestmark = pytest.mark.anyio

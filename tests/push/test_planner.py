@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from tailrace.push import PushError
 from tailrace.push._ids import JobIds
-from tailrace.push._plan import Plan, Planner, due
+from tailrace.push._planner import Plan, Planner, due
 from tailrace.wire import PushRequest, bucket, decode_job, decode_pushes
 
 NOW_MS = 1_000_000

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.push._scripts import script
+from tailrace.queue import script
 
 pytestmark = pytest.mark.anyio
 WEEK_MS = 7 * 86_400_000

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from redis.asyncio import Redis
 
-from tailrace.push._scripts import script
+from tailrace.queue._scripts import script
 from tailrace.wire import (
     JOB_PREFIX,
     JobReceipt,

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
+from tailrace.queue._scripts import script
 from tailrace.wire import JOB_PREFIX, Keys, TailraceError
-from tailrace.worker._scripts import script
 
+MAX_DEATHS = 3
 NEVER_MS = 10 * 365 * 86_400_000
 """A job that is due later than this from now has a score in another unit than ms."""
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The worker's Lua scripts."""
+"""The queue's Lua scripts; `enqueue.lua` is the one that producers in other languages may use too."""
 
 from tailrace.redis import Scripts
 

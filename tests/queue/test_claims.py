@@ -11,10 +11,10 @@ from arq.connections import ArqRedis
 from arq.jobs import Job, JobStatus
 
 from tailrace.push import Pusher
+from tailrace.queue import Again, CallQueue, Claimed, QueueLimits, Room
+from tailrace.queue._claims import Ended
 from tailrace.wire import JobState, Keys
 from tailrace.worker._application import load
-from tailrace.worker._claims import Again, CallQueue, Claimed, Ended, Room
-from tailrace.worker._queue import QueueLimits
 from tests.support.service import Service
 from tests.support.trap import Call, Snare, Trap
 from tests.support.wait import wait_until

@@ -12,8 +12,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError, ResponseEr
 
 from tailrace.log import Refusal, Remedy, refusal
 from tailrace.push._errors import QueueBrokenError, QueueFullError, enqueue_error
-from tailrace.push._plan import CALLS, NewJob
-from tailrace.push._scripts import script
+from tailrace.push._planner import CALLS, NewJob
+from tailrace.queue import script
 from tailrace.redis import Pipe, lacks_files
 from tailrace.wire import Keys
 

@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 
-from arq.constants import abort_jobs_ss, in_progress_key_prefix, result_key_prefix, retry_key_prefix
 from redis.asyncio import Redis
 
+from tailrace.queue._partition import MAX_DEATHS, QueueLimits, common, printable
+from tailrace.queue._scripts import script
 from tailrace.wire import JOB_PREFIX, Keys
-from tailrace.worker._judge import MAX_DEATHS
-from tailrace.worker._queue import QueueLimits, common, printable
-from tailrace.worker._scripts import script
 
+# As in arq.constants, which a producer's installation lacks.
+abort_jobs_ss, in_progress_key_prefix = "arq:abort", "arq:in-progress:"
+result_key_prefix, retry_key_prefix = "arq:result:", "arq:retry:"
 ALIVE_MS = 15_000
 """How long an announcement of a function holds."""
 _AGAIN_MS = 1000, 15_000  # when a call on a shelf comes up again, should nobody serve it
