@@ -6,14 +6,14 @@ Tails, rings, cursors, gaps, rounds and replays are the edge's own (docs/contrac
 from random import Random
 from typing import NamedTuple
 
-from tailrace.edge._frames import cursor_at
-from tailrace.edge._page import Page
-from tailrace.edge._resume import Missing, Move, holds, next_move, replay
-from tailrace.edge._rewind import LastEvents, begin_rewind, resume_rewind
-from tailrace.edge._ring import Ring
-from tailrace.edge._round import Question, Round
-from tailrace.edge._subscriber import Behind
-from tailrace.edge._tail import Tail
+from tailrace.edge.streams._frames import cursor_at
+from tailrace.edge.streams._resume import Missing, Move, holds, next_move, replay
+from tailrace.edge.streams._rewind import LastEvents, begin_rewind, resume_rewind
+from tailrace.edge.streams._round import Question, Round
+from tailrace.edge.streams._subscriber import Behind
+from tailrace.edge.window._ring import Ring
+from tailrace.edge.window._segment import Page
+from tailrace.edge.window._tail import Tail
 from tailrace.events import Answer
 from tailrace.wire import Cursor, Entry, decode_cursor, decode_rewind
 from tests.edge.redis_model import CHANNELS, SHARDS, Shard

@@ -1,8 +1,8 @@
 from hypothesis import given, strategies as st
 
-from tailrace.edge._frames import PIECE_BYTES, Frame, FrameMaker, chunked, cursor_at, jittered, pieces
-from tailrace.edge._ring import Ring
-from tailrace.edge._tail import Tail
+from tailrace.edge.streams._frames import PIECE_BYTES, Frame, FrameMaker, chunked, cursor_at, jittered, pieces
+from tailrace.edge.window._ring import Ring
+from tailrace.edge.window._tail import Tail
 from tailrace.events import Generations
 from tailrace.wire import Place, decode_cursor
 from tests.edge.entries import at, entry

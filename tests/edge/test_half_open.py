@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tailrace.edge import EdgeConfig
-from tailrace.edge._server import _tuned
+from tailrace.edge.http._server import _tuned
 from tailrace.service import bind
 from tests.edge.conftest import StartEdge
 from tests.edge.tools import metric

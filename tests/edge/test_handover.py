@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tailrace.edge import _rehearsal
+from tailrace.edge.http import _rehearsal
 from tailrace.events import Registry
 from tailrace.wire import ALL, Keys
 from tests.edge.conftest import Log, StartEdge, make_edge

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tailrace.edge import EdgeConfig
-from tailrace.edge._connection import SocketConnection
 from tailrace.edge._engine import Engine
-from tailrace.edge._frames import LAST_CHUNK, PIECE_BYTES
-from tailrace.edge._hub import SLICE
-from tailrace.edge._page import Page
-from tailrace.edge._subscriber import Behind, Subscriber
+from tailrace.edge.http._connection import SocketConnection
+from tailrace.edge.streams._frames import LAST_CHUNK, PIECE_BYTES
+from tailrace.edge.streams._hub import SLICE
+from tailrace.edge.streams._subscriber import Behind, Subscriber
+from tailrace.edge.window._segment import Page
 from tests.edge.entries import at, entry
 from tests.support.wait import wait_until
 

@@ -13,7 +13,7 @@ import pytest
 from httpx_sse import aconnect_sse
 
 from tailrace.edge import EdgeConfig
-from tailrace.edge._address import Addresses
+from tailrace.edge.streams._client_address import Addresses
 from tailrace.wire import SetupError
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import sse

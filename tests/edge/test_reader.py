@@ -35,7 +35,7 @@ def gathering_for_long(redis_url: str) -> Service:
     """Give an edge that waits for half a second where replies are many."""
     program = """
 from tailrace.cli import main
-from tailrace.edge import _reader
+from tailrace.edge.feed import _reader
 assert _reader._GATHER_S < _reader._MANY_S
 _reader._GATHER_S, _reader._MANY_S = 0.5, 5.0
 raise SystemExit(main())"""

@@ -3,7 +3,7 @@ import uuid
 import pytest
 
 from tailrace.edge._errors import RequestError
-from tailrace.edge._request import read_request
+from tailrace.edge.streams._request import read_request
 
 ID = "6ffb1c74-4ca5-4b92-9a2e-6ef8d4d1b0a1"
 

@@ -6,8 +6,8 @@ from random import Random
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tailrace.edge._rewind import LastEvents, resume_rewind
-from tailrace.edge._subscriber import Behind
+from tailrace.edge.streams._rewind import LastEvents, resume_rewind
+from tailrace.edge.streams._subscriber import Behind
 from tailrace.wire import RewindMark
 from tests.edge import model
 from tests.edge.model import Client

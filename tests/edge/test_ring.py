@@ -1,7 +1,7 @@
 from hypothesis import given, strategies as st
 
-from tailrace.edge._page import Page
-from tailrace.edge._ring import ENTRY_BYTES, PAGE_ENTRIES, Ring
+from tailrace.edge.window._ring import ENTRY_BYTES, PAGE_ENTRIES, Ring
+from tailrace.edge.window._segment import Page
 from tailrace.wire import Entry
 from tests.edge.entries import at, entry
 

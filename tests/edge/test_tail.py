@@ -1,6 +1,6 @@
-from tailrace.edge._page import Page
-from tailrace.edge._ring import Ring
-from tailrace.edge._tail import Tail
+from tailrace.edge.window._ring import Ring
+from tailrace.edge.window._segment import Page
+from tailrace.edge.window._tail import Tail
 from tailrace.events import Generations
 from tests.edge.entries import LABEL, at, entry
 

@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from random import Random
 
-from tailrace.edge._resume import Move
+from tailrace.edge.streams._resume import Move
 from tests.edge.model import Client, Edge
 from tests.edge.redis_model import CHANNELS, HISTORY_MS, SHARDS, SLACK_MS, STATE_MS, Shard
 

@@ -11,6 +11,10 @@ ROOT = Path(__file__).parents[2]
 BROKEN = {
     "Services and workers share nothing but Redis": ("services/tailrace/edge", "import tailrace.worker"),
     "The edge only reads: no arq, no producer": ("services/tailrace/edge", "import arq"),
+    "In the edge: window below presence below streams below feed below the engine below http": (
+        "services/tailrace/edge/streams",
+        "import tailrace.edge.feed",
+    ),
     "The worker serves no HTTP": ("workers/tailrace/worker", "import litestar"),
     "wire below redis below events and queue below push and service below cli": ("shared/tailrace/queue", "import tailrace.events"),
     "access builds on wire alone: no Redis, no server": ("shared/tailrace/access", "import redis"),

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable, Mapping
 
 from tailrace.cli import main
-from tailrace.edge import _histories
-from tailrace.edge._hub import Hub
-from tailrace.edge._probe import Probe
-from tailrace.edge._resume import Replay, replay
-from tailrace.edge._ring import Ring
-from tailrace.edge._subscriber import Subscriber
+from tailrace.edge.feed._probe import Probe
+from tailrace.edge.streams import _histories
+from tailrace.edge.streams._hub import Hub
+from tailrace.edge.streams._resume import Replay, replay
+from tailrace.edge.streams._subscriber import Subscriber
+from tailrace.edge.window._ring import Ring
 from tailrace.events import ChannelHistory
 from tests.support.service import Service
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._edge import Edge
 from tailrace.edge._plugin import PATIENCE_S
-from tailrace.edge._stream import StreamHandler
+from tailrace.edge.http._asgi import StreamHandler
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

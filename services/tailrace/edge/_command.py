@@ -6,8 +6,8 @@ import msgspec
 import uvloop
 
 from tailrace.edge._config import HIGHEST_PORT, CommandConfig
-from tailrace.edge._processes import Group, Member, reserved
-from tailrace.edge._server import serve
+from tailrace.edge.http._prefork import Group, Member, reserved
+from tailrace.edge.http._server import serve
 from tailrace.service import Command, SettingsError, add_settings, announce, configure_logging, raise_file_limit, read_settings
 
 _EXAMPLES = """examples:

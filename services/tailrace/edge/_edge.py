@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError
-from tailrace.edge._frames import jittered
+from tailrace.edge.streams._frames import jittered
 from tailrace.wire import SetupError
 
 logger = logging.getLogger(__name__)

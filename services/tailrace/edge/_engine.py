@@ -8,26 +8,26 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
-from tailrace.edge._address import Addresses
-from tailrace.edge._catchup import CatchUp
 from tailrace.edge._config import EdgeConfig
-from tailrace.edge._core import Core
+from tailrace.edge._context import Core
 from tailrace.edge._errors import BusyError
-from tailrace.edge._farewell import Farewell
-from tailrace.edge._frames import jittered
-from tailrace.edge._heart import Heart
-from tailrace.edge._hub import Hub
 from tailrace.edge._limits import most_connections
-from tailrace.edge._meter import render
-from tailrace.edge._probe import PROBE_S, Probe
-from tailrace.edge._reader import BLOCK_S, Reader
-from tailrace.edge._registrar import Registrar
-from tailrace.edge._request import StreamRequest
-from tailrace.edge._roster import Roster
-from tailrace.edge._start import Starter
-from tailrace.edge._subscriber import Behind, Connection, Subscriber
-from tailrace.edge._sync import Sync
-from tailrace.edge._warmup import WarmUp
+from tailrace.edge._metrics import render
+from tailrace.edge.feed._probe import PROBE_S, Probe
+from tailrace.edge.feed._reader import BLOCK_S, Reader
+from tailrace.edge.feed._warmup import WarmUp
+from tailrace.edge.presence._registrar import Registrar
+from tailrace.edge.presence._roster import Roster
+from tailrace.edge.streams._admission import Starter
+from tailrace.edge.streams._client_address import Addresses
+from tailrace.edge.streams._drain import Farewell
+from tailrace.edge.streams._frames import jittered
+from tailrace.edge.streams._generations import Sync
+from tailrace.edge.streams._heartbeat import Heart
+from tailrace.edge.streams._hub import Hub
+from tailrace.edge.streams._replay import CatchUp
+from tailrace.edge.streams._request import StreamRequest
+from tailrace.edge.streams._subscriber import Behind, Connection, Subscriber
 from tailrace.events import Registry
 from tailrace.redis import connect, connect_reader, read_together
 

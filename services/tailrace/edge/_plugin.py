@@ -10,7 +10,7 @@ from litestar.types import Receive, Scope, Send
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._edge import Edge
 from tailrace.edge._engine import Engine
-from tailrace.edge._stream import StreamHandler
+from tailrace.edge.http._asgi import StreamHandler
 
 PATIENCE_S = 2
 """Longest wait for Redis at startup. A server ignores Ctrl-C meanwhile, and the application's other routes may not need Redis."""

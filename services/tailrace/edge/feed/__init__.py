@@ -1,0 +1,1 @@
+"""What reads the logs, and hands what is new to the streams."""

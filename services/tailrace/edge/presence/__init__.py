@@ -1,0 +1,1 @@
+"""Which clients this edge has, and telling the registry in Redis."""

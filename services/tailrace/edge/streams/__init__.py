@@ -1,0 +1,1 @@
+"""The streams of clients: how one is admitted, gets live events, catches up, is kept alive, and ends."""
