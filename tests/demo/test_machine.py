@@ -5,7 +5,7 @@ import pytest
 from tailrace.demo._machine import CHANNEL
 from tailrace.events import Registry
 from tailrace.wire import ClientEntry, Keys
-from tailrace.worker._application import load
+from tailrace.worker.calls._arq_settings import load
 from tests.support.wait import wait_until
 from tests.worker.support import bench, data_of, working
 

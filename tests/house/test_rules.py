@@ -15,6 +15,10 @@ BROKEN = {
         "services/tailrace/edge/streams",
         "import tailrace.edge.feed",
     ),
+    "In the worker: pushes and calls side by side, above what both need": (
+        "workers/tailrace/worker/calls",
+        "import tailrace.worker.pushes",
+    ),
     "The worker serves no HTTP": ("workers/tailrace/worker", "import litestar"),
     "wire below redis below events and queue below push and service below cli": ("shared/tailrace/queue", "import tailrace.events"),
     "access builds on wire alone: no Redis, no server": ("shared/tailrace/access", "import redis"),

@@ -14,7 +14,7 @@ from tailrace.push import Pusher
 from tailrace.queue import Again, CallQueue, Claimed, QueueLimits, Room
 from tailrace.queue._claims import Ended
 from tailrace.wire import JobState, Keys
-from tailrace.worker._application import load
+from tailrace.worker.calls._arq_settings import load
 from tests.support.service import Service
 from tests.support.trap import Call, Snare, Trap
 from tests.support.wait import wait_until

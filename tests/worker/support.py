@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 from tailrace.events import whole_entries
 from tailrace.redis import connect
 from tailrace.wire import Entry, JobReceipt, Keys, decode_receipt
-from tailrace.worker._application import Application
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._functions import Function
 from tailrace.worker._worker import run
+from tailrace.worker.calls._arq_settings import Application
+from tailrace.worker.calls._functions import Function
 from tests.support.wait import wait_until
 
 

@@ -9,7 +9,7 @@ import redis
 
 from tailrace.queue import Back, CallQueue, QueueLimits, Room
 from tailrace.wire import Keys
-from tailrace.worker._application import load
+from tailrace.worker.calls._arq_settings import load
 from tests.support.service import Service
 from tests.support.wait import wait_until, wait_until_sync
 from tests.worker.support import Bench, bench, payload, working

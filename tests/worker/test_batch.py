@@ -4,8 +4,9 @@ from hypothesis import given, strategies as st
 
 from tailrace.events import NewEvent
 from tailrace.wire import PushJob, Receipt, bucket
-from tailrace.worker._batch import MAX_BYTES, MAX_EVENTS, Delivery, commits, event_name, events, number, ticket_of
-from tailrace.worker._judge import nobody
+from tailrace.worker._commits import MAX_BYTES, MAX_EVENTS, commits
+from tailrace.worker.pushes._batch import Delivery, event_name, events, number, ticket_of
+from tailrace.worker.pushes._classify import nobody
 
 CHANNELS = [f"room:{number}" for number in range(8)]
 sizes = st.integers(0, MAX_BYTES // 3) | st.integers(0, 100)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from tailrace.worker._application import load
+from tailrace.worker.calls._arq_settings import load
 from tests.support.clock import ShiftedRedis
 from tests.support.redis import RedisServer
 from tests.support.relay import Relay

@@ -11,8 +11,8 @@ from arq.connections import RedisSettings, create_pool
 
 from tailrace.events import Registry
 from tailrace.wire import ClientEntry, JobState, Keys
-from tailrace.worker._application import load
-from tailrace.worker._calls import Calls
+from tailrace.worker.calls._arq_settings import load
+from tailrace.worker.calls._executor import Calls
 from tests.support.wait import wait_until
 from tests.worker.support import bench, data_of, payload, working
 
@@ -110,7 +110,7 @@ async def test_what_nobody_has_thought_of_is_one_calls_own(redis_url: str, monke
         await seen.put("slow", payload("slow", {"sender": "x", "at": 1000, "text": "slow"}), queue=CALLS)
         await wait_until(lambda: seen.queues.exists("arq:in-progress:slow"))
         with monkeypatch.context() as patch:
-            patch.setattr("tailrace.worker._runner.ms_to_datetime", unthought)
+            patch.setattr("tailrace.worker.calls._runner.ms_to_datetime", unthought)
             await seen.put("bad", payload("say", {"sender": "x"}), queue=CALLS)
             (letter,) = await seen.dead(1)
         assert (letter.job, letter.reason) == ("bad", "it can't be handled: OverflowError")

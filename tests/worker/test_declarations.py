@@ -9,7 +9,7 @@ import pytest
 
 from tailrace.wire import JobState, SetupError
 from tailrace.worker import every, function
-from tailrace.worker._application import load
+from tailrace.worker.calls._arq_settings import load
 from tests.worker.declared import Order
 from tests.worker.support import bench, data_of, working
 

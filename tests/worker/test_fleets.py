@@ -13,7 +13,7 @@ import pytest
 from arq import create_pool
 from arq.connections import RedisSettings
 
-from tailrace.worker._application import load
+from tailrace.worker.calls._arq_settings import load
 from tests.support.service import Service
 from tests.support.wait import wait_until
 from tests.worker.support import bench, payload, working

@@ -9,8 +9,8 @@ import pytest
 
 from tailrace.push import Pusher
 from tailrace.queue import Queue, QueueLimits, TakenJob
-from tailrace.worker._application import load
-from tailrace.worker._triage import judge_batch
+from tailrace.worker.calls._arq_settings import load
+from tailrace.worker.pushes._triage import judge_batch
 from tests.support.wait import wait_until
 from tests.worker.support import bench, working
 
@@ -27,7 +27,7 @@ async def test_several_workers_share_partitions_and_stand_by_for_each_other(redi
 
 
 async def test_a_lease_that_is_given_up_is_taken_at_once(any_redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tailrace.worker._line._STANDBY_S", 4.0)
+    monkeypatch.setattr("tailrace.worker.pushes._lease._STANDBY_S", 4.0)
     async with bench(any_redis_url) as seen:
         queue = Queue(seen.queues, seen.keys, 0, QueueLimits(lease_ms=60_000))
         grant = await queue.acquire("another")
@@ -69,7 +69,7 @@ async def test_a_fault_of_ours_costs_a_lease_and_not_the_worker(redis_url: str, 
             raise ZeroDivisionError
         return judge_batch(jobs, **facts)
 
-    monkeypatch.setattr("tailrace.worker._hold.judge_batch", poisoned)
+    monkeypatch.setattr("tailrace.worker.pushes._pipeline.judge_batch", poisoned)
     async with bench(redis_url) as seen, working(redis_url, lease_s=0.5):
         for job in ("before", "poison", "after"):
             await seen.push(job, "room:1")

@@ -19,7 +19,7 @@ from tailrace.queue import DeadLetters, Filter
 from tailrace.redis import connect
 from tailrace.wire import Keys, SetupError
 from tailrace.worker import Event, every, function
-from tailrace.worker._functions import Function
+from tailrace.worker.calls._functions import Function
 from tests.support.service import Service
 from tests.support.wait import wait_until
 from tests.worker.support import working

@@ -12,7 +12,7 @@ import pytest
 from tailrace.push import Push, Pusher
 from tailrace.wire import JobState, PushError, SetupError
 from tailrace.worker import Event, function
-from tailrace.worker._functions import Function, emitted, read_argument
+from tailrace.worker.calls._functions import Function, emitted, read_argument
 from tests.worker.support import bench, data_of, working
 
 

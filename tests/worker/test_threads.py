@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tailrace.wire import JobState
-from tailrace.worker._application import load
+from tailrace.worker.calls._arq_settings import load
 from tests.support.wait import wait_until
 from tests.worker.support import bench, payload, working
 

@@ -1,7 +1,7 @@
 """The worker: takes jobs from the queue, and appends their events to the logs, once and in order."""
 
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._every import every
-from tailrace.worker._functions import Event, function
+from tailrace.worker.calls._functions import Event, function
+from tailrace.worker.calls._schedule import every
 
 __all__ = ["Event", "WorkerConfig", "every", "function"]

@@ -15,10 +15,10 @@ from tailrace.cli import add_current_folder
 from tailrace.log import trouble
 from tailrace.service import Command, SettingsError, add_settings, announce, configure_logging, read_settings
 from tailrace.wire import SetupError
-from tailrace.worker._application import Application, load
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._patience import TROUBLES
+from tailrace.worker._retry import TROUBLES
 from tailrace.worker._worker import alive, run
+from tailrace.worker.calls._arq_settings import Application, load
 
 _EXAMPLES = """examples:
   tailrace worker

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tailrace.events import Registry
-from tailrace.worker._patience import Patience
+from tailrace.worker._retry import Patience
 
 _AT_ONCE = 1000  # a script's arguments are limited by Lua's stack
 

@@ -1,6 +1,6 @@
 """Receipts: what who asked for it is told about a job."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from msgspec import UNSET, Raw
 
@@ -16,19 +16,8 @@ from tailrace.wire import (
     format_id,
     stamp,
 )
-from tailrace.worker._batch import Delivery, event_name
 
 _DATA = b"\ndata: "
-
-
-def delivered(delivery: Delivery, appended: Mapping[str, Appended], there: Mapping[str, int], now_ms: int) -> bytes:
-    """Write the receipt of a job whose pushes have been appended, or left out."""
-    receipts = []
-    for index, push in enumerate(delivery.pushes):
-        entry = appended.get(event_name(delivery.ticket, index))
-        receipts.append(receipt(push, delivery.blocks[index], entry, there.get(push.to, 0), now_ms) if entry else delivery.out[index])
-    state = JobState.EXPIRED if receipts and len(delivery.out) == len(receipts) else JobState.APPENDED
-    return encode_receipt(JobReceipt(delivery.job, state, receipts, delivery.many))
 
 
 def receipt(push: PushJob, block: bytes, entry: Appended, there: int, now_ms: int) -> Receipt:

@@ -19,16 +19,16 @@ from tailrace.events import HistoryPolicy, LogLimits, LogWriter, Registry
 from tailrace.queue import Queue, QueueLimits
 from tailrace.redis import check_layout, check_redis, connect, connect_queue
 from tailrace.wire import Keys
-from tailrace.worker._application import Application
 from tailrace.worker._bell import LONGEST_S, Bell
-from tailrace.worker._calling import Means, serve_calls
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._emitter import Emitter
-from tailrace.worker._hold import Line
-from tailrace.worker._line import serve
-from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
-from tailrace.worker._share import Share
+from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
 from tailrace.worker._stopping import before
+from tailrace.worker.calls._arq_settings import Application
+from tailrace.worker.calls._emitter import Emitter
+from tailrace.worker.calls._service import Means, serve_calls
+from tailrace.worker.pushes._lease import serve
+from tailrace.worker.pushes._pipeline import Line
+from tailrace.worker.pushes._rebalance import Share
 
 SIGN_EVERY_S, ALIVE_S = 5.0, 15.0
 _BURST_LOOKS_S = 0.1

@@ -12,16 +12,16 @@ from typing import NamedTuple, cast
 from tailrace.events import LogWriter, NewEvent, Registry
 from tailrace.queue import Answer, Ending, Grant, Queue, Taken
 from tailrace.queue._partition import Ended
-from tailrace.worker._batch import commits, events
 from tailrace.worker._bell import Bell
+from tailrace.worker._commits import commits
 from tailrace.worker._count import count
-from tailrace.worker._flight import Batch
-from tailrace.worker._memory import Memory
-from tailrace.worker._parts import each_part
-from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
-from tailrace.worker._receipts import delivered
-from tailrace.worker._sender import Sender
-from tailrace.worker._triage import Facts, Judged, Sorted, asked, judge_batch, sort
+from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
+from tailrace.worker.pushes._batch import delivered, events
+from tailrace.worker.pushes._committer import Sender
+from tailrace.worker.pushes._flight import Batch
+from tailrace.worker.pushes._outcomes import Memory
+from tailrace.worker.pushes._parts import each_part
+from tailrace.worker.pushes._triage import Facts, Judged, Sorted, asked, judge_batch, sort
 
 _log = logging.getLogger(__name__)
 _TIDY_EVERY_S = 0.5

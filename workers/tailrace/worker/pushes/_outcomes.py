@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from tailrace.events import Appended
-from tailrace.worker._batch import number, ticket_of
+from tailrace.worker.pushes._batch import number, ticket_of
 
 
 class Memory:

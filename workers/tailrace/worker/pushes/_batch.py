@@ -1,13 +1,11 @@
-"""What goes to which shard: the pushes of a batch as commits that no script call is too long for."""
+"""What goes to which shard of a batch's pushes, and the receipt of a job whose pushes are there."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tailrace.events import NewEvent
-from tailrace.wire import PushJob, Receipt, bucket, render
-
-MAX_EVENTS, MAX_BYTES = 128, 256 << 10
-"""Of a commit. Redis does nothing else while it runs."""
+from tailrace.events import Appended, NewEvent
+from tailrace.wire import JobReceipt, JobState, PushJob, Receipt, bucket, encode_receipt, render
+from tailrace.worker._receipts import receipt
 
 
 class Delivery(NamedTuple):
@@ -58,16 +56,11 @@ def events(deliveries: Iterable[Delivery], shards: int, known: Collection[str]) 
     return by_shard
 
 
-def commits(events: Sequence[NewEvent]) -> list[list[NewEvent]]:
-    """Cut what a shard is to append into commits."""
-    if len(events) <= MAX_EVENTS and sum([len(event.block) for event in events]) <= MAX_BYTES:
-        return [list(events)] if events else []
-    cut: list[list[NewEvent]] = [[]]
-    size = 0
-    for event in events:
-        if cut[-1] and (len(cut[-1]) == MAX_EVENTS or size + len(event.block) > MAX_BYTES):
-            cut.append([])
-            size = 0
-        cut[-1].append(event)
-        size += len(event.block)
-    return cut
+def delivered(delivery: Delivery, appended: Mapping[str, Appended], there: Mapping[str, int], now_ms: int) -> bytes:
+    """Write the receipt of a job whose pushes have been appended, or left out."""
+    receipts = []
+    for index, push in enumerate(delivery.pushes):
+        entry = appended.get(event_name(delivery.ticket, index))
+        receipts.append(receipt(push, delivery.blocks[index], entry, there.get(push.to, 0), now_ms) if entry else delivery.out[index])
+    state = JobState.EXPIRED if receipts and len(delivery.out) == len(receipts) else JobState.APPENDED
+    return encode_receipt(JobReceipt(delivery.job, state, receipts, delivery.many))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tailrace.events import Appended, NewEvent
 from tailrace.queue import Taken
-from tailrace.worker._batch import Delivery
+from tailrace.worker.pushes._batch import Delivery
 
 
 class Batch:

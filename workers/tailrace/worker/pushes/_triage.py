@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from tailrace.queue import MAX_DEATHS, NEVER_MS, Ending, TakenJob
 from tailrace.wire import CLIENT_PREFIX, JobReceipt, JobState, PushJob, Receipt, bucket, encode_receipt
-from tailrace.worker._batch import Delivery, blocks, number
-from tailrace.worker._judge import Bury, Deliver, Move, Verdict, expired, judge, left_out, nobody
 from tailrace.worker._receipts import dead
+from tailrace.worker.pushes._batch import Delivery, blocks, number
+from tailrace.worker.pushes._classify import Bury, Deliver, Move, Verdict, expired, judge, left_out, nobody
 
 Judged = Sequence[tuple[TakenJob, Verdict]]
 Begun = Mapping[str, Collection[int]]

@@ -6,8 +6,8 @@ from functools import partial
 
 from tailrace.queue import CallQueue, Settlement
 from tailrace.queue._claims import Ended
-from tailrace.worker._patience import Patience
-from tailrace.worker._running import Running
+from tailrace.worker._retry import Patience
+from tailrace.worker.calls._running import Running
 
 _log = logging.getLogger(__name__)
 

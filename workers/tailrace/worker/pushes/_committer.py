@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from tailrace.events import EarlyError, LogWriter, NewEvent, outcome_field, read_outcome
-from tailrace.worker._flight import Batch, Commit
-from tailrace.worker._memory import Memory
-from tailrace.worker._patience import Patience
+from tailrace.worker._retry import Patience
+from tailrace.worker.pushes._flight import Batch, Commit
+from tailrace.worker.pushes._outcomes import Memory
 
 
 class Sender:

@@ -11,10 +11,10 @@ from tailrace.events import EarlyError, LogWriter, NewEvent, whole_entries
 from tailrace.queue import Taken
 from tailrace.redis import connect
 from tailrace.wire import Keys, encode_json_block
-from tailrace.worker._flight import Batch
-from tailrace.worker._memory import Memory
-from tailrace.worker._patience import Patience
-from tailrace.worker._sender import Sender
+from tailrace.worker._retry import Patience
+from tailrace.worker.pushes._committer import Sender
+from tailrace.worker.pushes._flight import Batch
+from tailrace.worker.pushes._outcomes import Memory
 from tests.support.redis import RedisServer
 from tests.support.wait import wait_until
 

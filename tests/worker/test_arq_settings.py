@@ -12,7 +12,7 @@ from arq import func
 
 from tailrace.wire import SetupError
 from tailrace.worker import function
-from tailrace.worker._application import Application, load
+from tailrace.worker.calls._arq_settings import Application, load
 from tests.worker import application
 from tests.worker.handlers import Message
 

@@ -6,7 +6,7 @@ import logging
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError, OutOfMemoryError
 
-from tailrace.worker._patience import Patience
+from tailrace.worker._retry import Patience
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,8 @@ import pytest
 
 from tailrace.wire import PushError, SetupError
 from tailrace.worker import Event, every
-from tailrace.worker._every import cron_jobs
-from tailrace.worker._functions import Function, read_argument
+from tailrace.worker.calls._functions import Function, read_argument
+from tailrace.worker.calls._schedule import cron_jobs
 from tests.support.wait import wait_until
 from tests.worker.support import bench, payload, working
 

@@ -14,11 +14,11 @@ from arq.worker import RetryJob
 from tailrace.queue import Back, Claimed, Settlement
 from tailrace.queue._claims import Ended
 from tailrace.wire import Keys, TailraceError, format_id
-from tailrace.worker._application import Application, Hook
-from tailrace.worker._emitter import Emitter
-from tailrace.worker._functions import Function, call as call_function, read_argument
-from tailrace.worker._outcomes import Call, Span, aborted, again, bury, failed, result_of
-from tailrace.worker._thread import Threads
+from tailrace.worker.calls._arq_settings import Application, Hook
+from tailrace.worker.calls._emitter import Emitter
+from tailrace.worker.calls._functions import Function, call as call_function, read_argument
+from tailrace.worker.calls._outcome import Call, Span, aborted, again, bury, failed, result_of
+from tailrace.worker.calls._thread import Threads
 
 Holds = Callable[[], Awaitable[bool]]
 _log = logging.getLogger(__name__)

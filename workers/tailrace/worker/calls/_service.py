@@ -17,16 +17,16 @@ from arq.constants import health_check_key_suffix
 from tailrace.queue import CallQueue, Claimed, QueueLimits
 from tailrace.redis import connect_queue
 from tailrace.wire import Keys
-from tailrace.worker._application import Application
 from tailrace.worker._bell import LONGEST_S, Bell
-from tailrace.worker._calls import Calls, CallTerms
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._emitter import Emitter
-from tailrace.worker._every import Clock, cron_jobs
-from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
-from tailrace.worker._runner import Limits, Runner
+from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
 from tailrace.worker._stopping import before
-from tailrace.worker._watch import Keep
+from tailrace.worker.calls._arq_settings import Application
+from tailrace.worker.calls._emitter import Emitter
+from tailrace.worker.calls._executor import Calls, CallTerms
+from tailrace.worker.calls._runner import Limits, Runner
+from tailrace.worker.calls._schedule import Clock, cron_jobs
+from tailrace.worker.calls._watchdog import Keep
 
 _PAUSE_S = 1.0
 _CONNECTIONS = 1000  # a function may ask for as many as it likes

@@ -15,7 +15,7 @@ from arq.utils import to_seconds
 from arq.worker import Function as ArqFunction, func, get_kwargs
 
 from tailrace.wire import PUSH, PUSH_MANY, SetupError
-from tailrace.worker._functions import MARK, Function, plain
+from tailrace.worker.calls._functions import MARK, Function, plain
 
 SETTINGS = "WorkerSettings"
 Hook = Callable[[dict[Any, Any]], Awaitable[Any]]

@@ -7,15 +7,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tailrace.queue import Back, CallQueue, Claimed, Found, Room
-from tailrace.worker._application import Application, Hooks
 from tailrace.worker._bell import Bell
-from tailrace.worker._every import Clock
-from tailrace.worker._outcomes import Call, Unfit, Unknown, bury, missing, read_call
-from tailrace.worker._patience import TROUBLES, Patience, heed_cancel
-from tailrace.worker._runner import Runner, Why
-from tailrace.worker._running import Running
-from tailrace.worker._settling import Settler
-from tailrace.worker._watch import Keep, Watch
+from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
+from tailrace.worker.calls._arq_settings import Application, Hooks
+from tailrace.worker.calls._outcome import Call, Unfit, Unknown, bury, missing, read_call
+from tailrace.worker.calls._runner import Runner, Why
+from tailrace.worker.calls._running import Running
+from tailrace.worker.calls._schedule import Clock
+from tailrace.worker.calls._settling import Settler
+from tailrace.worker.calls._watchdog import Keep, Watch
 
 _ABORTS_EVERY_S, _ANNOUNCE_EVERY_S = 0.3, 5.0
 _SHORTEST_S = 0.001  # BLPOP waits for ever at 0

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from tailrace.events import EarlyError, RefusedError
 from tailrace.queue import DeposedError, Grant
-from tailrace.worker._hold import Hold, Line
-from tailrace.worker._patience import TROUBLES
-from tailrace.worker._share import Share
+from tailrace.worker._retry import TROUBLES
 from tailrace.worker._stopping import before
+from tailrace.worker.pushes._pipeline import Hold, Line
+from tailrace.worker.pushes._rebalance import Share
 
 _STANDBY_S = 0.25
 _OTHERS_FIRST_S = 1.0

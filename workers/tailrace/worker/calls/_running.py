@@ -3,7 +3,7 @@
 import asyncio
 
 from tailrace.queue import Claimed
-from tailrace.worker._runner import Why, Work
+from tailrace.worker.calls._runner import Why, Work
 
 
 class Running:

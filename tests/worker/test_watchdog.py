@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import redis
 
-from tailrace.worker._functions import Function
-from tailrace.worker._watch import Watch, place
+from tailrace.worker.calls._functions import Function
+from tailrace.worker.calls._watchdog import Watch, place
 from tests.support.service import Service
 from tests.support.wait import wait_until, wait_until_sync
 from tests.worker.support import payload

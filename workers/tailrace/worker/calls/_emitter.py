@@ -7,10 +7,10 @@ from redis.asyncio import Redis
 
 from tailrace.events import Appended, LogWriter, NewEvent, Registry
 from tailrace.wire import JobReceipt, JobState, PushJob, bucket, encode_receipt, render
-from tailrace.worker._batch import commits
+from tailrace.worker._commits import commits
 from tailrace.worker._count import count
-from tailrace.worker._patience import Patience
 from tailrace.worker._receipts import receipt
+from tailrace.worker._retry import Patience
 
 
 class Emitter:

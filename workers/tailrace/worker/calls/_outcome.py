@@ -23,9 +23,8 @@ from tailrace.wire import (
     is_model_class,
     receipt_listener,
 )
-from tailrace.worker._functions import RECEIPT, TRANSIENT, Function
-from tailrace.worker._judge import LOST
-from tailrace.worker._receipts import dead
+from tailrace.worker._receipts import LOST, dead
+from tailrace.worker.calls._functions import RECEIPT, TRANSIENT, Function
 
 _MAX_TRACEBACK = 20_000
 _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 1000, 60_000

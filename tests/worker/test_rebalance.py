@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tailrace.wire import Keys
-from tailrace.worker._share import Share
+from tailrace.worker.pushes._rebalance import Share
 from tests.support.service import Service
 from tests.support.wait import wait_until, wait_until_sync
 from tests.worker.support import client

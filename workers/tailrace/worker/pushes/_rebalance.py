@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from redis.asyncio import Redis
 
 from tailrace.wire import Keys
-from tailrace.worker._patience import TROUBLES, heed_cancel
+from tailrace.worker._retry import TROUBLES, heed_cancel
 
 _LOOK_EVERY_S = 0.5
 _WISH_MS = 1500

@@ -1,0 +1,23 @@
+"""Cuts what a shard is to append into commits that no script call is too long for."""
+
+from collections.abc import Sequence
+
+from tailrace.events import NewEvent
+
+MAX_EVENTS, MAX_BYTES = 128, 256 << 10
+"""Of a commit. Redis does nothing else while it runs."""
+
+
+def commits(events: Sequence[NewEvent]) -> list[list[NewEvent]]:
+    """Cut what a shard is to append into commits."""
+    if len(events) <= MAX_EVENTS and sum([len(event.block) for event in events]) <= MAX_BYTES:
+        return [list(events)] if events else []
+    cut: list[list[NewEvent]] = [[]]
+    size = 0
+    for event in events:
+        if cut[-1] and (len(cut[-1]) == MAX_EVENTS or size + len(event.block) > MAX_BYTES):
+            cut.append([])
+            size = 0
+        cut[-1].append(event)
+        size += len(event.block)
+    return cut

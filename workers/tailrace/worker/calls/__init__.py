@@ -1,0 +1,1 @@
+"""Calls of functions: what an application brings, when a call runs, and what becomes of it."""
