@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from tailrace.cli._merge import readable
-from tailrace.cli._plain import plain, plain_json
+from tailrace.service._plain import plain, plain_json
 from tailrace.wire import Keys
 from tests.support.flood import dial
 from tests.support.redis import RedisServer

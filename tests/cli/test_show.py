@@ -5,9 +5,9 @@ import time
 import pytest
 
 from tailrace.cli._merge import readable
-from tailrace.cli._plain import plain
 from tailrace.cli._show import clock, table
 from tailrace.cli._tail import read_block
+from tailrace.service._plain import plain
 from tailrace.wire import encode_json_block, encode_text_block
 
 

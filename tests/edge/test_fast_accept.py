@@ -6,11 +6,11 @@ import httptools
 import pytest
 from hypothesis import example, given, strategies as st
 
-from tailrace.cli import Sockets
 from tailrace.edge import EdgeConfig
 from tailrace.edge._engine import Engine
 from tailrace.edge.http._fast_accept import Door
 from tailrace.events import Registry
+from tailrace.service import Sockets
 from tailrace.wire import ALL, Keys
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.test_handover import REQUEST, connection, read_until

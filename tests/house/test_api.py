@@ -21,8 +21,7 @@ API = {
         pick_credential public_patterns read_key_files read_service_tokens user_channel verify_token
     """,
     "tailrace.cli": """
-        HostGuard Malformed SAFE_HEADERS Sockets add_current_folder drop_current_folder is_loopback main page_headers
-        plain plain_json plain_lines
+        main
     """,
     "tailrace.console": """
         ConsoleConfig create_app
@@ -41,9 +40,6 @@ API = {
     "tailrace.ingest": """
         IngestConfig create_app
     """,
-    "tailrace.log": """
-        Refusal Remedy refusal trouble
-    """,
     "tailrace.push": """
         Batch BlockingBatch BlockingJob BlockingPusher EnqueueError Job JobReceipt JobState Push PushError Pusher
         QueueBrokenError QueueFullError RETRY_AFTER_S Receipt RedisAccessError RedisAwayError RedisBusyError
@@ -54,12 +50,13 @@ API = {
         LetterView MAX_DEATHS NEVER_MS Queue QueueLimits Room Settlement Taken TakenJob printable script
     """,
     "tailrace.redis": """
-        ClusterRedis Dialogue MAX_SHARDS OLDEST_REDIS OLDEST_VALKEY Pipe Scripts check_layout check_redis check_server
-        connect connect_queue connect_reader disconnect lacks_files primaries read_together redact server_id
+        ClusterRedis Dialogue MAX_SHARDS OLDEST_REDIS OLDEST_VALKEY Pipe Refusal Remedy Scripts check_layout check_redis check_server
+        connect connect_queue connect_reader disconnect lacks_files primaries read_together redact refusal server_id trouble
     """,
     "tailrace.service": """
-        BoundedRequests Command LogLine MAX_FIELDS SettingsError add_settings announce bind check_origins
-        configure_logging end_slow http_address most_sockets own_names raise_file_limit read_settings
+        BoundedRequests Command HostGuard LogLine MAX_FIELDS SAFE_HEADERS SettingsError Sockets add_current_folder add_settings announce
+        bind check_origins configure_logging end_slow http_address is_loopback most_sockets own_names page_headers plain plain_json
+        plain_lines raise_file_limit read_settings
     """,
     "tailrace.testing": """
         Listener NoEventError NotStartedError Received System tailrace tailrace_functions

@@ -16,7 +16,16 @@ from tests.support.service import Service
 # Five environments are made at once, and on a new machine all their packages are fetched.
 pytestmark = pytest.mark.timeout(300)
 
-SHARED = {"tailrace.wire", "tailrace.access", "tailrace.log", "tailrace.push", "tailrace.service", "tailrace.cli"}
+SHARED = {
+    "tailrace.wire",
+    "tailrace.access",
+    "tailrace.redis",
+    "tailrace.events",
+    "tailrace.queue",
+    "tailrace.push",
+    "tailrace.service",
+    "tailrace.cli",
+}
 HTTP = {"tailrace.edge", "tailrace.ingest", "tailrace.console"}  # each extra brings what the other needs too
 WORKER = {"tailrace.worker", "tailrace.demo"}
 SERVICES = HTTP | WORKER

@@ -12,7 +12,7 @@ import redis
 from arq.cron import CronJob, cron
 from hypothesis import given, settings, strategies as st
 
-from tailrace.worker._cron import next_run
+from tailrace.worker.calls._cron import next_run
 from tests.support.clock import ShiftedRedis
 from tests.support.service import Service
 from tests.support.wait import wait_until_sync

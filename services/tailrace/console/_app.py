@@ -7,9 +7,9 @@ from litestar import HttpMethod, Litestar, MediaType, Request, Response, route
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import Parameter
 
-from tailrace.cli import SAFE_HEADERS
 from tailrace.console._config import ConsoleConfig
 from tailrace.console._page import HEADERS, load_page, policy, reached
+from tailrace.service import SAFE_HEADERS
 from tailrace.wire import CursorError, Place, decode_cursor, encode_cursor, id_at, id_parts
 
 _INDEX = "index.html"

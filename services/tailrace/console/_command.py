@@ -4,11 +4,10 @@ import argparse
 
 import uvloop
 
-from tailrace.cli import is_loopback
 from tailrace.console._app import create_app
 from tailrace.console._config import ConsoleConfig
 from tailrace.console._server import Server
-from tailrace.service import Command, add_settings, bind, configure_logging, raise_file_limit, read_settings
+from tailrace.service import Command, add_settings, bind, configure_logging, is_loopback, raise_file_limit, read_settings
 
 _EPILOG = """examples:
   tailrace console

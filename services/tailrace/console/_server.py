@@ -9,8 +9,7 @@ import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tailrace.cli import HostGuard, Sockets
-from tailrace.service import BoundedRequests, announce, end_slow
+from tailrace.service import BoundedRequests, HostGuard, Sockets, announce, end_slow
 
 _TICKS_PER_S = 10
 

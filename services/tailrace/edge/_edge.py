@@ -17,6 +17,8 @@ from tailrace.edge.streams._frames import jittered
 from tailrace.wire import SetupError
 
 logger = logging.getLogger(__name__)
+START_WAIT_S = 2
+"""How long an application's start waits for Redis. A server ignores Ctrl-C meanwhile, and other routes may not need Redis."""
 _NOT_RUNNING = (
     "the edge is not running, so it puts off all clients. It runs as long as the lifespan of its application, which the ASGI server "
     "has to run. Servers don't run the lifespan of a mounted application: in FastAPI or Starlette use EdgeApp, and pass its "

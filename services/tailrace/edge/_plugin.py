@@ -8,12 +8,9 @@ from litestar.plugins import InitPlugin
 from litestar.types import Receive, Scope, Send
 
 from tailrace.edge._config import EdgeConfig
-from tailrace.edge._edge import Edge
+from tailrace.edge._edge import START_WAIT_S, Edge
 from tailrace.edge._engine import Engine
 from tailrace.edge.http._asgi import StreamHandler
-
-PATIENCE_S = 2
-"""Longest wait for Redis at startup. A server ignores Ctrl-C meanwhile, and the application's other routes may not need Redis."""
 
 
 class EdgePlugin(InitPlugin):
@@ -43,4 +40,4 @@ class EdgePlugin(InitPlugin):
         return app_config
 
     def _lifespan(self, _: Litestar) -> AbstractAsyncContextManager[Engine]:
-        return self._edge.running(PATIENCE_S)
+        return self._edge.running(START_WAIT_S)

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tailrace.log import refusal
 from tailrace.push import RETRY_AFTER_S, Batch
+from tailrace.redis import refusal
 from tailrace.wire import CLIENT_PREFIX, JobError, JobReceipt, JobState, PushError, Receipt, TooLargeError
 
 

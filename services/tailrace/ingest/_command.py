@@ -7,13 +7,11 @@ import logging
 import uvloop
 from redis.exceptions import RedisError
 
-from tailrace.cli import is_loopback
 from tailrace.ingest._app import create_app
 from tailrace.ingest._config import IngestConfig
 from tailrace.ingest._server import Server
-from tailrace.log import trouble
-from tailrace.redis import check_redis, connect_queue, redact
-from tailrace.service import Command, SettingsError, add_settings, bind, configure_logging, raise_file_limit, read_settings
+from tailrace.redis import check_redis, connect_queue, redact, trouble
+from tailrace.service import Command, SettingsError, add_settings, bind, configure_logging, is_loopback, raise_file_limit, read_settings
 from tailrace.wire import SetupError
 
 _log = logging.getLogger(__name__)

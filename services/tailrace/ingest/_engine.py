@@ -14,9 +14,8 @@ from tailrace.ingest._answers import Answer
 from tailrace.ingest._gate import BusyError, Gate, Hold
 from tailrace.ingest._prefer import Preference
 from tailrace.ingest._requests import read_body
-from tailrace.log import refusal
 from tailrace.push import Batch, EnqueueError, Pusher, PushError, RedisAwayError
-from tailrace.redis import lacks_files
+from tailrace.redis import lacks_files, refusal
 
 _log = logging.getLogger(__name__)
 _AWAY, _REFUSED = "Redis doesn't answer", "pushes are refused"

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Request
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
-from tailrace.cli import page_headers
+from tailrace.service import page_headers
 
 Json = Mapping[str, Any]
 _BOUNDS = {"minimum": "from {}", "maximum": "to {}", "maxLength": "at most {} characters"}

@@ -7,11 +7,11 @@ import msgspec
 
 from tailrace.cli._arguments import channel
 from tailrace.cli._locate import Target, add_target, find_target
-from tailrace.cli._plain import plain_json
 from tailrace.cli._show import clock, table
 from tailrace.events import Registry
 from tailrace.redis import connect
 from tailrace.service import Command
+from tailrace.service._plain import plain_json
 from tailrace.wire import ClientInfo, Keys, registered_name
 
 _EPILOG = """

@@ -11,11 +11,11 @@ import msgspec
 
 from tailrace.cli._arguments import channel, count, duration, letter_id, moment
 from tailrace.cli._locate import Target, add_target, find_target
-from tailrace.cli._plain import plain, plain_json
 from tailrace.cli._show import clock, table
 from tailrace.queue import DeadLetter, DeadLetters, Filter, LetterView
 from tailrace.redis import connect_queue
 from tailrace.service import Command, SettingsError
+from tailrace.service._plain import plain, plain_json
 from tailrace.wire import Keys
 
 _LISTED = 50

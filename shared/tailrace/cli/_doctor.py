@@ -22,12 +22,11 @@ from tailrace.cli._findings import (
     judge_server,
 )
 from tailrace.cli._locate import Target, add_target, find_target
-from tailrace.cli._plain import plain
 from tailrace.cli._probe import probe
 from tailrace.cli._rehearsal import log_commands, queue_commands, rehearse
-from tailrace.log import refusal, trouble
-from tailrace.redis import connect, connect_queue, primaries, redact
+from tailrace.redis import connect, connect_queue, primaries, redact, refusal, trouble
 from tailrace.service import Command
+from tailrace.service._plain import plain
 from tailrace.wire import MAX_PARTITIONS, Keys, SetupError
 
 _CONFIG = ("timeout", "maxclients", "cluster-enabled", "cluster-require-full-coverage")

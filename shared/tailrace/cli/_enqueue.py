@@ -8,9 +8,9 @@ import msgspec
 
 from tailrace.cli._arguments import seconds
 from tailrace.cli._locate import Target, advised
-from tailrace.cli._plain import plain_json, plain_lines
 from tailrace.push import EnqueueError, Job, JobReceipt, JobState, Pusher, PushError, RedisAwayError, TailraceError
 from tailrace.service import SettingsError
+from tailrace.service._plain import plain_json, plain_lines
 
 _REDIS_S = 3
 _WRONGLY_ASKED = 2

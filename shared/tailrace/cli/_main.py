@@ -11,10 +11,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 from tailrace.cli._arguments import Parser
 from tailrace.cli._locate import advised, resolve_target
 from tailrace.cli._missing import cure
-from tailrace.cli._plain import plain_lines
-from tailrace.log import refusal, trouble
-from tailrace.redis import redact
+from tailrace.redis import redact, refusal, trouble
 from tailrace.service import Command, SettingsError
+from tailrace.service._plain import plain_lines
 from tailrace.wire import SetupError
 
 _GROUP = "tailrace.commands"

@@ -5,9 +5,9 @@ from datetime import datetime
 
 import msgspec
 
-from tailrace.cli._plain import plain, plain_lines
 from tailrace.redis import redact
 from tailrace.service import LogLine
+from tailrace.service._plain import plain, plain_lines
 
 _COLOURS = (36, 32, 35, 33, 34, 96)
 _WIDTH = 8

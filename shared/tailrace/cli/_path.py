@@ -15,9 +15,3 @@ def drop_current_folder() -> None:
     started_here = sys.argv[:1] == ["-m"] and "-m" in words and words[words.index("-m") + 1 : words.index("-m") + 2] == [_PACKAGE]
     if started_here and not sys.flags.safe_path and sys.path[:1] == [os.getcwd()]:  # noqa: PTH109 - pathlib isn't imported yet
         del sys.path[0]
-
-
-def add_current_folder() -> None:
-    """Put the current folder last on `sys.path`, so that an application's modules are found there and hide no others."""
-    if (folder := os.getcwd()) not in sys.path:  # noqa: PTH109 - likewise
-        sys.path.append(folder)

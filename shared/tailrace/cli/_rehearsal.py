@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from tailrace.cli._findings import Finding, Verdict
-from tailrace.log import refusal, trouble
+from tailrace.redis import refusal, trouble
 from tailrace.wire import JOB_PREFIX, Keys
 
 Command = tuple[str, ...]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from tailrace.cli._plain import plain
+from tailrace.service._plain import plain
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

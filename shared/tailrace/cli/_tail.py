@@ -14,12 +14,11 @@ from redis.exceptions import RedisError
 
 from tailrace.cli._arguments import channel, count
 from tailrace.cli._locate import Target, add_target, advised, find_target
-from tailrace.cli._plain import plain
 from tailrace.cli._show import clock
 from tailrace.events import LogReader, follow, whole_entries
-from tailrace.log import refusal, trouble
-from tailrace.redis import connect, connect_reader, read_together, redact
+from tailrace.redis import connect, connect_reader, read_together, redact, refusal, trouble
 from tailrace.service import Command
+from tailrace.service._plain import plain
 from tailrace.wire import Entry, Keys, format_id, id_parts, parse_id
 
 _BLOCK_S = 5

@@ -10,11 +10,10 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError, ResponseError, TimeoutError as RedisTimeoutError
 
-from tailrace.log import Refusal, Remedy, refusal
 from tailrace.push._errors import QueueBrokenError, QueueFullError, enqueue_error
 from tailrace.push._planner import CALLS, NewJob
 from tailrace.queue import script
-from tailrace.redis import Pipe, lacks_files
+from tailrace.redis import Pipe, Refusal, Remedy, lacks_files, refusal
 from tailrace.wire import Keys
 
 KEEP_S = 7 * 86_400

@@ -11,7 +11,7 @@ TailraceError
         └── RedisAccessError    a wrong password, a missing permission, no such database (WRONGPASS, NOAUTH, NOPERM): needs a change
 """
 
-from tailrace.log import Refusal, Remedy
+from tailrace.redis import Refusal, Remedy
 from tailrace.wire import TailraceError
 
 RETRY_AFTER_S = 5

@@ -10,7 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tailrace.log import refusal, trouble
+from tailrace.redis import refusal, trouble
 from tailrace.wire import JobReceipt, Keys, decode_receipt
 
 _log = logging.getLogger(__name__)

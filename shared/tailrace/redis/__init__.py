@@ -16,6 +16,7 @@ from tailrace.redis._connect import connect, connect_queue, connect_reader, disc
 from tailrace.redis._connection import lacks_files
 from tailrace.redis._pipe import Pipe
 from tailrace.redis._protocol import Dialogue
+from tailrace.redis._refusal import Refusal, Remedy, refusal, trouble
 from tailrace.redis._scripts import Scripts
 from tailrace.redis._urls import redact
 
@@ -26,6 +27,8 @@ __all__ = [
     "ClusterRedis",
     "Dialogue",
     "Pipe",
+    "Refusal",
+    "Remedy",
     "Scripts",
     "check_layout",
     "check_redis",
@@ -38,5 +41,7 @@ __all__ = [
     "primaries",
     "read_together",
     "redact",
+    "refusal",
     "server_id",
+    "trouble",
 ]

@@ -10,7 +10,7 @@ from redis.commands.core import AsyncScript
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, ConnectionError as RedisConnectionError, MovedError, NoScriptError, RedisError, ResponseError
 
-from tailrace.log import refusal
+from tailrace.redis._refusal import refusal
 from tailrace.redis._urls import Address
 from tailrace.wire import SetupError
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 
-from tailrace.log import refusal
 from tailrace.redis._connection import Find
+from tailrace.redis._refusal import refusal
 from tailrace.redis._urls import Address
 
 

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any
 
-from tailrace.cli import Sockets
+from tailrace.service._sockets import Sockets
 
 HEAD_BYTES = 32 << 10
 """Most bytes of a request's head, and of its trailers."""

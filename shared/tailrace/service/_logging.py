@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from tailrace.cli import Malformed, plain, plain_json, plain_lines
 from tailrace.redis import redact
+from tailrace.service._plain import plain, plain_json, plain_lines
+from tailrace.service._rate_limited_log import Malformed
 
 
 class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,9 +11,8 @@ from functools import partial
 
 import uvloop
 
-from tailrace.cli import add_current_folder
-from tailrace.log import trouble
-from tailrace.service import Command, SettingsError, add_settings, announce, configure_logging, read_settings
+from tailrace.redis import trouble
+from tailrace.service import Command, SettingsError, add_current_folder, add_settings, announce, configure_logging, read_settings
 from tailrace.wire import SetupError
 from tailrace.worker._config import WorkerConfig
 from tailrace.worker._retry import TROUBLES

@@ -17,6 +17,7 @@ from tailrace.wire import (
     stamp,
 )
 
+LOST = "the job's payload is gone or of another type: it expired, was deleted, or overwritten"
 _DATA = b"\ndata: "
 
 

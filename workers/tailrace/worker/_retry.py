@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from redis.exceptions import RedisError
 
-from tailrace.log import refusal
+from tailrace.redis import refusal
 
 T = TypeVar("T")
 TROUBLES = (RedisError, OSError, RuntimeError)

@@ -15,8 +15,7 @@ from tailrace.edge.streams._replay import CatchUp
 from tailrace.edge.streams._subscriber import Subscriber
 from tailrace.edge.window._segment import Page
 from tailrace.events import Follower, RawEntry, follow
-from tailrace.log import refusal, trouble
-from tailrace.redis import disconnect, server_id
+from tailrace.redis import disconnect, refusal, server_id, trouble
 from tailrace.wire import parse_id
 
 logger = logging.getLogger(__name__)

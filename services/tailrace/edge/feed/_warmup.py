@@ -13,8 +13,7 @@ from tailrace.edge.feed._reader import Reader
 from tailrace.edge.streams._generations import Sync
 from tailrace.edge.window._tail import Tail
 from tailrace.events import LogReader
-from tailrace.log import refusal, trouble
-from tailrace.redis import check_layout, check_server, redact
+from tailrace.redis import check_layout, check_server, redact, refusal, trouble
 from tailrace.wire import Entry
 
 logger = logging.getLogger(__name__)

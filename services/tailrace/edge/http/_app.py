@@ -9,9 +9,9 @@ from litestar import HttpMethod, Litestar, MediaType, Request, Response, asgi, r
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
-from tailrace.cli import SAFE_HEADERS, page_headers
 from tailrace.edge._engine import Engine
 from tailrace.edge.http._asgi import Problem, StreamHandler
+from tailrace.service import SAFE_HEADERS, page_headers
 
 _READS = [HttpMethod.GET, HttpMethod.HEAD]
 

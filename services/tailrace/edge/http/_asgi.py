@@ -7,7 +7,6 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
 
-from tailrace.cli import SAFE_HEADERS
 from tailrace.edge._edge import Edge
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError, RequestError
@@ -15,6 +14,7 @@ from tailrace.edge.http._connection import SendConnection, SocketConnection, han
 from tailrace.edge.streams._frames import busy_block
 from tailrace.edge.streams._request import StreamRequest, read_request
 from tailrace.edge.streams._subscriber import Subscriber
+from tailrace.service import SAFE_HEADERS
 from tailrace.wire import with_comment
 
 Exchange = tuple[Scope, Receive, Send]

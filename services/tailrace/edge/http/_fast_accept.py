@@ -12,7 +12,6 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from tailrace.cli import Sockets
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError, RequestError
 from tailrace.edge.http._asgi import STREAM_HEAD, Headers, cors
@@ -20,7 +19,7 @@ from tailrace.edge.http._connection import SocketConnection
 from tailrace.edge.http._handover import HandoverProtocol
 from tailrace.edge.streams._request import read_request
 from tailrace.edge.streams._subscriber import Subscriber
-from tailrace.service import MAX_FIELDS, BoundedRequests
+from tailrace.service import MAX_FIELDS, BoundedRequests, Sockets
 
 _MOST_BYTES = 8 << 10
 _PLAIN = rb"GET %b(?:\?([\w.~:&=%%+,;/@-]*))? HTTP/1\.1\r\n((?:[\w!#$%%&'*+.^`|~-]+:[\t -~]*\r\n)*)\r\n"

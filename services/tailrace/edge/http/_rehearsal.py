@@ -8,9 +8,9 @@ import uvicorn
 from litestar.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from tailrace.cli import Sockets
 from tailrace.edge.http._connection import EXTENSION
 from tailrace.edge.http._handover import HandoverProtocol
+from tailrace.service import Sockets
 from tailrace.wire import SetupError
 
 TESTED = "0.34 to 0.54"

@@ -12,7 +12,6 @@ import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from tailrace.cli import Sockets
 from tailrace.edge._config import EdgeConfig
 from tailrace.edge._edge import Edge
 from tailrace.edge._engine import Engine
@@ -22,7 +21,7 @@ from tailrace.edge.http._fast_accept import Door
 from tailrace.edge.http._handover import HandoverProtocol
 from tailrace.edge.http._prefork import Member
 from tailrace.edge.http._rehearsal import rehearse
-from tailrace.service import announce, bind, end_slow
+from tailrace.service import Sockets, announce, bind, end_slow
 
 _BACKLOG = 4096
 _GC = 10_000, 20, 20

@@ -16,7 +16,7 @@ from tailrace.edge.streams._resume import holds
 from tailrace.edge.streams._rewind import LastEvents, Rewinds, begin_rewind, resume_rewind
 from tailrace.edge.streams._subscriber import Behind, Subscriber
 from tailrace.events import Generations
-from tailrace.log import trouble
+from tailrace.redis import trouble
 from tailrace.wire import (
     Connect,
     Cursor,

@@ -16,7 +16,7 @@ from redis.exceptions import (
 )
 
 from tailrace.wire import PUSH, PUSH_MANY, PushError, PushJob, SetupError, check_push, encode_foreign
-from tailrace.worker._argument import Reader, reader_of
+from tailrace.worker.calls._argument import Reader, reader_of
 from tailrace.worker.calls._thread import Threads
 
 F = TypeVar("F", bound=Callable[..., Any])

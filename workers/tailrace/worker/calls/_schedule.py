@@ -13,8 +13,8 @@ from arq.utils import to_unix_ms
 
 from tailrace.queue import CallQueue
 from tailrace.wire import SetupError, encode_job
-from tailrace.worker._cron import next_run
 from tailrace.worker._retry import TROUBLES
+from tailrace.worker.calls._cron import next_run
 from tailrace.worker.calls._functions import CTX, MARK, VARIADIC, F, Function
 
 _MINUTE, _HOUR = 60, 3600

@@ -15,10 +15,10 @@ from tailrace.wire import (
     decode_pushes,
     receipt_listener,
 )
+from tailrace.worker._receipts import LOST
 
 GONE = "no such client"
 LATE = "expired before it was its turn"
-LOST = "the job's payload is gone or of another type: it expired, was deleted, or overwritten"
 
 
 class Deliver(NamedTuple):

@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from tailrace.edge._config import EdgeConfig
-from tailrace.edge._edge import Edge
-from tailrace.edge._plugin import PATIENCE_S
+from tailrace.edge._edge import START_WAIT_S, Edge
 from tailrace.edge.http._asgi import StreamHandler
 
 Message = MutableMapping[str, Any]
@@ -48,7 +47,7 @@ class EdgeApp:
         After 2 s without Redis it begins all the same, and puts clients off until Redis is there.
         Raises SetupError: the edge runs already, or Redis or a setting is not as it has to be.
         """
-        async with self._edge.running(PATIENCE_S):
+        async with self._edge.running(START_WAIT_S):
             yield
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -16,7 +16,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from tailrace.redis import lacks_files
+from tailrace.redis._connection import lacks_files
 
 
 class Remedy(StrEnum):

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tailrace.cli._seldom import Seldom
-from tailrace.service import most_sockets
+from tailrace.service._file_limit import most_sockets
+from tailrace.service._rate_limited_log import Seldom
 
 _UNFINISHED_BYTES = 16 << 20
 """Memory that the unfinished heads of all connections may take together."""

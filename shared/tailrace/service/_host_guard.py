@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tailrace.cli._headers import SAFE_HEADERS
+from tailrace.service._headers import SAFE_HEADERS
 
 Message = MutableMapping[str, Any]
 App = Callable[[Any, Any, Any], Awaitable[None]]
