@@ -1,6 +1,6 @@
 """All trials, in the order in which docs/internals/reliability.md shows them."""
 
-from tests.prove import delivery, ingest_backlog, ingest_due, ingest_full, ingest_hostile, ingest_kills, ingest_matrix
+from tests.prove import delivery, fuzz, ingest_backlog, ingest_due, ingest_full, ingest_hostile, ingest_kills, ingest_matrix
 
 TRIALS = (
     *delivery.TRIALS,
@@ -10,4 +10,5 @@ TRIALS = (
     *ingest_full.TRIALS,
     *ingest_backlog.TRIALS,
     *ingest_due.TRIALS,
+    *fuzz.TRIALS,
 )
