@@ -2,7 +2,7 @@ import msgspec
 import pytest
 from arq.jobs import serialize_job
 
-from tailrace.wire import JobError, PushError, PushJob, decode_job, decode_pushes, encode_pushes, receipt_listener
+from tailrace.wire import JobError, Options, PushError, PushJob, decode_job, decode_pushes, encode_pushes, receipt_listener
 
 
 def pushes(payload: bytes) -> list[PushJob]:
@@ -79,3 +79,9 @@ def test_a_wrong_argument_is_named_by_its_path_in_the_push(payload: bytes, path:
     with pytest.raises(PushError) as caught:
         pushes(payload)
     assert caught.value.path == path
+
+
+def test_php_and_floats_are_read() -> None:
+    job = decode_job(b'{"f":"push","a":[{"to":"a","text":"x"}],"k":[],"et":1764500000000.5}')
+    assert decode_pushes(job).options == Options()
+    assert int(job.et) == 1764500000000

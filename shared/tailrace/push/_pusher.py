@@ -30,6 +30,7 @@ from tailrace.wire import (
     PushRequest,
     Receipt,
     SetupError,
+    check_numbers,
     encode_job,
 )
 
@@ -262,9 +263,12 @@ class Pusher(ProcessBound):
     def _call(self, function: str, argument: Any, now_ms: int, receipt: bool) -> bytes:
         options = Options(self._listener if receipt else None)
         try:
-            return encode_job(function, [] if argument is UNSET else [argument], options, now_ms)
+            payload = encode_job(function, [] if argument is UNSET else [argument], options, now_ms)
+            if argument is not UNSET and payload.count(b"null") > 1:  # one is `t`
+                check_numbers(argument, "$")
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise PushError(f"can't be written as JSON: {error}") from None
+        return payload
 
 
 def _now_ms() -> int:

@@ -34,7 +34,7 @@ from tailrace.wire._errors import (
     TooLargeError,
 )
 from tailrace.wire._events import Busy, Connect, Control, Drain, Gap, Heartbeat, Reset, encode_control
-from tailrace.wire._foreign import encode_foreign, is_model_class
+from tailrace.wire._foreign import check_numbers, encode_foreign, is_model_class
 from tailrace.wire._ids import format_id, id_at, id_parts, parse_id
 from tailrace.wire._job import (
     PUSH,
@@ -115,6 +115,7 @@ __all__ = [
     "bucket",
     "check_channel",
     "check_event_name",
+    "check_numbers",
     "check_push",
     "client_channel",
     "convert_error",

@@ -1,9 +1,13 @@
-"""Models of pydantic, which is an option of the application's and is never imported here."""
+"""Python values that JSON or msgspec can't hold: pydantic's models, which are never imported here, and numbers without a JSON form."""
 
+import math
 import sys
 from typing import Any
 
+import msgspec
 from msgspec import Raw
+
+from tailrace.wire._errors import PushError
 
 
 def is_model_class(value: Any) -> bool:
@@ -17,3 +21,19 @@ def encode_foreign(value: Any) -> Raw:
     if is_model_class(type(value)):
         return Raw(value.model_dump_json().encode())
     raise TypeError(f"Encoding objects of type {type(value).__qualname__} is unsupported")
+
+
+def check_numbers(value: Any, path: str) -> None:
+    """See that a value holds no number without a JSON form, for which msgspec writes null.
+
+    It walks through all of the value, so it is for values whose JSON holds a null. Raises PushError: it holds NaN or Infinity.
+    """
+    pending = [msgspec.to_builtins(value, enc_hook=encode_foreign)]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, dict):
+            pending += found.values()
+        elif isinstance(found, list | tuple):
+            pending += found
+        elif isinstance(found, float) and not math.isfinite(found):
+            raise PushError(f"holds {found}, which JSON can't hold", path)

@@ -12,6 +12,8 @@ from tailrace.wire._push import PushJob, check_push, convert_error
 
 PUSH, PUSH_MANY = "push", "push_many"
 _PICKLE = b"\x80"
+_EMPTY_ARRAY, _NO_KEYWORDS = Raw(b"[]"), Raw(b"{}")
+"""PHP writes an empty array for no keywords."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -32,8 +34,8 @@ class Job(msgspec.Struct, frozen=True):
     """Its keyword arguments, a JSON object."""
     t: int | None = None
     """Tries so far, where a job was put back."""
-    et: int = 0
-    """When it was enqueued, in Unix milliseconds."""
+    et: int | float = 0
+    """When it was enqueued, in Unix milliseconds; some languages know no other numbers than floats."""
 
 
 class Pushes(msgspec.Struct, frozen=True):
@@ -76,9 +78,10 @@ def decode_job(payload: bytes) -> Job:
         message = "the job is pickled, which tailrace never reads: give the producer `job_serializer=msgspec.json.encode`"
         raise JobError(message)
     try:
-        return _job.decode(payload)
+        job = _job.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise JobError(*convert_error(error, source=payload).args) from None
+    return msgspec.structs.replace(job, k=_NO_KEYWORDS) if job.k == _EMPTY_ARRAY else job
 
 
 def decode_pushes(job: Job) -> Pushes:

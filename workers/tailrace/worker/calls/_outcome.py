@@ -87,7 +87,7 @@ def read_call(claimed: Claimed, functions: Mapping[str, Function]) -> Call | Unk
     if function is None:
         return Unknown(job.f, receipt_listener(job)) if len(job.f) <= _MAX_NAME else missing(job.f, receipt_listener(job))
     asker = kwargs.pop(RECEIPT, None) if function.takes_receipt else None
-    return Call(name(claimed), function, args, kwargs, asker, max(claimed.tries + 1, job.t or 0), job.et)
+    return Call(name(claimed), function, args, kwargs, asker, max(claimed.tries + 1, job.t or 0), int(job.et))
 
 
 def name(claimed: Claimed) -> str:
