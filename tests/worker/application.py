@@ -38,6 +38,14 @@ async def parent(ctx: Ctx) -> str:
     return str(job.job_id)
 
 
+async def named(ctx: Ctx, receipt: str = "none", *rest: int) -> list[Any]:
+    return [receipt, *rest]
+
+
+async def keywords(ctx: Ctx, *args: Any, **kwargs: Any) -> list[Any]:
+    return [*args, kwargs]
+
+
 async def raises(ctx: Ctx) -> None:
     raise ValueError("why")
 
@@ -87,7 +95,7 @@ async def after_job_end(ctx: Ctx) -> None:
 
 class WorkerSettings:
     functions: ClassVar[list[Any]] = [
-        *(add, context, stubborn, sleepy, parent, raises, murderous, beside),
+        *(add, context, stubborn, sleepy, parent, named, keywords, raises, murderous, beside),
         func(add, name="forgetful", keep_result=0),
         func(add, name="fleeting", keep_result=0.0001),
         func(sleepy, name="hasty", timeout=0.2),

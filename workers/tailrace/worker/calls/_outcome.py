@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from arq.jobs import serialize_result
 from arq.worker import Retry, RetryJob
+from msgspec import UNSET
 
 from tailrace.queue import MAX_DEATHS, Again, Claimed, printable
 from tailrace.queue._claims import Ended
@@ -24,7 +25,7 @@ from tailrace.wire import (
     receipt_listener,
 )
 from tailrace.worker._receipts import LOST, dead
-from tailrace.worker.calls._functions import RECEIPT, TRANSIENT, Function
+from tailrace.worker.calls._functions import RECEIPT, TRANSIENT, Function, Takes
 
 _MAX_TRACEBACK = 20_000
 _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 1000, 60_000
@@ -86,8 +87,17 @@ def read_call(claimed: Claimed, functions: Mapping[str, Function]) -> Call | Unk
         return Unfit("when it was enqueued is no time", "$.et")
     if function is None:
         return Unknown(job.f, receipt_listener(job)) if len(job.f) <= _MAX_NAME else missing(job.f, receipt_listener(job))
-    asker = kwargs.pop(RECEIPT, None) if function.takes_receipt else None
-    return Call(name(claimed), function, args, kwargs, asker, max(claimed.tries + 1, job.t or 0), job.et)
+    return Call(name(claimed), function, args, kwargs, _listener(job, function, kwargs), max(claimed.tries + 1, job.t or 0), job.et)
+
+
+def _listener(job: Job, function: Function, kwargs: dict[str, Any]) -> str | None:
+    """Return who asked for the receipt. A producer that asks among the keywords isn't heard by a function with such a parameter."""
+    if job.receipt is not UNSET:
+        return job.receipt
+    if function.takes_receipt is Takes.NAMED:
+        return None
+    asked = kwargs.get(RECEIPT) if function.takes_receipt is Takes.ANY else kwargs.pop(RECEIPT, None)
+    return asked if isinstance(asked, str) else None
 
 
 def name(claimed: Claimed) -> str:
