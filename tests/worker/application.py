@@ -46,6 +46,10 @@ async def keywords(ctx: Ctx, *args: Any, **kwargs: Any) -> list[Any]:
     return [*args, kwargs]
 
 
+async def unstorable(ctx: Ctx) -> list[object]:
+    return [object()]
+
+
 async def raises(ctx: Ctx) -> None:
     raise ValueError("why")
 
@@ -101,6 +105,10 @@ class WorkerSettings:
         func(sleepy, name="hasty", timeout=0.2),
         func(sleepy, name="patient", timeout=86_400),
         func(stubborn, name="once", max_tries=1),
+        func(sleepy, name="single", max_tries=1),
+        func(sleepy, name="untried", max_tries=0),
+        func(sleepy, name="instant", timeout=0),
+        unstorable,
     ]
     cron_jobs: ClassVar[list[Any]] = [cron(beat, second=set(range(60)), microsecond=0)]
     on_startup = on_startup
@@ -123,3 +131,7 @@ class Timeless(WorkerSettings):
     """Nothing runs by itself, so what runs was called by a test."""
 
     cron_jobs: ClassVar[list[Any]] = []
+
+
+class Watched(Timeless):
+    health_check_interval = 0.2
