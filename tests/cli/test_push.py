@@ -69,8 +69,10 @@ def test_examples_of_push(words: list[str], client: Any, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("words", examples("call"))
 def test_examples_of_call(words: list[str], client: Any) -> None:
     assert main([*words, "--wait", "0"]) == 0
-    expected = [json.loads(word) for word in words if word.startswith("{")]
-    assert job_in(client, KEYS.calls())["a"] == expected
+    plain = words[: words.index("--kwargs")] if "--kwargs" in words else words
+    expected = [json.loads(word) for word in plain if word.startswith(("{", '"'))]
+    job = job_in(client, KEYS.calls())
+    assert (job["a"], bool(job["k"])) == (expected, "--kwargs" in words)
 
 
 @pytest.mark.parametrize("options", [[], ["--text"]])
@@ -156,6 +158,19 @@ def test_call_is_enqueued(client: Any, capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == "left alone: there is a job greet-1 already\n"
     job = job_in(client, KEYS.calls())
     assert (job["f"], job["a"]) == ("greet", [{"name": "Ada"}])
+
+
+def test_call_with_any_arguments(client: Any) -> None:
+    assert main(["call", "send", "1", "[2]", "--kwargs", '{"receipt": "theirs"}', "--wait", "0"]) == 0
+    job = job_in(client, KEYS.calls())
+    assert (job["a"], job["k"], job["receipt"]) == ([1, [2]], {"receipt": "theirs"}, None)
+
+
+@pytest.mark.parametrize("given", [["--kwargs", "[1]"], ["--kwargs", "{oops"], ["-", "-"]])
+def test_bad_arguments_of_a_call_are_refused(given: list[str], client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["call", "send", *given]) == 2
+    assert ("--kwargs is not a JSON object" if "--kwargs" in given else "only one DATA") in capsys.readouterr().err
+    assert client.zcard(KEYS.calls()) == 0
 
 
 def test_call_without_argument(client: Any) -> None:

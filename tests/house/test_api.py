@@ -67,7 +67,7 @@ API = {
         JobReceipt JobState Keys LABEL_LENGTH MAX_DATA_BYTES MAX_PARTITIONS Options PUSH PUSH_MANY Place PushError PushJob
         PushRequest Pushes RESERVED_EVENTS RUN_EVENTS Receipt Reset RewindMark SetupError TailraceError TooLargeError USER_PREFIX
         bucket check_channel check_event_name check_numbers check_push client_channel convert_error decode_client
-        decode_cursor decode_entry decode_job decode_pushes decode_receipt decode_rewind encode_client encode_control
+        decode_cursor decode_entry decode_job decode_pushes decode_receipt decode_rewind encode_call encode_client encode_control
         encode_cursor encode_foreign encode_job encode_json_block encode_place encode_pushes encode_receipt encode_rewind encode_text_block
         format_id id_at id_parts is_block is_model_class join_places parse_id receipt_listener registered_name render stamp with_comment
         with_id with_retry

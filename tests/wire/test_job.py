@@ -1,3 +1,5 @@
+import json
+
 import msgspec
 import pytest
 from arq.jobs import serialize_job
@@ -28,6 +30,14 @@ def test_what_a_later_version_adds_to_an_envelope_is_ignored() -> None:
     job = decode_job(b'{"v":2,"t":null,"f":"push","a":[{"to":"a","text":"x"}],"k":{"receipt":"me"},"et":5,"trace":{"id":[1]}}')
     assert (job.f, job.et, decode_pushes(job).options.receipt) == ("push", 5, "me")
     assert [push.text for push in decode_pushes(job).pushes] == ["x"]
+
+
+@pytest.mark.parametrize("field", ['"me"', "null"])
+def test_beside_a_field_for_the_receipt_all_keywords_are_the_functions(field: str) -> None:
+    job = decode_job(f'{{"f":"mail","k":{{"receipt":"theirs"}},"receipt":{field}}}'.encode())
+    assert receipt_listener(job) == json.loads(field)
+    push = decode_job(f'{{"f":"push","a":[{{"to":"a","text":"x"}}],"receipt":{field}}}'.encode())
+    assert decode_pushes(push).options.receipt == json.loads(field)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ BAD: dict[str, tuple[bytes | None, str, str]] = {
     "broken": (payload("broken", {"sender": "x", "text": "why"}), "broken failed: ValueError: why", "$"),
     "unspeakable": (payload("unspeakable", {"sender": "x", "text": "no words"}), "UnspeakableError: (an error", "$"),
     "unwritable": (payload("unspeakable", {"sender": "x"}), "ValueError: \\ud800", "$"),
-    "never enqueued": (b'{"f":"say","a":[],"et":-1}', "no time", "$.et"),
+    "never enqueued": (b'{"f":"say","a":[],"et":-1}', "out of range", "$.et"),
     "leaves": (payload("leaves", {"sender": "x", "text": "why"}), "leaves failed: RuntimeError: SystemExit: why", "$"),
     "leaves thread": (payload("leaves_thread", {"sender": "x"}), "RuntimeError: SystemExit: ", "$"),
     "interrupts": (payload("interrupts", {"sender": "x"}), "RuntimeError: KeyboardInterrupt: ", "$"),

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -25,13 +25,12 @@ from tailrace.wire import (
     JobReceipt,
     JobState,
     Keys,
-    Options,
     PushError,
     PushRequest,
     Receipt,
     SetupError,
     check_numbers,
-    encode_job,
+    encode_call,
 )
 
 LONGEST_ID = 256
@@ -163,20 +162,23 @@ class Pusher(ProcessBound):
     async def call(  # noqa: PLR0913 - likewise
         self,
         function: str,
-        argument: Any = UNSET,
-        *,
+        *args: Any,
+        kwargs: Mapping[str, Any] | None = None,
         job_id: str | None = None,
         delay_s: float | None = None,
         at: datetime | None = None,
         receipt: bool = True,
     ) -> Job:
-        """Enqueue a call of an application's function with a Struct or dict. A `job_id` that is taken is left alone."""
+        """Enqueue a call of an application's function, with what `args` and `kwargs` hold: anything that msgspec can write as JSON.
+
+        A `@function` takes one positional argument; an arq function takes what it declares. Nothing is enqueued if a job has this `job_id`.
+        """
         if function in (PUSH, PUSH_MANY):
             raise PushError(f"`{function}` isn't called: use the verb of this name")
         session = self._session()
         now_ms = _now_ms()
         when = due(to_request(Push(to=ALL, text="", delay_s=delay_s, at=at)), now_ms)
-        payload, chosen = self._call(function, argument, now_ms, receipt), job_id is not None
+        payload, chosen = self._call(function, args, kwargs or {}, now_ms, receipt), job_id is not None
         job = NewJob(_checked(job_id) or self._ids.next(now_ms), CALLS, payload, when, chosen)
         (new,) = await session.lane.put([job])
         return Job(self, self._keys.public_id(job.id), new, chosen)
@@ -260,12 +262,13 @@ class Pusher(ProcessBound):
         self._planner = Planner(self._settings.partitions, self._listener, self._ids.next)
         return left
 
-    def _call(self, function: str, argument: Any, now_ms: int, receipt: bool) -> bytes:
-        options = Options(self._listener if receipt else None)
+    def _call(self, function: str, args: Sequence[Any], kwargs: Any, now_ms: int, receipt: bool) -> bytes:
+        if not (isinstance(kwargs, Mapping) and all(isinstance(each, str) for each in kwargs)):
+            raise PushError("expected a mapping of parameter names to values", "$.kwargs")
         try:
-            payload = encode_job(function, [] if argument is UNSET else [argument], options, now_ms)
-            if argument is not UNSET and payload.count(b"null") > 1:  # one is `t`
-                check_numbers(argument, "$")
+            payload = encode_call(function, args, kwargs, now_ms, self._listener if receipt else None)
+            if payload.count(b"null") > 1:  # one is `t`
+                check_numbers([args, kwargs], "$")
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise PushError(f"can't be written as JSON: {error}") from None
         return payload

@@ -25,7 +25,7 @@ from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
 from tailrace.worker._stopping import before
 from tailrace.worker.calls._arq_settings import Application
 from tailrace.worker.calls._emitter import Emitter
-from tailrace.worker.calls._service import Means, serve_calls
+from tailrace.worker.calls._lifecycle import Means, serve_calls
 from tailrace.worker.pushes._lease import serve
 from tailrace.worker.pushes._pipeline import Line
 from tailrace.worker.pushes._rebalance import Share

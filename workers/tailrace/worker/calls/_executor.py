@@ -10,7 +10,7 @@ from tailrace.queue import Back, CallQueue, Claimed, Found, Room
 from tailrace.worker._bell import Bell
 from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
 from tailrace.worker.calls._arq_settings import Application, Hooks
-from tailrace.worker.calls._outcome import Call, Unfit, Unknown, bury, missing, read_call
+from tailrace.worker.calls._outcome import Call, Unfit, bury, missing, read_call
 from tailrace.worker.calls._runner import Runner, Why
 from tailrace.worker.calls._running import Running
 from tailrace.worker.calls._schedule import Clock
@@ -168,17 +168,19 @@ class Calls:
     async def _read_and_run(self, running: Running) -> None:
         found = await self._read(running.claimed)
         if isinstance(found, Unfit):
-            await self._settler.end(running, bury(running.claimed, found))
+            await self._settler.end(running, self._runner.refuse(running.claimed, found))
         elif found:
             await self._run(running, found)
 
     async def _read(self, claimed: Claimed) -> Call | Unfit | None:
         """Read a call; None if it was left to workers that have its function."""
         found = read_call(claimed, self._functions)
-        if not isinstance(found, Unknown):
+        if isinstance(found, Call):
+            return self._runner.exhausted(found, claimed) or found
+        if isinstance(found, Unfit):
             return found
         wait_ms = round(self._terms.function_wait_s * 1000)
-        left = await self._patience.ask(partial(self._queue.shelve, claimed, found.function, wait_ms))
+        left = await self._patience.ask(partial(self._queue.shelve, claimed, found.asked.function, wait_ms))
         return None if left else missing(*found)
 
     async def _run(self, running: Running, call: Call) -> None:
@@ -241,7 +243,7 @@ class Calls:
             each.cancel(Why.STOPPING)
         await self._until_ended(_CANCEL_S)
         left = [each for each in self._running if not each.settled.done()]
-        back = asyncio.gather(*[self._settler.put(each, Back()) for each in left])  # deaf to their cancellation
+        back = asyncio.gather(*[self._settler.put(each, self._runner.stopped(each.work) if each.work else Back()) for each in left])
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(back, _CANCEL_S)
 

@@ -1,5 +1,6 @@
 """An application's own functions: how they are declared, found, called, and what they give back."""
 
+import enum
 import inspect
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,6 +45,16 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Give `data` a `timestamp` if it is an object without one."""
 
 
+class Takes(enum.Enum):
+    """Whether a function takes a keyword."""
+
+    NOT = enum.auto()
+    ANY = enum.auto()
+    """It has `**kwargs`."""
+    NAMED = enum.auto()
+    """It has a parameter of this name."""
+
+
 class Function(msgspec.Struct, frozen=True):
     """A function that jobs can call by its name."""
 
@@ -66,8 +77,8 @@ class Function(msgspec.Struct, frozen=True):
     """What it raises when it may succeed later."""
     plain: bool = False
     """One of arq's: takes its context and whatever a job gives, and what it returns is its result and no event."""
-    takes_receipt: bool = True
-    """A job's keyword `receipt` asks for a receipt, and isn't the function's own."""
+    takes_receipt: Takes = Takes.NOT
+    """Whether a job's keyword `receipt` may be the function's own."""
     timeout_s: float | None = None
     tries: int | None = None
     keep_result_s: float | None = None
@@ -113,12 +124,19 @@ def plain(  # noqa: PLR0913 - arq's own settings of a function
         name,
         call,
         plain=True,
-        takes_receipt=RECEIPT not in inspect.signature(call).parameters,
+        takes_receipt=_takes_receipt(call),
         timeout_s=timeout_s,
         tries=tries,
         keep_result_s=keep_result_s,
         keep_result_forever=forever,
     )
+
+
+def _takes_receipt(call: Callable[..., Any]) -> Takes:
+    parameters = inspect.signature(call).parameters
+    if RECEIPT in parameters and parameters[RECEIPT].kind not in (*VARIADIC, inspect.Parameter.POSITIONAL_ONLY):
+        return Takes.NAMED
+    return Takes.ANY if any(each.kind is each.VAR_KEYWORD for each in parameters.values()) else Takes.NOT
 
 
 def read_argument(function: Function, args: Sequence[bytes | Raw], kwargs: Mapping[str, Any]) -> Any:

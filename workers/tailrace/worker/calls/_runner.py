@@ -5,11 +5,11 @@ import enum
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
 from arq.utils import ms_to_datetime
-from arq.worker import RetryJob
+from arq.worker import Retry, RetryJob
 
 from tailrace.queue import Back, Claimed, Settlement
 from tailrace.queue._claims import Ended
@@ -17,7 +17,20 @@ from tailrace.wire import Keys, TailraceError, format_id
 from tailrace.worker.calls._arq_settings import Application, Hook
 from tailrace.worker.calls._emitter import Emitter
 from tailrace.worker.calls._functions import Function, call as call_function, read_argument
-from tailrace.worker.calls._outcome import Call, Span, aborted, again, bury, failed, result_of
+from tailrace.worker.calls._outcome import (
+    Call,
+    Span,
+    Unfit,
+    aborted,
+    again,
+    bury,
+    exhausted,
+    failed,
+    name,
+    out_of_tries,
+    result_of,
+    retries_exceeded,
+)
 from tailrace.worker.calls._thread import Threads
 
 Holds = Callable[[], Awaitable[bool]]
@@ -105,18 +118,50 @@ class Runner:
         argument = read_argument(function, call.args, call.kwargs)
         return None, await self._timed(function, call_function(function, ctx, argument, self.threads))
 
-    async def _timed(self, function: Function, running: Awaitable[Any]) -> Any:
-        limit = asyncio.timeout(self._limit_s(function))
+    async def _timed(self, function: Function, running: Coroutine[Any, Any, Any]) -> Any:
+        limit_s = self._limit_s(function)
+        limit = asyncio.timeout(limit_s)
         try:
+            if limit_s <= 0:  # as in arq, it isn't started
+                running.close()
+                raise TooLongError("it may take no time: its timeout is 0")
             async with limit:
                 return await running
         except TimeoutError:
             if limit.expired():
-                raise TooLongError(f"it took longer than {self._limit_s(function):g} s") from None
+                raise TooLongError(f"it took longer than {limit_s:g} s") from None
             raise
 
     def _limit_s(self, function: Function) -> float:
-        return function.timeout_s or self._limits.timeout_s
+        return self._limits.timeout_s if function.timeout_s is None else function.timeout_s
+
+    def _most(self, function: Function) -> int:
+        return self._limits.tries if function.tries is None else function.tries
+
+    def _declared(self, function: Function) -> int | None:
+        """Return arq's `max_tries`. The worker's own setting counts failures only, so restarts and deaths don't use it up."""
+        return self._application.terms.max_tries if function.tries is None else function.tries
+
+    def exhausted(self, call: Call, claimed: Claimed) -> Unfit | None:
+        """Return why a call must not be started, if it has used up its tries."""
+        deaths = claimed.deaths if self._declared(call.function) is not None else 0
+        return None if claimed.aborted else exhausted(call, deaths, self._most(call.function))
+
+    def refuse(self, claimed: Claimed, unfit: Unfit) -> Ended:
+        """End a call that can't be run: it is a dead letter, and has the result that arq gives it."""
+        if unfit.error is None:
+            return bury(claimed, unfit)
+        kept, now_ms = self._kept_ms(None), round(time.time() * 1000)
+        span = Span(now_ms, now_ms, self._keys.calls())
+        result = b"" if kept == 0 else result_of(name(claimed), unfit.asked, span, unfit.error, success=False)
+        return bury(claimed, unfit, result, kept)
+
+    def stopped(self, work: Work) -> Settlement:
+        """Say what becomes of a call that the worker's end cuts off: it runs elsewhere, unless it may be started only once."""
+        call, most = work.call, self._declared(work.call.function)
+        if call.function.plain and most is not None and most <= 1:
+            return self.refuse(work.claimed, out_of_tries(call, most, "its worker was stopped"))
+        return Back()
 
     def settlement(self, work: Work) -> Settlement | None:
         """Say what becomes of a call that ran; None if it is another worker's."""
@@ -128,23 +173,31 @@ class Runner:
         if isinstance(error, LostError) or work.why is Why.LOST:
             return None
         if cancelled and work.why is Why.STOPPING:
-            return Back()
+            return self.stopped(work)
         if cancelled and work.why is Why.ABORTED:
             return aborted(call, *self._result(work, asyncio.CancelledError("aborted"), success=False))
-        most = self._limits.tries if call.function.tries is None else call.function.tries
-        if settlement := again(call, error, most, retry=self._application.terms.retry_jobs):
+        most, retry = self._most(call.function), self._application.terms.retry_jobs
+        if settlement := again(call, error, most, retry=retry):
             return settlement
-        return bury(work.claimed, failed(call, error), *self._result(work, error, success=False))
+        return bury(work.claimed, failed(call, error), *self._result(work, _as_in_arq(call, error, most, retry=retry), success=False))
 
     def _result(self, work: Work, value: Any, *, success: bool) -> tuple[bytes, int | None]:
         """Write a result, and say in milliseconds how long it is kept; None is for ever."""
-        terms, function = self._application.terms, work.call.function
-        forever = terms.keep_result_forever if function.keep_result_forever is None else function.keep_result_forever
-        kept_s = terms.keep_result if function.keep_result_s is None else function.keep_result_s
-        if not forever and kept_s <= 0:
+        kept = self._kept_ms(work.call.function)
+        if kept == 0:
             return b"", 0
         span = Span(work.started_ms, round(time.time() * 1000), self._keys.calls())
-        return result_of(work.call, span, value, success=success), None if forever else max(1, round(kept_s * 1000))
+        return result_of(work.call.id, work.call.asked, span, value, success=success), kept
+
+    def _kept_ms(self, function: Function | None) -> int | None:
+        """Return how long a function's results are kept, or those of calls without one; None is for ever."""
+        terms = self._application.terms
+        forever = function.keep_result_forever if function else None
+        kept_s = function.keep_result_s if function else None
+        if terms.keep_result_forever if forever is None else forever:
+            return None
+        kept_s = terms.keep_result if kept_s is None else kept_s
+        return max(1, round(kept_s * 1000)) if kept_s > 0 else 0
 
     async def hook(self, hook: Hook | None, ctx: dict[Any, Any]) -> None:
         """Run a hook of which nothing depends any more."""
@@ -153,3 +206,12 @@ class Runner:
                 await hook(ctx)
         except Exception:  # noqa: BLE001 - it is logged
             _log.exception("a hook of the application failed")
+
+
+def _as_in_arq(call: Call, error: BaseException, most: int, *, retry: bool) -> BaseException:
+    """Return the error that arq puts into the result."""
+    if isinstance(error, TooLongError):
+        return TimeoutError(str(error))
+    if call.function.plain and retry and isinstance(error, (Retry, RetryJob)):
+        return retries_exceeded(most)
+    return error

@@ -16,6 +16,10 @@ class Running:
         self.settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         """Says whether the claim held when the call was settled."""
 
+    @property
+    def aborted(self) -> bool:
+        return self.work is not None and self.work.why is Why.ABORTED and self.work.task.cancelled()
+
     def cancel(self, why: Why) -> None:
         if self.work:
             self.work.cancel(why)

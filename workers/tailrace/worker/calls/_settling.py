@@ -31,6 +31,8 @@ class Settler:
     async def end(self, running: Running, settlement: Settlement) -> bool:
         """Settle a call that has run or can't; return False if another worker has it."""
         match settlement:
+            case Ended(reason="") if running.aborted:
+                self.dead += 1  # as arq counts
             case Ended(reason=""):
                 self.ended += 1
             case Ended(reason=reason, path=path):

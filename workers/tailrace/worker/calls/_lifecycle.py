@@ -1,29 +1,28 @@
-"""The calls of one worker process: their connections, arq's start and end, and arq's sign of health."""
+"""The calls of one worker process, from `on_startup` to `on_shutdown`: their connections, and what runs them."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import msgspec
 from arq.connections import ArqRedis
-from arq.constants import health_check_key_suffix
 
 from tailrace.queue import CallQueue, Claimed, QueueLimits
 from tailrace.redis import connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._bell import LONGEST_S, Bell
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
+from tailrace.worker._retry import Patience
 from tailrace.worker._stopping import before
 from tailrace.worker.calls._arq_settings import Application
 from tailrace.worker.calls._emitter import Emitter
 from tailrace.worker.calls._executor import Calls, CallTerms
+from tailrace.worker.calls._health import Health
 from tailrace.worker.calls._runner import Limits, Runner
 from tailrace.worker.calls._schedule import Clock, cron_jobs
 from tailrace.worker.calls._watchdog import Keep
@@ -49,7 +48,10 @@ async def serve_calls(config: WorkerConfig, application: Application, means: Mea
         terms, limits = application.terms, means.limits._replace(lease_ms=round(config.call_lease_s * 1000))
         keys = Keys(config.prefix)
         queue = CallQueue(redis, keys, limits, uuid4().hex[:12])
-        how = Limits(terms.job_timeout or config.call_timeout_s, terms.max_tries or config.call_tries)
+        how = Limits(
+            config.call_timeout_s if terms.job_timeout is None else terms.job_timeout,
+            config.call_tries if terms.max_tries is None else terms.max_tries,
+        )
         runner = Runner(application, means.emitter, how, keys)
         runner.ctx["redis"] = redis
         crons = [*cron_jobs(application.functions), *application.cron_jobs]
@@ -58,12 +60,14 @@ async def serve_calls(config: WorkerConfig, application: Application, means: Mea
         calls = Calls(application, queue, runner, clock, how_taken)
         if not await before(stopping, _started(application, runner.ctx)):
             return
-        health = asyncio.create_task(_tell(redis, calls, application))
+        health = Health(redis, calls, terms)
+        telling = asyncio.create_task(health.tell())
         try:
             await _again_and_again(calls, stopping)
         finally:
-            health.cancel()
-            await asyncio.wait([health])
+            telling.cancel()
+            await asyncio.wait([telling])
+            await health.remove()
             await runner.hook(application.hooks.on_shutdown, runner.ctx)
 
 
@@ -120,17 +124,3 @@ async def _again_and_again(calls: Calls, stopping: asyncio.Event) -> None:
             _log.exception("calls stopped: beginning again")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), _PAUSE_S)
-
-
-async def _tell(redis: ArqRedis, calls: Calls, application: Application) -> None:
-    """Write the key that `arq --check` and its likes look at."""
-    terms = application.terms
-    key, every_s = terms.health_check_key or calls.queue_key + health_check_key_suffix, terms.health_check_interval
-    while True:
-        with contextlib.suppress(*TROUBLES):
-            queued = await redis.zcard(calls.queue_key)
-            await redis.set(
-                key, f"{datetime.now().astimezone():%b-%d %H:%M:%S} {calls.counts} queued={queued}", px=round((every_s + 1) * 1000)
-            )
-        heed_cancel()
-        await asyncio.sleep(every_s)
