@@ -54,9 +54,9 @@ API = {
         connect connect_queue connect_reader disconnect lacks_files primaries read_together redact refusal server_id trouble
     """,
     "tailrace.service": """
-        BoundedRequests Command HostGuard LogLine MAX_FIELDS SAFE_HEADERS SettingsError Sockets add_current_folder add_settings announce
-        bind check_origins configure_logging end_slow http_address is_loopback most_sockets own_names page_headers plain plain_json
-        plain_lines raise_file_limit read_settings
+        BoundedRequests Command HostGuard LogLine MAX_FIELDS Problem RestartBackoff SAFE_HEADERS SettingsError Sockets
+        add_current_folder add_settings announce bind check_origins configure_logging end_slow exit_cause http_address is_loopback
+        most_sockets own_names page_headers plain plain_json plain_lines raise_file_limit read_settings
     """,
     "tailrace.testing": """
         Listener NoEventError NotStartedError Received System tailrace tailrace_functions

@@ -9,7 +9,7 @@ from litestar.params import Parameter
 
 from tailrace.console._config import ConsoleConfig
 from tailrace.console._page import HEADERS, load_page, policy, reached
-from tailrace.service import SAFE_HEADERS
+from tailrace.service import SAFE_HEADERS, Problem
 from tailrace.wire import CursorError, Place, decode_cursor, encode_cursor, id_at, id_parts
 
 _INDEX = "index.html"
@@ -28,14 +28,6 @@ class AgedCursor(msgspec.Struct, frozen=True):
     """A cursor as a client would hold it that was away for a long time."""
 
     cursor: str
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """What is wrong."""
-
-    message: str
-    path: str = "$"
-    status: str = "error"
 
 
 def age_cursor(text: str, age_s: float) -> str:

@@ -3,17 +3,19 @@
 import argparse
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import uvloop
 from redis.exceptions import RedisError
 
 from tailrace.ingest._app import create_app
 from tailrace.ingest._config import IngestConfig
-from tailrace.ingest._server import Server
 from tailrace.redis import check_redis, connect_queue, redact, trouble
 from tailrace.service import Command, SettingsError, add_settings, bind, configure_logging, is_loopback, raise_file_limit, read_settings
+from tailrace.service.http import Server
 from tailrace.wire import SetupError
 
+_GRACE_S = 10
 _log = logging.getLogger(__name__)
 _EPILOG = """examples:
   tailrace ingest --port 8001 --redis redis://127.0.0.1:6379/0
@@ -36,9 +38,17 @@ def _run(namespace: argparse.Namespace) -> int:
         bound_to = listener.getsockname()[0]
         _check_exposure(config, bound_to)
         guarded = is_loopback(bound_to) and not config.push_token
-        server = Server(create_app(config), config.body_s, hosts=config.hosts if guarded else None)
-        runner.run(server.run_until_told(listener))
+        runner.run(_server(config, config.hosts if guarded else None).serve_until_signal(listener))
     return 0
+
+
+def _server(config: IngestConfig, hosts: Sequence[str] | None) -> Server:
+    app = create_app(config)
+
+    def release_waiting() -> None:
+        app.state.engine.stop()  # which the lifespan has set
+
+    return Server("ingest", app, grace_s=_GRACE_S, hosts=hosts, body_s=config.body_s, on_shutdown=release_waiting)
 
 
 def _check_exposure(config: IngestConfig, bound_to: str) -> None:

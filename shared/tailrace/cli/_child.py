@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from tailrace.service import RestartBackoff, exit_cause
+
 _LINE_BYTES = 1 << 20
-_BACKOFF_S = (0.1, 0.5, 1, 2, 5, 10)
-_STEADY_S = 30  # having lived this long, a process starts over with the shortest pause
 _PR_SET_PDEATHSIG = 1
 
 
@@ -45,7 +45,7 @@ class Child:
         Raises:
             FailedError: it ended before it was ever ready.
         """
-        deaths = 0
+        backoff = RestartBackoff()
         while not self._stopping.is_set():
             began = time.monotonic()
             status = await self._run()
@@ -53,11 +53,9 @@ class Child:
                 return
             if not self.ready.is_set():
                 raise FailedError(f"{self.name} could not start (status {status}); its log above says why")
-            deaths = 0 if time.monotonic() - began > _STEADY_S else deaths
-            pause_s = _BACKOFF_S[min(deaths, len(_BACKOFF_S) - 1)]
-            deaths += 1
-            self.say(self.name, f"ended {_cause(status)}; starting it again in {pause_s} s")
-            await asyncio.sleep(pause_s)
+            delay_s = backoff.delay_s(time.monotonic() - began)
+            self.say(self.name, f"exited {exit_cause(status)}; restarting in {delay_s} s")
+            await asyncio.sleep(delay_s)
 
     async def stop(self) -> None:
         """End the process with SIGTERM, and with SIGKILL if it takes too long."""
@@ -123,10 +121,6 @@ class Child:
 def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         process.send_signal(number)
-
-
-def _cause(status: int) -> str:
-    return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
 
 
 def _end_with_parent() -> None:

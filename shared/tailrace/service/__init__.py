@@ -10,6 +10,8 @@ from tailrace.service._logging import LogLine, announce, configure_logging, http
 from tailrace.service._origins import check_origins
 from tailrace.service._path import add_current_folder
 from tailrace.service._plain import plain, plain_json, plain_lines
+from tailrace.service._problem import Problem
+from tailrace.service._restarts import RestartBackoff, exit_cause
 from tailrace.service._settings import SettingsError, add_settings, read_settings
 from tailrace.service._sockets import Sockets
 
@@ -20,6 +22,8 @@ __all__ = [
     "Command",
     "HostGuard",
     "LogLine",
+    "Problem",
+    "RestartBackoff",
     "SettingsError",
     "Sockets",
     "add_current_folder",
@@ -29,6 +33,7 @@ __all__ = [
     "check_origins",
     "configure_logging",
     "end_slow",
+    "exit_cause",
     "http_address",
     "is_loopback",
     "most_sockets",

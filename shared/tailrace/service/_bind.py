@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from tailrace.service._settings import SettingsError
 
-_BACKLOG = 4096  # a reconnect storm arrives at once; the kernel caps this at somaxconn
+BACKLOG = 4096  # a reconnect storm arrives at once; the kernel caps this at somaxconn
 _ELSEWHERE, _ELSEWHERE_6 = "192.0.2.1", "2001:db8::1"  # addresses for documents (RFC 5737, RFC 3849), which nobody has
 
 
@@ -31,7 +31,7 @@ def bind(host: str, port: int, flag: str = "--port", zero: str = "0 takes a free
         if shared:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise SettingsError(_reason(error, host, port, flag, zero)) from error

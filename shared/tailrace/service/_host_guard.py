@@ -12,16 +12,11 @@ from typing import Any
 import msgspec
 
 from tailrace.service._headers import SAFE_HEADERS
+from tailrace.service._problem import Problem
 
 Message = MutableMapping[str, Any]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]\s/@]+)(?::\d{1,5})?", re.IGNORECASE)
-
-
-class _Problem(msgspec.Struct, frozen=True, kw_only=True):
-    status: str = "error"
-    message: str
-    path: str = "$"
 
 
 def is_loopback(address: str) -> bool:
@@ -61,7 +56,7 @@ class HostGuard:
 
 
 async def _refuse(send: Any, status: int, message: str) -> None:
-    body = msgspec.json.encode(_Problem(message=message))
+    body = msgspec.json.encode(Problem(message))
     fields = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     headers = [*fields, *[(name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()]]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -15,7 +15,7 @@ from tailrace.edge.http._connection import SendConnection, SocketConnection, han
 from tailrace.edge.streams._frames import busy_block
 from tailrace.edge.streams._request import StreamRequest, read_request
 from tailrace.edge.streams._subscriber import Subscriber
-from tailrace.service import SAFE_HEADERS
+from tailrace.service import SAFE_HEADERS, Problem
 from tailrace.wire import with_comment
 
 Exchange = tuple[Scope, Receive, Send]
@@ -30,14 +30,6 @@ STREAM_HEAD: Headers = [
 
 
 _SAFE: Headers = [(name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()]
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """The body of an answer that refuses."""
-
-    message: str
-    path: str
-    status: str = "error"
 
 
 class _GoneError(Exception):
