@@ -34,9 +34,9 @@ LIBRARY = "client|setinfo"
 """What redis-py tells of itself to a newer Redis; it goes on where that is denied, and Redis 7.0 doesn't know the command."""
 
 
-def users() -> str:
-    """Return the users' file that an operator makes of these files, with a password for each user."""
-    lines = [(FILES / f"{user}.acl").read_text() for user in USERS]
+def users(prefix: str = "tailrace") -> str:
+    """Return the users' file that an operator makes of these files, as their README says, with a password for each user."""
+    lines = [(FILES / f"{user}.acl").read_text().replace("tailrace:", f"{prefix}:") for user in USERS]
     return "".join([line.replace(" on ", f" on >{user}-secret ", 1) for user, line in zip(USERS, lines, strict=True)])
 
 
@@ -205,6 +205,25 @@ async def _goes_on(pusher: Pusher, client: SSEClient, text: str) -> None:
     await wait_until(lambda: any(event.event == "message" and text in event.data for event in client.events), 15)
 
 
+async def test_under_another_prefix_the_files_work_once_it_is_replaced(system: System, tmp_path: Path) -> None:
+    with redis.Redis.from_url(system.server.url) as admin:
+        (tmp_path / "users.acl").write_text(users("shop"))
+        admin.acl_load()
+    shop = ("--prefix", "shop")
+    async with AsyncExitStack() as stack:
+        worker, edge = stack.enter_context(system.service("worker", *shop)), stack.enter_context(system.service("edge", *shop))
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=stack.enter_context(system.service("ingest", *shop)).url))
+        client = await stack.enter_async_context(SSEClient(f"{edge.url}/sse", channel="a"))
+        await client.next("connect")
+        assert (await http.post("/push", json={"to": "a", "data": {"n": 1}})).status_code == 200
+        assert (await client.data())["n"] == 1
+        later = await http.post("/push", json={"to": "a", "data": {"n": 2}, "delay_s": 60})
+        assert (await http.get(later.headers["location"])).json()["state"] == "scheduled"
+        assert (await http.delete(later.headers["location"])).status_code == 200
+        assert (await http.get("/jobs/unknown")).status_code == 404
+    assert system.denied() == set(), worker.stderr
+
+
 LOG, GEN, HISTORY, LAST = KEYS.log(0), KEYS.generations(0), KEYS.history(0, "a"), KEYS.last(0, "a")
 JOB, RECEIPT = "arq:job:j", KEYS.receipt("j")
 NOTHING = [
@@ -298,20 +317,20 @@ COMMANDS = {
         zremrangebyscore zrevrange
     """,
     "worker": """
-        blpop del eval evalsha exists expire get hdel hget hgetall hincrby hmget hset hsetnx info memory|usage
-        mget pexpire ping publish rpush script|load set time wait xadd xinfo|stream xlen xtrim zadd zcard
-        zmscore zpopmin zrange zrangebyscore zrem zremrangebyrank zremrangebyscore zscore
+        blpop del eval evalsha exists expire get hdel hget hgetall hincrby hlen hmget hset hsetnx info
+        memory|usage mget pexpire ping publish rpush script|load set time wait xadd xinfo|stream xlen xtrim
+        zadd zcard zmscore zpopmin zrange zrangebyscore zrem zremrangebyrank zremrangebyscore zscore
     """,
     "ingest": """
-        del eval evalsha exists get hget hset info mget pexpire ping publish rpush script|load set subscribe
-        time unsubscribe zadd zcard zrem zscore
+        del eval evalsha exists get hget hset hvals info mget pexpire ping publish rpush script|load set
+        subscribe time unsubscribe zadd zcard zrem zscore
     """,
     "producer": """
-        del eval evalsha exists get hget hset mget pexpire ping rpush script|load set subscribe time
+        del eval evalsha exists get hget hset hvals mget pexpire ping rpush script|load set subscribe time
         unsubscribe zadd zcard zscore
     """,
     "operator": """
-        config|get del eval evalsha exists get hget hgetall hset info mget pexpire ping publish rpush
+        config|get del eval evalsha exists get hget hgetall hset hvals info mget pexpire ping publish rpush
         script|exists script|load set subscribe time unsubscribe xdel xlen xrange xread xrevrange zadd zcard
         zcount zrange zrem zscore
     """,

@@ -16,8 +16,8 @@
 -- ARGV[9]  bytes of text at most
 -- ARGV[10] channel of the entry
 -- Returns {"done", before, until, entry, text}, or {"full", why}.
--- The entry is linked like any other, so that a reader that missed it in a trimmed log finds that it fell off. Its channel is one that nobody
--- can listen to: an edge that doesn't know revocations keeps the entry in its ring and delivers it to nobody.
+-- The entry is linked like any other, so that a reader that missed it in a trimmed log finds that it fell off. Its channel is one that
+-- nobody can listen to: an edge that doesn't know revocations keeps the entry in its ring and delivers it to nobody.
 local log, gen, set, ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, channel, PRUNED = ARGV[2], ARGV[10], 1000
 local label, top = current_generation(gen, log, ARGV[1])
@@ -51,8 +51,8 @@ local head = channel .. ' ' .. last .. ' ' .. label .. ' ' .. top
 local entry = redis.call('XADD', log, '*', 'h', head, 'b', 'event: revocation\ndata: ' .. text .. '\n\n')
 value = entry .. value
 redis.call('HSET', gen, 'top', entry)
-redis.call('HSET', set, 'r:' .. id, value, 'last', entry, 'before', string.format('%.0f', math.max(latest, before)), 'bytes',
-  string.format('%.0f', bytes + #value))
+latest, bytes = string.format('%.0f', math.max(latest, before)), string.format('%.0f', bytes + #value)
+redis.call('HSET', set, 'r:' .. id, value, 'last', entry, 'before', latest, 'bytes', bytes)
 redis.call('ZADD', ends, string.format('%.0f', till), id)
 local longest = redis.call('ZRANGE', ends, -1, -1, 'WITHSCORES')[2]
 for _, key in ipairs({set, ends}) do redis.call('PEXPIREAT', key, string.format('%.0f', longest + 60000)) end
