@@ -66,7 +66,7 @@ BAD: dict[str, tuple[bytes | None, str, str]] = {
     "pickled": (b"\x80\x04x", "pickled", "$"),
     "not JSON": (b"{", "truncated", "$"),
     "args": (b'{"f":"say","a":{"sender":"x"},"k":{}}', "Expected `array`", "$.a"),
-    "kwargs": (b'{"f":"say","a":[],"k":[]}', "Expected `object`", "$.k"),
+    "kwargs": (b'{"f":"say","a":[],"k":[1]}', "Expected `object`", "$.k"),
     "surrogate": (b'{"f":"say","a":["\\ud800"]}', "surrogate", "$"),
     "lost": (None, "gone", "$"),
 }
