@@ -312,27 +312,27 @@ async def test_an_edge_that_finds_no_layout_waits_for_a_worker_and_says_so(syste
 
 COMMANDS = {
     "edge": """
-        del eval evalsha exists get hdel hexists hget hincrby hkeys hmget hset info mget pexpire ping pttl
+        del eval evalsha exists get hdel hexists hget hincrby hkeys hmget hset info mget pexpire pttl
         script|load set time xinfo|stream xlen xrange xread xrevrange zadd zcard zrangebyscore zrem
         zremrangebyscore zrevrange
     """,
     "worker": """
         blpop del eval evalsha exists expire get hdel hget hgetall hincrby hlen hmget hset hsetnx info
-        memory|usage mget pexpire ping publish rpush script|load set time wait xadd xinfo|stream xlen xtrim
-        zadd zcard zmscore zpopmin zrange zrangebyscore zrem zremrangebyrank zremrangebyscore zscore
+        memory|usage mget pexpire publish rpush script|load set time wait xadd xinfo|stream xlen xtrim zadd
+        zcard zmscore zpopmin zrange zrangebyscore zrem zremrangebyrank zremrangebyscore zscore
     """,
     "ingest": """
         del eval evalsha exists get hget hset hvals info mget pexpire ping publish rpush script|load set
-        subscribe time unsubscribe zadd zcard zrem zscore
+        subscribe time zadd zcard zrem zscore
     """,
     "producer": """
         del eval evalsha exists get hget hset hvals mget pexpire ping rpush script|load set subscribe time
-        unsubscribe zadd zcard zscore
+        zadd zcard zscore
     """,
     "operator": """
         config|get del eval evalsha exists get hget hgetall hset hvals info mget pexpire ping publish rpush
-        script|exists script|load set subscribe time unsubscribe xdel xlen xrange xread xrevrange zadd zcard
-        zcount zrange zrem zscore
+        script|exists script|load set subscribe time xdel xlen xrange xread xrevrange zadd zcard zcount zrange
+        zrem zscore
     """,
 }
 """Every command that a user may run; one that comes or goes is a decision, taken here. Categories are granted to nobody."""
