@@ -28,12 +28,22 @@ def check_numbers(value: Any, path: str) -> None:
 
     It walks through all of the value, so it is for values whose JSON holds a null. Raises PushError: it holds NaN or Infinity.
     """
-    pending = [msgspec.to_builtins(value, enc_hook=encode_foreign)]
+    pending = [value]
     while pending:
         found = pending.pop()
+        if isinstance(found, float) and not math.isfinite(found):
+            raise PushError(f"holds {found}, which JSON can't hold", path)
         if isinstance(found, dict):
             pending += found.values()
-        elif isinstance(found, list | tuple):
+        elif isinstance(found, list | tuple | set | frozenset):
             pending += found
-        elif isinstance(found, float) and not math.isfinite(found):
-            raise PushError(f"holds {found}, which JSON can't hold", path)
+        elif not isinstance(found, str | float | int | bytes | Raw | None):
+            pending.append(_fields(found))
+
+
+def _fields(value: Any) -> Any:
+    """Return a Struct, dataclass or the like as a dict; None for what has no fields, or holds JSON that is written already."""
+    try:
+        return msgspec.to_builtins(value, enc_hook=lambda _: None)
+    except TypeError:
+        return None
