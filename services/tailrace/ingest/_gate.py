@@ -26,7 +26,7 @@ class Hold:
     def add(self, size: int) -> None:
         """Hold so many bytes more. Raises BusyError."""
         if self._gate.held + size > self._gate.most:
-            raise BusyError("too much comes at once: nothing was enqueued")
+            raise BusyError("too many request bytes at once: nothing was enqueued")
         self._gate.held += size
         self._share += size
 
