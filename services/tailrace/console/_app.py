@@ -44,7 +44,7 @@ def create_app(config: ConsoleConfig) -> Litestar:
     @route(["/", "/{name:str}"], http_method=_READS, sync_to_thread=False)
     def file(request: AnyRequest, name: str = _INDEX) -> Response[bytes]:
         if name not in page:
-            raise NotFoundException(f"there is no {name[:64]!r} here")
+            raise NotFoundException(f"not found: {name[:64]!r}")
         found = page[name]
         addresses = _reached(config, request)
         # A 304 carries the policy, too: a browser puts a new answer's headers in the place of those that it has stored.

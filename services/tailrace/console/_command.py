@@ -15,7 +15,7 @@ _EPILOG = """examples:
   tailrace console --edge-url https://events.example.org --ingest-url https://push.example.org
   tailrace console --edge-url / --ingest-url /ingest     # behind one proxy, on the page's own host
 
-Edges and ingest have to let the page in:
+Edges and ingest must allow the page's origin:
   tailrace edge --origins http://127.0.0.1:8002
   tailrace ingest --origins http://127.0.0.1:8002
 """

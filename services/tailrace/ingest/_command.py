@@ -52,18 +52,18 @@ def _server(config: IngestConfig, hosts: Sequence[str] | None) -> Server:
 
 
 def _check_exposure(config: IngestConfig, bound_to: str) -> None:
-    """Refuse to take pushes from other machines without a token. Raises SettingsError."""
+    """Refuse to accept pushes from other machines without a token. Raises SettingsError."""
     flag, address = ("--published-on", config.published_on) if config.published_on else ("--host", bound_to)
     if config.push_token or config.allow_anonymous_push or is_loopback(address):
         return
     raise SettingsError(
-        f"{flag}: whoever reaches {address} could push to everybody; set --push-token (TAILRACE_PUSH_TOKEN), or --allow-anonymous-push "
-        "if everybody may"
+        f"{flag}: anyone who can connect to {address} could push; set --push-token (TAILRACE_PUSH_TOKEN), or pass --allow-anonymous-push "
+        "to permit that"
     )
 
 
 async def _check(config: IngestConfig) -> None:
-    """Refuse a Redis that can't carry tailrace; one that is away may come back."""
+    """Refuse an unsuitable Redis; an unreachable one may come back."""
     try:
         async with connect_queue(config.queue_url, timeout_s=2) as redis:
             await check_redis(redis)
@@ -71,7 +71,7 @@ async def _check(config: IngestConfig) -> None:
         raise SettingsError(str(error)) from None
     except RedisError as error:
         said = redact(trouble(error, f"Redis at {redact(config.queue_url)}"))
-        _log.warning("%s: pushes are answered 503 until that is over", said)
+        _log.warning("%s: pushes are answered 503 until it is resolved", said, extra={"reason": said})
 
 
-COMMAND = Command("Take pushes over HTTP.", _configure, _run, _EPILOG)
+COMMAND = Command("Accept pushes over HTTP.", _configure, _run, _EPILOG)

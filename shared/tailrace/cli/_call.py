@@ -1,4 +1,4 @@
-"""`tailrace call`: one call of an application's own function from a shell."""
+"""`tailrace call`: calls an application's function from a shell."""
 
 import argparse
 import asyncio
@@ -15,11 +15,11 @@ examples:
   tailrace call greet '{"name": "Ada"}'
   tailrace call report --in 5m '{"day": "2026-01-31"}'
   tailrace call send_mail '"ann@example.org"' --kwargs '{"subject": "Paid"}'      # an arq function takes any arguments
-  tailrace call nightly --job-id nightly-2026-01-31        # at most one job of this id
+  tailrace call nightly --job-id nightly-2026-01-31        # at most one job with this id
 
-Functions are found by `tailrace worker --functions MODULE`.
-Exit status: 0 it ran, or is in the queue where --in or --wait 0 say so; 1 it became a dead letter, or isn't known to have run
-within --wait; 2 usage error.
+`tailrace worker --functions MODULE` provides functions.
+Exit status: 0 the call succeeded, or with --in or --wait 0 was enqueued; 1 it became a dead letter, or didn't finish within --wait;
+2 usage error.
 """
 
 
@@ -27,8 +27,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("function", metavar="FUNCTION", help="the function's name")
     parser.add_argument("args", nargs="*", metavar="DATA", help="an argument as JSON; - reads it from stdin")
     parser.add_argument("--kwargs", metavar="JSON", help="keyword arguments, as a JSON object")
-    parser.add_argument("--job-id", metavar="ID", help="id of the job; if a job has this id, nothing is enqueued")
-    parser.add_argument("--in", dest="delay_s", type=duration, metavar="TIME", help="due in 500ms, 10s, 5m, 2h, 1d")
+    parser.add_argument("--job-id", metavar="ID", help="id of the job; nothing is enqueued if it exists already")
+    parser.add_argument("--in", dest="delay_s", type=duration, metavar="TIME", help="run the call after this time: 500ms, 10s, 5m, 2h, 1d")
     add_wait(parser)
     add_target(parser)
 
@@ -57,4 +57,4 @@ def _keywords(text: str | None) -> dict[str, msgspec.Raw]:
         raise SettingsError(f"--kwargs is not a JSON object: {error}") from error
 
 
-COMMAND = Command("Call one of your functions, and print what became of it.", _configure, _run, _EPILOG)
+COMMAND = Command("Call one of your functions and print the outcome.", _configure, _run, _EPILOG)

@@ -35,6 +35,8 @@ from tailrace.wire import (
 
 LONGEST_ID = 256
 _SHORTEST_S = 0.001
+_WRITABLE = "#!lua\nreturn 1"
+"""Writes nothing, but may: a Redis that accepts no writes refuses such a script before it runs."""
 
 
 class Job(NamedTuple):
@@ -212,8 +214,8 @@ class Pusher(ProcessBound):
         return await self._session().jobs.cancel(job)
 
     async def ping(self) -> None:
-        """See that Redis answers. Raises redis.RedisError."""
-        await self._session().redis.ping()
+        """Check that Redis answers and accepts writes, without writing. Raises redis.RedisError."""
+        await self._session().redis.register_script(_WRITABLE)()
 
     def release(self) -> None:
         """Let all who wait for receipts in this loop go with None, now and until `aclose()`: for a service that is about to end."""

@@ -1,4 +1,7 @@
-"""What every service and command needs: settings, its log, a listening socket, and bounds on what clients send."""
+"""What every service and command needs: settings, logging, listening sockets, bounds on requests, and restarts.
+
+The HTTP server is in `tailrace.service.http`.
+"""
 
 from tailrace.service._bind import bind, own_names
 from tailrace.service._command import Command
