@@ -79,7 +79,7 @@ def load(names: Iterable[str]) -> Application:
         own = _marked(module) if chosen is None else {}
         chosen = vars(module).get(SETTINGS) if chosen is None else chosen
         if chosen is not None:
-            settings.append(_read(chosen))
+            settings.append(read_settings(chosen))
             own |= settings[-1].functions
         if not own:
             file = getattr(module, "__file__", None) or "no file"
@@ -126,7 +126,7 @@ def _marked(module: ModuleType) -> dict[str, Function]:
     return named
 
 
-def _read(settings: Any) -> Application:
+def read_settings(settings: Any) -> Application:
     """Read a settings class, or a dict, as arq does."""
     given: dict[str, Any] = (
         {} if isinstance(settings, dict) else {k: v for each in reversed(settings.__mro__) for k, v in get_kwargs(each).items()}
