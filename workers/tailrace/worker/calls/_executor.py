@@ -6,15 +6,14 @@ import logging
 from functools import partial
 from typing import Any, NamedTuple
 
-from tailrace.queue import Back, CallQueue, Claimed, Found, Room
+from tailrace.queue import Back, CallQueue, Claimed, Found, Room, Settlement
+from tailrace.queue._claims import Ended
 from tailrace.worker._bell import Bell
 from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
 from tailrace.worker.calls._arq_settings import Application, Hooks
 from tailrace.worker.calls._outcome import Call, Unfit, bury, missing, read_call
-from tailrace.worker.calls._runner import Runner, Why
-from tailrace.worker.calls._running import Running
+from tailrace.worker.calls._runner import Runner, Running, Why
 from tailrace.worker.calls._schedule import Clock
-from tailrace.worker.calls._settling import Settler
 from tailrace.worker.calls._watchdog import Keep, Watch
 
 _ABORTS_EVERY_S, _ANNOUNCE_EVERY_S = 0.3, 5.0
@@ -22,6 +21,50 @@ _SHORTEST_S = 0.001  # BLPOP waits for ever at 0
 _CLAIM_S, _CANCEL_S = 1.0, 2.0
 _IDLE_S, _ROOM_S = 1.0, 0.5
 _log = logging.getLogger(__name__)
+
+
+class Settler:
+    """The one of a worker that settles its calls."""
+
+    def __init__(self, queue: CallQueue, patience: Patience) -> None:
+        self._queue, self._patience = queue, patience
+        self._waiting: list[tuple[Running, Settlement]] = []
+        self._any = asyncio.Event()
+        self._number = 0
+        self.ended, self.dead, self.retried = 0, 0, 0
+
+    def put(self, running: Running, settlement: Settlement) -> asyncio.Future[bool]:
+        """Settle a call; the answer says whether it was still this worker's."""
+        self._waiting.append((running, settlement))
+        self._any.set()
+        return running.settled
+
+    async def end(self, running: Running, settlement: Settlement) -> bool:
+        """Settle a call that has run or can't; return False if another worker has it."""
+        match settlement:
+            case Ended(reason="") if running.aborted:
+                self.dead += 1  # as arq counts
+            case Ended(reason=""):
+                self.ended += 1
+            case Ended(reason=reason, path=path):
+                self.dead += 1
+                _log.warning("a call is a dead letter: %s - at `%s`", reason, path)
+            case _:
+                self.retried += 1
+        return await self.put(running, settlement)
+
+    async def run(self) -> None:
+        """Send settlements; those that come while some are on their way go together."""
+        while True:
+            await self._any.wait()
+            self._any.clear()
+            some, self._waiting = self._waiting, []
+            self._number += 1
+            sent = [(running.claimed, settlement) for running, settlement in some]
+            held = await self._patience.ask(partial(self._queue.settle, self._number, sent))
+            for (running, _), each in zip(some, held, strict=True):
+                if not running.settled.done():
+                    running.settled.set_result(each)
 
 
 class CallTerms(NamedTuple):

@@ -20,10 +20,9 @@ from tailrace.worker._config import WorkerConfig
 from tailrace.worker._retry import Patience
 from tailrace.worker._stopping import before
 from tailrace.worker.calls._arq_settings import Application
-from tailrace.worker.calls._emitter import Emitter
 from tailrace.worker.calls._executor import Calls, CallTerms
 from tailrace.worker.calls._health import Health
-from tailrace.worker.calls._runner import Limits, Runner
+from tailrace.worker.calls._runner import Emitter, Limits, Runner
 from tailrace.worker.calls._schedule import Clock, cron_jobs
 from tailrace.worker.calls._watchdog import Keep
 

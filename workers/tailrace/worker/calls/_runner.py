@@ -5,18 +5,24 @@ import enum
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from arq.utils import ms_to_datetime
 from arq.worker import Retry, RetryJob
+from redis.asyncio import Redis
 
+from tailrace.events import Appended, LogWriter, NewEvent, Registry
 from tailrace.queue import Back, Claimed, Settlement
 from tailrace.queue._claims import Ended
-from tailrace.wire import Keys, TailraceError, format_id
+from tailrace.wire import JobReceipt, JobState, Keys, PushJob, TailraceError, bucket, encode_receipt, format_id, render
+from tailrace.worker._commits import commits
+from tailrace.worker._count import count
+from tailrace.worker._receipts import receipt
+from tailrace.worker._retry import Patience
 from tailrace.worker.calls._arq_settings import Application, Hook
-from tailrace.worker.calls._emitter import Emitter
-from tailrace.worker.calls._functions import Function, call as call_function, read_argument
+from tailrace.worker.calls._functions import Function, Threads, call as call_function, read_argument
 from tailrace.worker.calls._outcome import (
     Call,
     Span,
@@ -31,7 +37,6 @@ from tailrace.worker.calls._outcome import (
     result_of,
     retries_exceeded,
 )
-from tailrace.worker.calls._thread import Threads
 
 Holds = Callable[[], Awaitable[bool]]
 _log = logging.getLogger(__name__)
@@ -72,6 +77,59 @@ class Work:
         if not self.task.done():
             self.why = why
             self.task.cancel()
+
+
+class Emitter:
+    """Appends to the logs, outside the ordered line."""
+
+    def __init__(self, logs: Redis, writers: Sequence[LogWriter], registry: Registry, patience: Patience) -> None:
+        self._logs, self._writers, self._registry, self._patience = logs, writers, registry, patience
+
+    async def emit(self, job: str, key: str, pushes: Sequence[PushJob], *, receipts: bool) -> tuple[list[Appended], bytes]:
+        """Append events, once under the key of all, and return their entries and, if asked for, the job's receipt."""
+        if not pushes and not receipts:
+            return [], b""
+        seconds, micros = await self._patience.ask(self._logs.time)
+        now_ms = seconds * 1000 + micros // 1000
+        blocks = [render(push, now_ms) for push in pushes]
+        entries = await self._append(key, pushes, blocks)
+        if not receipts:
+            return entries, b""
+        there = await count(self._registry, self._patience, list({push.to for push in pushes}))
+        made = [receipt(push, block, entry, there[push.to], now_ms) for push, block, entry in zip(pushes, blocks, entries, strict=True)]
+        return entries, encode_receipt(JobReceipt(job, JobState.APPENDED, made, many=len(made) != 1))
+
+    async def _append(self, key: str, pushes: Sequence[PushJob], blocks: Sequence[bytes]) -> list[Appended]:
+        by_shard: list[list[NewEvent]] = [[] for _ in self._writers]
+        for index, (push, block) in enumerate(zip(pushes, blocks, strict=True)):
+            event = NewEvent(str(index), push.to, block, f"{key}:{index}")
+            by_shard[bucket(push.to, len(by_shard))].append(event)
+        found: dict[str, Appended] = {}
+        for writer, events in zip(self._writers, by_shard, strict=True):
+            for some in commits(events):
+                # Found under the job's own key, an event is this job's: appended by a run that was cut off.
+                for entry in await self._patience.ask(partial(writer.append, some)):
+                    found[entry.name] = entry._replace(duplicate=False)
+        return [found[str(index)] for index in range(len(pushes))]
+
+
+class Running:
+    """One call, from its claim to its settlement."""
+
+    def __init__(self, claimed: Claimed, sure_until: float) -> None:
+        """`sure_until`: by the loop's clock, when the claim may have run out."""
+        self.claimed, self.sure_until = claimed, sure_until
+        self.work: Work | None = None
+        self.settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        """Says whether the claim held when the call was settled."""
+
+    @property
+    def aborted(self) -> bool:
+        return self.work is not None and self.work.why is Why.ABORTED and self.work.task.cancelled()
+
+    def cancel(self, why: Why) -> None:
+        if self.work:
+            self.work.cancel(why)
 
 
 class Limits(NamedTuple):

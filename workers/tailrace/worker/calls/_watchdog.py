@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from tailrace.queue import Claimed
 from tailrace.worker._retry import TROUBLES
 from tailrace.worker.calls._functions import Function
-from tailrace.worker.calls._running import Running
+from tailrace.worker.calls._runner import Running
 
 _LOOK_S = 0.25
 _BLOCKED_S = 1.0
