@@ -19,6 +19,10 @@ class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
     logger: str
     message: str
     error: str = ""
+    function: str = ""
+    """The function that a call is of, where the line is about one; likewise its job and the key of its queue."""
+    job: str = ""
+    queue: str = ""
 
 
 def announce(service: str, host: str = "", port: int = 0) -> None:
@@ -49,6 +53,7 @@ class _Json(logging.Formatter):
             logger=record.name,
             message=redact(record.getMessage()),
             error=redact(self.formatException(record.exc_info)) if record.exc_info else "",
+            **{name: redact(getattr(record, name, "")) for name in ("function", "job", "queue")},
         )
         return plain_json(msgspec.json.encode(line))
 

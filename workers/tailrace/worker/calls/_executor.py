@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Settler:
-    """The one of a worker that settles its calls."""
+    """Tells the queue how calls ended; those that end while a request is under way go together in the next."""
 
     def __init__(self, queue: CallQueue, patience: Patience) -> None:
         self._queue, self._patience = queue, patience
@@ -48,7 +48,7 @@ class Settler:
                 self.ended += 1
             case Ended(reason=reason, path=path):
                 self.dead += 1
-                _log.warning("a call is a dead letter: %s - at `%s`", reason, path)
+                _log.warning("dead letter: %s: %s (at `%s`)", running, reason, path, extra=running.fields(self._queue.key))
             case _:
                 self.retried += 1
         return await self.put(running, settlement)
@@ -155,10 +155,10 @@ class Calls:
         """Log when threads that nobody waits for take up all places, and when one of them has ended."""
         stuck = self._threads.abandoned >= self._terms.at_once
         if stuck and not self._stuck:
-            message = "%d threads of calls that took too long or were aborted still run: this worker takes no calls until one ends"
-            _log.error(message, self._threads.abandoned)
+            message = "%d threads of calls that timed out or were aborted are still running; this worker takes no calls until one ends"
+            _log.error(message, self._threads.abandoned, extra={"queue": self._queue.key})
         elif self._stuck and not stuck:
-            _log.info("threads of calls have ended: this worker takes calls again")
+            _log.info("threads of calls have ended; this worker takes calls again", extra={"queue": self._queue.key})
         self._stuck = stuck
 
     async def _make_room(self) -> None:
@@ -201,7 +201,7 @@ class Calls:
         try:
             await self._read_and_run(running)
         except Exception as error:  # noqa: BLE001 - nobody has thought of it; it is this call's, and no other's
-            _log.exception("a call can't be handled")
+            _log.exception("%s can't be handled", running, extra=running.fields(self._queue.key))
             await self._settler.end(running, bury(running.claimed, Unfit(f"it can't be handled: {type(error).__name__}")))
         finally:
             running.cancel(Why.STOPPING)
@@ -210,6 +210,8 @@ class Calls:
 
     async def _read_and_run(self, running: Running) -> None:
         found = await self._read(running.claimed)
+        if found:
+            running.function = found.asked.function
         if isinstance(found, Unfit):
             await self._settler.end(running, self._runner.refuse(running.claimed, found))
         elif found:
@@ -238,7 +240,7 @@ class Calls:
         await self._runner.hook(hooks.on_job_end, work.ctx)
         settlement = self._runner.settlement(work)
         if settlement is None or not await self._settler.end(running, settlement):
-            _log.warning("call %s of %s took too long to say that it lives: another worker has it", call.id, call.function.name)
+            _log.warning("%s: claim expired; another worker has it", running, extra=running.fields(self._queue.key))
         else:
             await self._runner.hook(hooks.after_job_end, work.ctx)
 

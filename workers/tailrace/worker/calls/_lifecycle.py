@@ -107,7 +107,7 @@ async def _started(application: Application, ctx: dict[Any, Any]) -> bool:
         try:
             await start(ctx)
         except Exception:  # noqa: BLE001 - it is logged, and tried again
-            _log.exception("on_startup failed: calls wait")
+            _log.exception("on_startup failed; retrying in %g s, and running no calls until it succeeds", _PAUSE_S)
             await asyncio.sleep(_PAUSE_S)
         else:
             break
@@ -115,11 +115,11 @@ async def _started(application: Application, ctx: dict[Any, Any]) -> bool:
 
 
 async def _again_and_again(calls: Calls, stopping: asyncio.Event) -> None:
-    """Go on after what nobody has thought of; calls that ran then run again when their claims have run out."""
+    """Restart after an unexpected error. Calls that were running then run again when their claims have expired."""
     while not stopping.is_set():
         try:
             await calls.serve(stopping)
         except* Exception:  # noqa: BLE001 - logged, and pushes go on
-            _log.exception("calls stopped: beginning again")
+            _log.exception("calls stopped on an unexpected error; restarting them in %g s", _PAUSE_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), _PAUSE_S)

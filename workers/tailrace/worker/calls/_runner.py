@@ -1,4 +1,4 @@
-"""Runs one call: its function, arq's hooks around it, and the events that it emits; and says what becomes of it."""
+"""Runs one call: its function, arq's hooks around it, and the events that it emits; then decides how the call ends."""
 
 import asyncio
 import enum
@@ -24,6 +24,7 @@ from tailrace.worker._retry import Patience
 from tailrace.worker.calls._arq_settings import Application, Hook
 from tailrace.worker.calls._functions import Function, Threads, call as call_function, read_argument
 from tailrace.worker.calls._outcome import (
+    Asked,
     Call,
     Span,
     Unfit,
@@ -119,9 +120,18 @@ class Running:
     def __init__(self, claimed: Claimed, sure_until: float) -> None:
         """`sure_until`: by the loop's clock, when the claim may have run out."""
         self.claimed, self.sure_until = claimed, sure_until
+        self.function = Asked().function
         self.work: Work | None = None
         self.settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         """Says whether the claim held when the call was settled."""
+
+    def __str__(self) -> str:
+        """Name the call in a log line."""
+        return f"call {name(self.claimed)} of {self.function!r}"
+
+    def fields(self, queue: str) -> dict[str, str]:
+        """Return what a log line about the call holds as fields."""
+        return {"function": self.function, "job": name(self.claimed), "queue": queue}
 
     @property
     def aborted(self) -> bool:
@@ -263,7 +273,7 @@ class Runner:
             if hook:
                 await hook(ctx)
         except Exception:  # noqa: BLE001 - it is logged
-            _log.exception("a hook of the application failed")
+            _log.exception("a hook of the application failed", extra={"job": str(ctx.get("job_id", "")), "queue": self._keys.calls()})
 
 
 def _as_in_arq(call: Call, error: BaseException, most: int, *, retry: bool) -> BaseException:

@@ -96,5 +96,6 @@ def place(thread: int, functions: Collection[Function]) -> Place:
 
 def _say(blocked_s: float, at: Place) -> None:
     who = f"function {at.function!r}" if at.function else "something"
-    cure = "a plain @function runs in a thread, and asyncio.to_thread does the same for a part"
-    _log.error("%s blocks the loop, for %g s by now, at %s: all else in this worker stands still; %s", who, blocked_s, at.where, cure)
+    cure = "use a plain def with @function, which runs in a thread, or asyncio.to_thread"
+    message = "%s blocks the loop, for %g s by now, at %s; nothing else in this worker runs; %s"
+    _log.error(message, who, blocked_s, at.where, cure, extra={"function": at.function})
