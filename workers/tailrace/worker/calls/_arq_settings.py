@@ -1,4 +1,4 @@
-"""What an application brings to a worker: its modules' functions, and arq's `WorkerSettings` if one of them has it."""
+"""Loads an application: the functions of its modules, and arq's `WorkerSettings` if a module has one."""
 
 import importlib.util
 import inspect
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Hooks(msgspec.Struct, frozen=True):
-    """What arq calls around jobs."""
+    """arq's hooks around jobs and around the worker."""
 
     on_startup: Hook | None = None
     on_shutdown: Hook | None = None
@@ -44,7 +44,7 @@ class Hooks(msgspec.Struct, frozen=True):
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What `WorkerSettings` says of how calls are run; None leaves it to the worker's own settings."""
+    """How `WorkerSettings` wants calls to be run; None leaves it to the worker's own settings."""
 
     max_jobs: int | None = None
     job_timeout: float | None = None
@@ -68,9 +68,9 @@ class Application(msgspec.Struct, frozen=True):
 
 
 def load(names: Iterable[str]) -> Application:
-    """Import modules, or arq's settings classes by dotted name, and return what they bring.
+    """Import modules, or arq's settings classes by dotted name, and return what they declare.
 
-    Raises SetupError: one can't be imported or has no functions, two functions have one name, or there are two settings classes.
+    Raises SetupError: a module can't be imported or has no functions, two functions share a name, or there are two settings classes.
     """
     found: dict[str, Function] = {}
     settings: list[Application] = []
@@ -108,10 +108,10 @@ def _import(name: str) -> tuple[ModuleType, Any]:
 
 
 def _mark_of(member: Any) -> Function | None:
-    """Return what `@function` or `@every` has noted of a module's member.
+    """Return the declaration that `@function` or `@every` attached to a module's member.
 
-    Nothing of the member's own code runs: proxies such as Flask's `current_app` and Django's `settings` raise when they are
-    asked for anything outside of a request or before the configuration.
+    None of the member's own code runs: proxies such as Flask's `current_app` and Django's `settings` raise on any attribute access
+    outside a request or before they are configured.
     """
     mark = inspect.getattr_static(member, MARK, None)
     return mark if type(mark) is Function else None
@@ -133,7 +133,7 @@ def read_settings(settings: Any) -> Application:
     )
     given |= get_kwargs(settings)
     for name, instead in _OURS.items():
-        if given.get(name) is not None and given[name] is not False:  # by identity: it may be a proxy that can't be asked
+        if given.get(name) is not None and given[name] is not False:  # by identity: comparing a proxy may raise
             _log.warning("%s.%s is not used: it is %s here", SETTINGS, name, instead)
     crons = tuple(given.get("cron_jobs") or ())
     functions = [_function(each) for each in given.get("functions") or ()] + [_of_cron(each) for each in crons]

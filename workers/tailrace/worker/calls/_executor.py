@@ -1,4 +1,4 @@
-"""Calls of functions: claims what is due, runs it beside the ordered line, and sees to it that each call ends once."""
+"""Claims calls that are due, runs them beside the ordered pipeline of pushes, and ends each exactly once."""
 
 import asyncio
 import contextlib
@@ -34,13 +34,13 @@ class Settler:
         self.ended, self.dead, self.retried = 0, 0, 0
 
     def put(self, running: Running, settlement: Settlement) -> asyncio.Future[bool]:
-        """Settle a call; the answer says whether it was still this worker's."""
+        """Queue a settlement; the future says whether the claim held."""
         self._waiting.append((running, settlement))
         self._any.set()
         return running.settled
 
     async def end(self, running: Running, settlement: Settlement) -> bool:
-        """Settle a call that has run or can't; return False if another worker has it."""
+        """Settle a call that has run or can't run; return False if another worker has it."""
         match settlement:
             case Ended(reason="") if running.aborted:
                 self.dead += 1  # as arq counts
@@ -54,7 +54,7 @@ class Settler:
         return await self.put(running, settlement)
 
     async def run(self) -> None:
-        """Send settlements; those that come while some are on their way go together."""
+        """Send settlements, batching those that arrive during a request."""
         while True:
             await self._any.wait()
             self._any.clear()
@@ -68,7 +68,7 @@ class Settler:
 
 
 class CallTerms(NamedTuple):
-    """How calls are taken."""
+    """How calls are claimed and run."""
 
     patience: Patience
     bell: Bell
@@ -106,7 +106,7 @@ class Calls:
         return f"j_complete={settled.ended} j_failed={settled.dead} j_retried={settled.retried} j_ongoing={len(self._running)}"
 
     async def serve(self, stopping: asyncio.Event) -> None:
-        """Run calls until it is time to stop; those that run then get a while to end, or run again elsewhere."""
+        """Run calls until `stopping` is set. Running calls then get `drain_s` to end; the rest are given back."""
         self._awake_until = self._sure_until()
         with self._watch.on():
             await self._serve(stopping)
@@ -119,7 +119,7 @@ class Calls:
             feed = tasks.create_task(self._feed(stopping, tasks))
             await stopping.wait()
             self._freed.set()
-            await asyncio.wait([feed], timeout=_CLAIM_S)  # cut off in a claim, its calls would seem to have lost their worker
+            await asyncio.wait([feed], timeout=_CLAIM_S)  # cancelled during a claim, its calls would count as a worker's death
             feed.cancel()
             await self._terms.bell.leave()
             await self._drain()
@@ -162,30 +162,30 @@ class Calls:
         self._stuck = stuck
 
     async def _make_room(self) -> None:
-        """Wait until one call less runs here; another worker may have taken meanwhile what has to run alone."""
+        """Wait until a call here has ended; meanwhile another worker may have taken the call that must run alone."""
         self._freed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._freed.wait(), _ROOM_S)
 
     def _sure_until(self) -> float:
-        """Say until when what is claimed or renewed now surely is ours; the answer may be on its way for a while."""
+        """Return until when a claim made or renewed now is certain to hold, whatever the delay of the answer."""
         return asyncio.get_running_loop().time() + self._terms.lease_s / 2
 
     async def _claim(self, room: Room) -> tuple[Found, float]:
-        """Claim; say, too, until when what came of it surely is ours."""
+        """Claim calls, and return until when the claims are certain to hold."""
         self._number += 1
         return await self._patience.ask(partial(self._claim_awake, self._number, room))
 
     async def _claim_awake(self, number: int, room: Room) -> tuple[Found, float]:
-        """Claim; but who was paused or cut off from Redis renews first, or might take its own calls for a dead worker's."""
+        """Claim calls. After a pause or an outage of Redis, renew first: this worker's own calls might look like a dead worker's."""
         if asyncio.get_running_loop().time() > self._awake_until:
             await self._renew()
-        sure_until = self._sure_until()  # before it is asked: this process may stand still until it has the answer
+        sure_until = self._sure_until()  # before the request: this process may be paused until the answer arrives
         return await self._queue.claim(number, room, self._functions), sure_until
 
     async def _listen(self, idle_s: float | None) -> None:
-        """Wait for the bell, but no longer than to the next call that is due or may have come in without ringing."""
-        if not self._functions:  # nothing here to run: the bell is for others
+        """Wait for the bell, at most until the next call is due or the next poll for calls that rang no bell."""
+        if not self._functions:  # there is nothing to run here, and the bell is meant for others
             await asyncio.sleep(_IDLE_S)
             return
         pause = self._terms.poll_s if idle_s is None else min(self._terms.poll_s, max(idle_s, _SHORTEST_S))
@@ -229,13 +229,13 @@ class Calls:
         return None if left else missing(*found)
 
     async def _run(self, running: Running, call: Call) -> None:
-        hooks = Hooks() if running.claimed.aborted else self._application.hooks  # arq calls none around what never starts
+        hooks = Hooks() if running.claimed.aborted else self._application.hooks  # arq runs no hooks for a call that never starts
         running.work = work = self._runner.start(call, running.claimed, partial(self._holds, running))
         if running.claimed.aborted:
             work.cancel(Why.ABORTED)
         ends: list[asyncio.Future[Any]] = [work.task, running.settled]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        if not work.task.done():  # deaf to its cancellation, and given back
+        if not work.task.done():  # it ignored its cancellation and was given back
             return
         await self._runner.hook(hooks.on_job_end, work.ctx)
         settlement = self._runner.settlement(work)
@@ -250,7 +250,7 @@ class Calls:
         (held,) = await self._patience.ask(partial(self._queue.keep, [running.claimed]))
         return held
 
-    # What goes on beside.
+    # Background tasks.
 
     async def _keep(self) -> None:
         while True:
@@ -282,7 +282,7 @@ class Calls:
                         each.cancel(Why.ABORTED)
 
     async def _drain(self) -> None:
-        """Leave calls that run some time to end; what doesn't is given back."""
+        """Give running calls time to end; give the rest back."""
         await self._until_ended(self._terms.drain_s)
         for each in self._running:
             each.cancel(Why.STOPPING)

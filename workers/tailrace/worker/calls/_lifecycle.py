@@ -27,22 +27,22 @@ from tailrace.worker.calls._schedule import Clock, cron_jobs
 from tailrace.worker.calls._watchdog import Keep
 
 _PAUSE_S = 1.0
-_CONNECTIONS = 1000  # a function may ask for as many as it likes
+_CONNECTIONS = 1000  # functions may use any number through ctx['redis']
 _log = logging.getLogger(__name__)
 
 
 class Means(NamedTuple):
-    """What calls share with the rest of the worker."""
+    """Resources that calls share with the rest of the worker."""
 
     emitter: Emitter
     limits: QueueLimits
     patience: Patience
     begun: asyncio.Event
-    """Set when calls that run at startup are enqueued."""
+    """Set when the runs at startup are enqueued."""
 
 
 async def serve_calls(config: WorkerConfig, application: Application, means: Means, stopping: asyncio.Event) -> None:
-    """Run calls until it is time to stop."""
+    """Run calls until `stopping` is set."""
     async with _connected(config) as (redis, bell):
         terms, limits = application.terms, means.limits._replace(lease_ms=round(config.call_lease_s * 1000))
         keys = Keys(config.prefix)
@@ -86,7 +86,7 @@ async def _connected(config: WorkerConfig) -> AsyncIterator[tuple[ArqRedis, Bell
 
 
 async def _keep(config: WorkerConfig, limits: QueueLimits, claims: Sequence[Claimed]) -> None:
-    """Renew claims from another loop, which needs a connection of its own."""
+    """Renew claims from the watchdog's loop, which needs a connection of its own."""
     redis = connect_queue(config.queue_redis or config.redis, connections=1)
     try:
         await CallQueue(redis, Keys(config.prefix), limits, "").keep(claims)

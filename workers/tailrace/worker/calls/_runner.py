@@ -53,15 +53,15 @@ class Why(enum.Enum):
 
 
 class TooLongError(TailraceError):
-    """A call took longer than it may, and would again."""
+    """A call exceeded its timeout; it isn't tried again."""
 
 
 class LostError(TailraceError):
-    """Another worker has the call now."""
+    """Another worker holds the claim now."""
 
 
 class Work:
-    """A call that runs."""
+    """A call in progress."""
 
     def __init__(self, call: Call, claimed: Claimed, ctx: dict[Any, Any], task: "asyncio.Task[tuple[Any, bytes]]", limit_s: float) -> None:
         """`limit_s` is how long the call may take."""
@@ -71,7 +71,7 @@ class Work:
 
     @property
     def overdue(self) -> bool:
-        """Say whether it has taken longer than it may."""
+        """Say whether it has exceeded its timeout."""
         return time.monotonic() > self._ends
 
     def cancel(self, why: Why) -> None:
@@ -81,13 +81,13 @@ class Work:
 
 
 class Emitter:
-    """Appends to the logs, outside the ordered line."""
+    """Appends events that functions emit to the logs, outside the ordered pipeline of pushes."""
 
     def __init__(self, logs: Redis, writers: Sequence[LogWriter], registry: Registry, patience: Patience) -> None:
         self._logs, self._writers, self._registry, self._patience = logs, writers, registry, patience
 
     async def emit(self, job: str, key: str, pushes: Sequence[PushJob], *, receipts: bool) -> tuple[list[Appended], bytes]:
-        """Append events, once under the key of all, and return their entries and, if asked for, the job's receipt."""
+        """Append a job's events, each once per key and index, and return their entries and, if asked for, the receipt."""
         if not pushes and not receipts:
             return [], b""
         seconds, micros = await self._patience.ask(self._logs.time)
@@ -143,7 +143,7 @@ class Running:
 
 
 class Limits(NamedTuple):
-    """How calls are run, where a function doesn't say otherwise."""
+    """Limits of calls whose function sets none."""
 
     timeout_s: float = 300.0
     tries: int = 5
@@ -159,7 +159,7 @@ class Runner:
         self.threads = Threads()
 
     def start(self, call: Call, claimed: Claimed, holds: Holds) -> Work:
-        """Start a call; `holds` says whether this worker still has it."""
+        """Start a call; `holds` says whether this worker still holds its claim."""
         score = int(claimed.due_ms) if math.isfinite(claimed.due_ms) else 0
         job = self._keys.public_id(call.id)
         own = {"job_id": job, "job_try": call.attempt, "enqueue_time": ms_to_datetime(call.enqueued_ms), "score": score}
@@ -167,12 +167,12 @@ class Runner:
         return Work(call, claimed, ctx, asyncio.create_task(self._run(call, ctx, holds)), self._limit_s(call.function))
 
     async def _run(self, call: Call, ctx: dict[Any, Any], holds: Holds) -> tuple[Any, bytes]:
-        """Return arq's result and, if somebody asked for one, the receipt."""
+        """Return arq's result and, if asked for, the receipt."""
         try:
             if start := self._application.hooks.on_job_start:
                 await start(ctx)
             result, pushes = await self._called(call, ctx)
-        except (SystemExit, KeyboardInterrupt) as error:  # a task that raises one ends the whole loop
+        except (SystemExit, KeyboardInterrupt) as error:  # raised in a task, it would end the loop
             raise RuntimeError(f"{type(error).__name__}: {error}") from error
         if not await holds():
             raise LostError
@@ -232,7 +232,7 @@ class Runner:
         return Back()
 
     def settlement(self, work: Work) -> Settlement | None:
-        """Say what becomes of a call that ran; None if it is another worker's."""
+        """Decide how a call that ran ends; None if another worker holds it."""
         call, task, cancelled = work.call, work.task, work.task.cancelled()
         error: BaseException | None = RetryJob("it was cancelled") if cancelled else task.exception()
         if error is None:
@@ -268,7 +268,7 @@ class Runner:
         return max(1, round(kept_s * 1000)) if kept_s > 0 else 0
 
     async def hook(self, hook: Hook | None, ctx: dict[Any, Any]) -> None:
-        """Run a hook of which nothing depends any more."""
+        """Run a hook whose failure changes nothing."""
         try:
             if hook:
                 await hook(ctx)
