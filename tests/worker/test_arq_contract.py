@@ -117,3 +117,14 @@ def test_the_sign_of_health_of_another_worker_is_left(client: Any, redis_url: st
         client.set(HEALTH, "another worker's")
         assert service.terminate() == 0
     assert client.get(HEALTH) == b"another worker's"
+
+
+def test_a_log_line_about_a_call_holds_its_function_job_and_queue_as_fields(client: Any, redis_url: str) -> None:
+    with workers(1, redis_url, modules=ONLY_ARQ) as (service,):
+        put(client, "a\x1b", payload("raises"))
+        wait_until_sync(lambda: letters(client, b"a\x1b"))
+        wait_until_sync(lambda: "dead letter" in service.stderr)
+        (line,) = [msgspec.json.decode(each) for each in service.stderr.splitlines() if "dead letter" in each]
+        assert (line["function"], line["queue"]) == ("raises", "tailrace:calls")
+        assert line["job"].startswith("a")
+        assert "\x1b" not in service.stderr

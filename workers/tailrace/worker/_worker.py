@@ -24,8 +24,8 @@ from tailrace.worker._config import WorkerConfig
 from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
 from tailrace.worker._stopping import before
 from tailrace.worker.calls._arq_settings import Application
-from tailrace.worker.calls._emitter import Emitter
 from tailrace.worker.calls._lifecycle import Means, serve_calls
+from tailrace.worker.calls._runner import Emitter
 from tailrace.worker.pushes._lease import serve
 from tailrace.worker.pushes._pipeline import Line
 from tailrace.worker.pushes._rebalance import Share

@@ -20,30 +20,29 @@ from tailrace.worker._config import WorkerConfig
 from tailrace.worker._retry import Patience
 from tailrace.worker._stopping import before
 from tailrace.worker.calls._arq_settings import Application
-from tailrace.worker.calls._emitter import Emitter
 from tailrace.worker.calls._executor import Calls, CallTerms
 from tailrace.worker.calls._health import Health
-from tailrace.worker.calls._runner import Limits, Runner
+from tailrace.worker.calls._runner import Emitter, Limits, Runner
 from tailrace.worker.calls._schedule import Clock, cron_jobs
 from tailrace.worker.calls._watchdog import Keep
 
 _PAUSE_S = 1.0
-_CONNECTIONS = 1000  # a function may ask for as many as it likes
+_CONNECTIONS = 1000  # functions may use any number through ctx['redis']
 _log = logging.getLogger(__name__)
 
 
 class Means(NamedTuple):
-    """What calls share with the rest of the worker."""
+    """Resources that calls share with the rest of the worker."""
 
     emitter: Emitter
     limits: QueueLimits
     patience: Patience
     begun: asyncio.Event
-    """Set when calls that run at startup are enqueued."""
+    """Set when the runs at startup are enqueued."""
 
 
 async def serve_calls(config: WorkerConfig, application: Application, means: Means, stopping: asyncio.Event) -> None:
-    """Run calls until it is time to stop."""
+    """Run calls until `stopping` is set."""
     async with _connected(config) as (redis, bell):
         terms, limits = application.terms, means.limits._replace(lease_ms=round(config.call_lease_s * 1000))
         keys = Keys(config.prefix)
@@ -87,7 +86,7 @@ async def _connected(config: WorkerConfig) -> AsyncIterator[tuple[ArqRedis, Bell
 
 
 async def _keep(config: WorkerConfig, limits: QueueLimits, claims: Sequence[Claimed]) -> None:
-    """Renew claims from another loop, which needs a connection of its own."""
+    """Renew claims from the watchdog's loop, which needs a connection of its own."""
     redis = connect_queue(config.queue_redis or config.redis, connections=1)
     try:
         await CallQueue(redis, Keys(config.prefix), limits, "").keep(claims)
@@ -108,7 +107,7 @@ async def _started(application: Application, ctx: dict[Any, Any]) -> bool:
         try:
             await start(ctx)
         except Exception:  # noqa: BLE001 - it is logged, and tried again
-            _log.exception("on_startup failed: calls wait")
+            _log.exception("on_startup failed; retrying in %g s, and running no calls until it succeeds", _PAUSE_S)
             await asyncio.sleep(_PAUSE_S)
         else:
             break
@@ -116,11 +115,11 @@ async def _started(application: Application, ctx: dict[Any, Any]) -> bool:
 
 
 async def _again_and_again(calls: Calls, stopping: asyncio.Event) -> None:
-    """Go on after what nobody has thought of; calls that ran then run again when their claims have run out."""
+    """Restart after an unexpected error. Calls that were running then run again when their claims have expired."""
     while not stopping.is_set():
         try:
             await calls.serve(stopping)
         except* Exception:  # noqa: BLE001 - logged, and pushes go on
-            _log.exception("calls stopped: beginning again")
+            _log.exception("calls stopped on an unexpected error; restarting them in %g s", _PAUSE_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), _PAUSE_S)

@@ -1,4 +1,4 @@
-"""What becomes of a call, from what its job holds and from how its function ended."""
+"""Decides how a call ends, from the content of its job and from the outcome of its function. Pure: no I/O."""
 
 import random
 import traceback
@@ -79,7 +79,7 @@ class Call(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What its events are keyed by: this job, and no other that gets its id later."""
+        """The deduplication key of its events: unique to this job, even if the id is used again."""
         return f"{self.id}@{self.enqueued_ms}" if self.enqueued_ms else self.id
 
     @property
@@ -158,7 +158,7 @@ def retries_exceeded(most: int) -> Exception:
 
 
 def again(call: Call, error: BaseException, most: int, *, retry: bool) -> Again | None:
-    """Say whether a call that has failed is tried again, and when."""
+    """Return when a failed call is tried again; None if it isn't."""
     if not retry or call.attempt >= most:
         return None
     if isinstance(error, Retry):
@@ -170,7 +170,7 @@ def again(call: Call, error: BaseException, most: int, *, retry: bool) -> Again 
 
 
 def failed(call: Call, error: BaseException) -> Unfit:
-    """Say why a call isn't tried again."""
+    """Return why a failed call becomes a dead letter."""
     if isinstance(error, PushError):
         return Unfit(error.message, error.path, call.listener)
     kind = str(_describe(error))
@@ -186,12 +186,12 @@ def bury(claimed: Claimed, unfit: Unfit, result: bytes = b"", result_ms: int | N
 
 
 def aborted(call: Call, result: bytes, result_ms: int | None) -> Ended:
-    """End a call that somebody aborted."""
+    """End an aborted call."""
     return Ended(result, result_ms, encode_receipt(JobReceipt(call.id, JobState.CANCELLED)), call.listener or "")
 
 
 class Span(NamedTuple):
-    """When a call ran, in Unix milliseconds, and from which queue it came."""
+    """When a call ran, in Unix milliseconds, and its queue."""
 
     started_ms: int
     ended_ms: int
