@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from tailrace.cli import main
 from tailrace.edge.feed._probe import Probe
-from tailrace.edge.streams import _histories
+from tailrace.edge.streams import _replay
 from tailrace.edge.streams._hub import Hub
 from tailrace.edge.streams._resume import Replay, replay
 from tailrace.edge.streams._subscriber import Subscriber
@@ -26,7 +26,7 @@ def links() -> None:
     def trusting(histories: Mapping[str, ChannelHistory], ring: Ring, after: int, bound: int, excused: Mapping[str, int]) -> Replay:
         return replay(histories, ring, after, bound, excused)._replace(missing=[])
 
-    _histories.replay = trusting  # type: ignore[attr-defined]
+    _replay.replay = trusting  # type: ignore[attr-defined]
 
 
 def join() -> None:

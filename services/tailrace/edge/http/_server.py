@@ -18,9 +18,8 @@ from tailrace.edge._engine import Engine
 from tailrace.edge.http._app import make_app, make_metrics_app
 from tailrace.edge.http._asgi import StreamHandler
 from tailrace.edge.http._fast_accept import Door
-from tailrace.edge.http._handover import HandoverProtocol
+from tailrace.edge.http._handover import HandoverProtocol, rehearse
 from tailrace.edge.http._prefork import Member
-from tailrace.edge.http._rehearsal import rehearse
 from tailrace.service import Sockets, announce, bind, end_slow
 from tailrace.service.http import uvicorn_config
 

@@ -2,7 +2,7 @@
 
 from hypothesis import given, strategies as st
 
-from tailrace.edge.streams._round import Question, Round
+from tailrace.edge.streams._resume import Question, Round
 from tailrace.events import ChannelHistory, Wanted
 from tests.edge.entries import at, entry
 

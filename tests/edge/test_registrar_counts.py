@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, strategies as st
 
-from tailrace.edge.presence._roster import MOST_LEFT, Presence, Roster
+from tailrace.edge.registry._registrar import MOST_LEFT, Presence, Roster
 from tailrace.wire import ALL, ClientEntry, client_channel, registered_name
 
 clients = st.sampled_from(["x", "y", "z"])

@@ -6,8 +6,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from tailrace.edge.presence._registrar import Registrar, _parts
-from tailrace.edge.presence._roster import Changes, Presence, Roster
+from tailrace.edge.registry._registrar import Changes, Presence, Registrar, Roster, _parts
 from tailrace.events import AWAY, Registry
 from tailrace.wire import ALL, ClientEntry, Keys, client_channel, registered_name
 from tests.edge.conftest import StartEdge
@@ -143,7 +142,7 @@ class CountingRoster(Roster):
 
 async def test_what_an_edge_has_is_put_together_once_redis_is_back(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """With ten thousand clients, doing so twice a second would be what an edge is busy with while Redis is away."""
-    monkeypatch.setattr("tailrace.edge.presence._registrar._PAUSE_S", 0.02)
+    monkeypatch.setattr("tailrace.edge.registry._registrar._PAUSE_S", 0.02)
     async with log_on(redis_server) as log:
         registry, roster, rounds = Registry(log.redis, Keys()), CountingRoster(), set[object]()
         registrar = Registrar(registry, "edge", roster, renew_s=0.1)
