@@ -6,7 +6,9 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,6 +19,7 @@ from tailrace.edge.streams._client_address import Addresses
 from tailrace.wire import SetupError
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import sse
+from tests.support.clock import ShiftedRedis
 from tests.support.service import Service
 from tests.support.steady import SteadyClient
 from tests.support.wait import wait_until
@@ -79,8 +82,8 @@ async def test_streams_with_one_client_id_are_limited(start_edge: StartEdge, red
     edge = start_edge(redis_url, kind, max_connections_per_client=2)
     ids = [str(uuid.uuid4()) for _ in range(2)]
     async with sse(edge, client_id=ids[0]) as one, sse(edge, client_id=ids[0]) as two, sse(edge, client_id=ids[1]) as other:
-        for each in (one, two, other):
-            await each.next("connect")
+        found = [json.loads((await each.next("connect")).data).get("connections") for each in (one, two, other)]
+        assert sorted(found, key=str) == [2, None, None]  # the second one is told that it isn't alone
         async with sse(edge, client_id=ids[0]) as three:
             await three.until_ended()
             assert three.status == 200
@@ -156,6 +159,20 @@ async def test_streams_end_at_their_age_and_lose_nothing(start_edge: StartEdge, 
         for task in running:
             task.cancel()
     assert all(judge({"a": sent}, client.seen).clean and client.drained and not client.notices for client in clients)
+
+
+@pytest.mark.anyio
+async def test_a_clock_that_is_set_ahead_ends_no_stream(tmp_path: Path) -> None:
+    with (
+        ShiftedRedis(tmp_path) as redis,
+        Service("edge", "--redis", redis.url, "--max-connection-age-s", "3600", "--heartbeat-s", "0.5", environ=redis.environ) as edge,
+    ):
+        async with sse(edge) as client:
+            await client.next("connect")
+            redis.set_ahead(7200)
+            times = [(await client.data("heartbeat"))["time"] for _ in range(6)]  # twice as long as an edge takes to look at ages
+            assert times[-1] > datetime.now(UTC).isoformat()  # its wall clock was moved
+            assert {event.event for event in client.events} == {"connect", "heartbeat"}
 
 
 def _all_have(clients: list[SteadyClient], number: int) -> bool:

@@ -213,7 +213,7 @@ class Engine:
         """Begin the stream of a client whose response has begun."""
         self.meter.accepted += 1
         subscriber.connection = connection
-        subscriber.write(self._starter.opening(subscriber))
+        subscriber.write(self._starter.opening(subscriber, self._roster.connections(subscriber.client)))
         self._heartbeats.add(subscriber)
         self._catch_up.serve(subscriber)
         if self.state != "ready":  # the edge has begun to end while this one was registered
@@ -251,7 +251,7 @@ class Engine:
 
     def metrics(self) -> str:
         """Return all figures for Prometheus."""
-        self.meter.unlisted = self._roster.unlisted
+        self.meter.unlisted, self.meter.shared = self._roster.unlisted, self._roster.shared
         return render(self.meter, len(self.subscribers), len(self._hub.behind), self._core.tails)
 
 

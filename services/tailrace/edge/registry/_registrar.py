@@ -84,6 +84,11 @@ class Roster:
         return here.connections if here else 0
 
     @property
+    def shared(self) -> int:
+        """Count clients with more than one connection."""
+        return sum([here.connections > 1 for here in self.clients.values()])
+
+    @property
     def unlisted(self) -> int:
         """Count clients whose channels wait for room."""
         return len(self._unlisted)

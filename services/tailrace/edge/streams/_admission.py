@@ -238,8 +238,11 @@ class Starter:
         begin_rewind(behind, request.rewind, ends, found)
         return behind
 
-    def opening(self, subscriber: Subscriber) -> bytes:
-        """Return a stream's first block, which begins with a comment: it flushes proxies, and takes the place of a byte order mark."""
+    def opening(self, subscriber: Subscriber, connections: int) -> bytes:
+        """Return a stream's first block, which begins with a comment: it flushes proxies, and takes the place of a byte order mark.
+
+        `connections` is how many streams of this process have the client's id.
+        """
         behind, config = subscriber.behind, self._config
         connect = encode_control(
             Connect(
@@ -249,6 +252,7 @@ class Starter:
                 channels=list(subscriber.channels),
                 heartbeat_s=config.heartbeat_s,
                 ignored=list(behind.ignored) if behind and behind.ignored else msgspec.UNSET,
+                connections=connections if connections > 1 else msgspec.UNSET,
             )
         )
         if not (behind and behind.reset):  # a reset brings the cursor
