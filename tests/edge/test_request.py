@@ -56,3 +56,12 @@ def test_the_names_of_one_stream_are_bounded() -> None:
     with pytest.raises(RequestError, match="16385 bytes of channel names: 16384 are allowed") as refused:
         read_request(f"{query}&channel=a".encode(), [], 1000)
     assert (refused.value.path, refused.value.status) == ("channel", 400)
+
+
+@pytest.mark.parametrize("extra", ["&a", "&a=b", "&", "&channel=c"])
+def test_parameters_are_counted_before_they_are_parsed(extra: str) -> None:
+    query = "channel=c" + extra * 163
+    assert "c" in read_request(query.encode(), [], 100).channels
+    with pytest.raises(RequestError, match="165 query parameters: 164 are allowed") as refused:
+        read_request((query + extra).encode(), [], 100)
+    assert (refused.value.path, refused.value.status) == ("query", 400)

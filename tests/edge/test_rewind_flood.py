@@ -1,4 +1,4 @@
-"""What clients that ask for the past, and leave at once, can make an edge spend."""
+"""What clients that ask for the past and leave at once, or ask with thousands of parameters, can make an edge spend."""
 
 import os
 import socket
@@ -50,6 +50,20 @@ async def test_rewinds_closed_at_once_cost_little(start_edge: StartEdge, redis_u
     used = cpu_s(edge.pid) - before
     print(f"{REQUESTS} rewinds of {CHANNELS} channels, closed at once: {used:.2f} s of CPU")
     assert used < 2
+
+
+@pytest.mark.parametrize("size", [7 << 10, 31 << 10], ids=["past the HTTP protocol", "through it"])
+async def test_thousands_of_parameters_are_400_and_cost_little(start_edge: StartEdge, redis_url: str, size: int) -> None:
+    edge = start_edge(redis_url)
+    head = b"GET /sse?channel=c%b HTTP/1.1\r\nHost: edge\r\n\r\n" % (b"&a" * (size // 2))
+    before = cpu_s(edge.pid)
+    for _ in range(REQUESTS):
+        with dial(edge.url) as connection:
+            connection.sendall(head)
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
+    used = (cpu_s(edge.pid) - before) / REQUESTS
+    print(f"a request with {size // 2} parameters: {used * 1000:.1f} ms of CPU")
+    assert used < 0.005
 
 
 async def test_rewinds_count_before_they_are_served(start_edge: StartEdge, redis_url: str, full: Log) -> None:

@@ -17,6 +17,8 @@ _CURSORS = frozenset({"last_event_id", "lastEventId", "lastEventID", "Last-Event
 _PARAMETERS = _CURSORS | {"channel", "client_id", "rewind"}
 _MOST_IGNORED, _MOST_CHARACTERS = 10, 64
 """How many ignored parameters are reported to the client, and how much of each name."""
+_MOST_OTHERS = 64
+"""How many parameters a request may have beside its channels; parsing thousands takes the loop tens of milliseconds."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -39,8 +41,11 @@ def read_request(
 ) -> StreamRequest:
     """Read a request from its query string and headers.
 
-    Raises RequestError: a bad channel, client id or rewind, or too many channels (400), a channel that can't be asked for (403).
+    Raises RequestError: a bad channel, client id or rewind, too many channels or parameters (400), a channel that can't be asked for (403).
     """
+    most = max_channels + _MOST_OTHERS
+    if (count := query.count(b"&") + 1) > most:
+        raise RequestError(f"{count} query parameters: {most} are allowed", "query")
     fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     first = dict(reversed(fields))
     asked = list(dict.fromkeys([value for name, value in fields if name == "channel"]))
