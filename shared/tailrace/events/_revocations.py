@@ -14,7 +14,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from tailrace.events._presence import Registry
+from tailrace.events._registry import Registry
 from tailrace.events._scripts import script
 from tailrace.events._writer import WAIT_MS, fresh_label
 from tailrace.redis import ClusterRedis, Remedy, refusal

@@ -50,9 +50,9 @@ from tailrace.wire._job import (
     receipt_listener,
 )
 from tailrace.wire._keys import JOB_PREFIX, Keys
-from tailrace.wire._presence import EDGE_FORMAT, ClientEntry, ClientInfo, decode_client, encode_client, registered_name
 from tailrace.wire._push import MAX_DATA_BYTES, PushJob, PushRequest, check_push, convert_error, render, stamp
 from tailrace.wire._receipt import JobReceipt, JobState, Receipt, decode_receipt, encode_receipt
+from tailrace.wire._registry import EDGE_FORMAT, ClientEntry, ClientInfo, decode_client, encode_client, registered_name
 from tailrace.wire._sse import (
     CONTROL_EVENTS,
     RESERVED_EVENTS,

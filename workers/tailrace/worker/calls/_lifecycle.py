@@ -17,8 +17,7 @@ from tailrace.redis import connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._bell import LONGEST_S, Bell
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._retry import Patience
-from tailrace.worker._stopping import before
+from tailrace.worker._retry import Patience, before
 from tailrace.worker.calls._arq_settings import Application
 from tailrace.worker.calls._executor import Calls, CallTerms
 from tailrace.worker.calls._health import Health

@@ -18,8 +18,7 @@ from tailrace.queue import Back, Claimed, Settlement
 from tailrace.queue._claims import Ended
 from tailrace.wire import JobReceipt, JobState, Keys, PushJob, TailraceError, bucket, encode_receipt, format_id, render
 from tailrace.worker._commits import commits
-from tailrace.worker._count import count
-from tailrace.worker._receipts import receipt
+from tailrace.worker._receipts import count, receipt
 from tailrace.worker._retry import Patience
 from tailrace.worker.calls._arq_settings import Application, Hook
 from tailrace.worker.calls._functions import Function, Threads, call as call_function, read_argument

@@ -4,7 +4,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tailrace.events import Appended
-from tailrace.worker.pushes._outcomes import Memory
+from tailrace.worker.pushes._memory import Memory
 
 TICKETS = [f"1.{number}" for number in range(1, 9)]
 SHARDS = 2
