@@ -6,7 +6,9 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,6 +19,7 @@ from tailrace.edge.streams._client_address import Addresses
 from tailrace.wire import SetupError
 from tests.edge.conftest import Log, StartEdge
 from tests.edge.tools import sse
+from tests.support.clock import ShiftedRedis
 from tests.support.service import Service
 from tests.support.steady import SteadyClient
 from tests.support.wait import wait_until
@@ -156,6 +159,26 @@ async def test_streams_end_at_their_age_and_lose_nothing(start_edge: StartEdge, 
         for task in running:
             task.cancel()
     assert all(judge({"a": sent}, client.seen).clean and client.drained and not client.notices for client in clients)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("age_s", "step_s", "ends"), [(3600, 7200, False), (2, -7200, True)], ids=["forwards", "backwards"])
+async def test_a_stream_lasts_as_long_as_it_may_when_the_clock_steps(tmp_path: Path, age_s: float, step_s: int, *, ends: bool) -> None:
+    server = ShiftedRedis(tmp_path)
+    flags = ("--redis", server.url, "--heartbeat-s", "0.3", "--max-connection-age-s", str(age_s))
+    with server, Service("edge", *flags, environ=server.environ) as edge:
+        async with sse(edge) as client, sse(edge) as late:
+            began = datetime.fromisoformat((await client.data("connect"))["time"])
+            server.set_ahead(step_s)
+            await late.reconnect()
+            stepped = datetime.fromisoformat((await late.data("connect"))["time"]) - began
+            assert abs(stepped.total_seconds() - step_s) < 60  # the edge sees the step
+            if ends:
+                await client.next("drain", timeout_s=2 * age_s)
+            else:
+                for _ in range(10):  # three seconds, and an edge looks at lifetimes each second
+                    await client.next("heartbeat")
+                assert "drain" not in {event.event for event in client.events}
 
 
 def _all_have(clients: list[SteadyClient], number: int) -> bool:
