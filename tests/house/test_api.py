@@ -47,7 +47,7 @@ API = {
     """,
     "tailrace.queue": """
         Again Answer Back CallQueue Claimed DeadLetter DeadLetters DeposedError Ending Filter Found Grant Jobs
-        LetterView MAX_DEATHS NEVER_MS Queue QueueLimits Room Settlement Taken TakenJob printable script
+        MAX_DEATHS NEVER_MS Queue QueueLimits Room Settlement Taken TakenJob printable script
     """,
     "tailrace.redis": """
         ClusterRedis Dialogue MAX_SHARDS OLDEST_REDIS OLDEST_VALKEY Pipe Refusal Remedy Scripts check_layout check_redis check_server

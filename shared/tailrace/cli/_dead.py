@@ -12,7 +12,7 @@ import msgspec
 from tailrace.cli._arguments import channel, count, duration, letter_id, moment
 from tailrace.cli._locate import Target, add_target, find_target
 from tailrace.cli._show import clock, table
-from tailrace.queue import DeadLetter, DeadLetters, Filter, LetterView
+from tailrace.queue import DeadLetter, DeadLetters, Filter
 from tailrace.redis import connect_queue
 from tailrace.service import Command, SettingsError
 from tailrace.service._plain import plain, plain_json
@@ -36,6 +36,19 @@ _VERBS = {
     "redrive": "return jobs to their queues",
     "purge": "delete dead letters",
 }
+
+
+class _LetterView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A dead letter as `--json` prints it: all text, with the job's public id."""
+
+    id: str
+    job: str
+    function: str
+    reason: str
+    path: str
+    queue: str
+    payload: str
+    traceback: str = ""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -129,11 +142,16 @@ async def _show(letters: DeadLetters, found: Found, arguments: argparse.Namespac
             _print_json(letters, page)
             continue
         for letter in page:
-            _print(letters.view(letter))
+            _print(_view(letters, letter))
     return 0
 
 
-def _print(shown: LetterView) -> None:
+def _view(letters: DeadLetters, letter: DeadLetter) -> _LetterView:
+    job, payload = letters.public_id(letter), letter.payload.decode(errors="backslashreplace")
+    return _LetterView(letter.id, job, letter.function, letter.reason, letter.path, letter.queue, payload, letter.traceback)
+
+
+def _print(shown: _LetterView) -> None:
     for name in ("id", "job", "queue", "function", "reason", "path"):
         print(f"{name + ':':<10} {plain(getattr(shown, name))}")
     print(f"{'payload:':<10} {plain(shown.payload)}")
@@ -164,7 +182,7 @@ async def _purge(letters: DeadLetters, found: Found, _: argparse.Namespace) -> i
 
 def _print_json(letters: DeadLetters, found: Iterable[DeadLetter]) -> None:
     for letter in found:
-        print(plain_json(msgspec.json.encode(letters.view(letter))))
+        print(plain_json(msgspec.json.encode(_view(letters, letter))))
 
 
 _VERB: dict[str, Callable[[DeadLetters, Found, argparse.Namespace], Awaitable[int]]] = {

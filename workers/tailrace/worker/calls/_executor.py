@@ -225,7 +225,7 @@ class Calls:
         if isinstance(found, Unfit):
             return found
         wait_ms = round(self._terms.function_wait_s * 1000)
-        left = await self._patience.ask(partial(self._queue.shelve, claimed, found.asked.function, wait_ms))
+        left = await self._patience.ask(partial(self._queue.defer, claimed, found.asked.function, wait_ms))
         return None if left else missing(*found)
 
     async def _run(self, running: Running, call: Call) -> None:
