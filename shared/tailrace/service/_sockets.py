@@ -25,7 +25,10 @@ class Sockets:
     def __init__(
         self, streams: Callable[[], int] = lambda: 0, address_of: Callable[[Any], str] = lambda _: "", most_per_address: int = 0
     ) -> None:
-        """`streams` returns the number of sockets that have become streams; `address_of` what a peer counts under, empty if it doesn't."""
+        """`streams` returns the number of sockets that have become streams; `address_of` what a peer counts under, empty if it doesn't.
+
+        Without a limit per address, which is 0, no address is looked up.
+        """
         self._streams, self._address_of, self._most_per_address = streams, address_of, most_per_address
         self._most = most_sockets()
         self._addresses: dict[asyncio.Transport, str] = {}
@@ -39,7 +42,7 @@ class Sockets:
         """Count a socket that was accepted; False if there is no room for it, and it has been closed. One that is counted stays so."""
         if transport in self._addresses:
             return True
-        address = self._address_of(transport.get_extra_info("peername"))
+        address = self._address_of(transport.get_extra_info("peername")) if self._most_per_address else ""
         if address and self._counts[address] >= self._most_per_address:
             return self._refuse(transport, f"connections are refused: {self._most_per_address} of {address} are idle or unanswered")
         if len(self._addresses) + self._streams() >= self._most and not self._displace():
@@ -52,7 +55,7 @@ class Sockets:
 
     def leave(self, transport: asyncio.Transport) -> None:
         """Forget a socket that has closed or become a stream."""
-        self.serve(transport)
+        self._held -= self._waiting.pop(transport, 0)
         if address := self._addresses.pop(transport, ""):
             self._counts[address] -= 1
             if not self._counts[address]:
