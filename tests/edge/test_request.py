@@ -23,6 +23,15 @@ def test_an_id_is_made_where_none_is_given() -> None:
     assert first.client != second.client
 
 
+def test_ids_that_are_made_are_random_uuids() -> None:
+    made = [read_request(b"", [], 100).client for _ in range(1000)]
+    assert len(set(made)) == 1000
+    assert {(found.version, found.variant, str(found) == text) for text in made for found in [uuid.UUID(text)]} == {
+        (4, uuid.RFC_4122, True)
+    }
+    assert {text[19] for text in made} == set("89ab")
+
+
 def test_the_header_wins_over_the_parameter() -> None:
     header = [(b"last-event-id", b"fromheader")]
     assert read_request(b"last_event_id=fromquery", header, 100).cursor == "fromheader"

@@ -25,7 +25,10 @@ class Sockets:
     def __init__(
         self, streams: Callable[[], int] = lambda: 0, address_of: Callable[[Any], str] = lambda _: "", most_per_address: int = 0
     ) -> None:
-        """`streams` returns how many sockets have become streams; `address_of` the address that a peer counts towards, "" for none."""
+        """`streams` returns how many sockets have become streams; `address_of` the address that a peer counts towards, "" for none.
+
+        Without a limit per address, which is 0, no address is looked up.
+        """
         self._streams, self._address_of, self._most_per_address = streams, address_of, most_per_address
         self._most = most_sockets()
         self._addresses: dict[asyncio.Transport, str] = {}
@@ -39,7 +42,7 @@ class Sockets:
         """Count an accepted socket. Returns False if there was no room and the socket has been closed; a second call changes nothing."""
         if transport in self._addresses:
             return True
-        address = self._address_of(transport.get_extra_info("peername"))
+        address = self._address_of(transport.get_extra_info("peername")) if self._most_per_address else ""
         if address and self._counts[address] >= self._most_per_address:
             return self._refuse(
                 transport, f"connection refused: {address} already has {self._most_per_address} idle or unanswered ones", address=address
@@ -54,7 +57,7 @@ class Sockets:
 
     def leave(self, transport: asyncio.Transport) -> None:
         """Stop counting a socket that has closed or become a stream."""
-        self.serve(transport)
+        self._held -= self._waiting.pop(transport, 0)
         if address := self._addresses.pop(transport, ""):
             self._counts[address] -= 1
             if not self._counts[address]:

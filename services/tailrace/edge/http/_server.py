@@ -120,7 +120,8 @@ async def serve(config: EdgeConfig, host: str, port: int, member: Member | None 
 
 def _sockets(engine: Engine) -> Sockets:
     """Count sockets without a stream beside the streams: all of an address' streams may be about to begin at once."""
-    most = max(engine.config.max_connections_per_address, _LEAST_PER_ADDRESS)
+    limit = engine.config.max_connections_per_address
+    most = max(limit, _LEAST_PER_ADDRESS) if limit else 0
     return Sockets(lambda: len(engine.subscribers), engine.addresses.of_peer, most)
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from tailrace.edge._config import EdgeConfig
@@ -10,6 +11,8 @@ from tailrace.wire import SetupError
 
 _IPV6_PREFIX = 64
 """A household or host has at least so much of IPv6 to itself."""
+_MOST_HOSTS = 4096
+"""How many peers' addresses are kept as they were parsed, which takes a tenth of an accept."""
 Peer = tuple[str, int] | None
 
 
@@ -20,6 +23,7 @@ class Addresses:
         """Raise SetupError: a trusted proxy is neither an address nor a network."""
         self._most = config.max_connections_per_address
         self._counts: Counter[str] = Counter()
+        self._of_host = lru_cache(_MOST_HOSTS)(self._look_up)
         try:
             self._trusted = [ip_network(each, strict=False) for each in config.trusted_proxies]
         except ValueError as error:
@@ -42,11 +46,14 @@ class Addresses:
 
     def of_peer(self, peer: Peer) -> str:
         """Return what a socket counts under before its head is read; empty for a trusted proxy, which many clients share."""
+        return self._of_host(peer[0]) if self._most and peer else ""
+
+    def _look_up(self, host: str) -> str:
         try:
-            trusted = peer is not None and any(_parsed(peer[0]) in network for network in self._trusted)
+            trusted = any(_parsed(host) in network for network in self._trusted)
         except ValueError:
-            trusted = False
-        return "" if trusted else self.of(peer, ())
+            return ""
+        return "" if trusted else self.of((host, 0), ())
 
     def check(self, address: str) -> None:
         """Raise BusyError: there are as many streams from an address as there may be."""

@@ -1,7 +1,7 @@
 """What a client asks for: channels, its id, and where it goes on from."""
 
+import os
 import re
-import uuid
 from collections.abc import Iterable
 from itertools import islice
 from urllib.parse import parse_qsl
@@ -20,6 +20,8 @@ _MOST_IGNORED, _MOST_CHARACTERS = 10, 64
 _MOST_OTHERS = 64
 """How many parameters a request may have beside its channels; parsing thousands takes the loop tens of milliseconds."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+"""Sets the two highest bits of a hex digit to 10."""
 
 
 class StreamRequest(msgspec.Struct, frozen=True):
@@ -59,7 +61,7 @@ def read_request(
     return StreamRequest(
         client=client,
         channels=(*[_channel(name) for name in asked], *own),
-        cursor=header or next((value for name, value in reversed(fields) if value and name in _CURSORS), ""),
+        cursor=header or ("" if _CURSORS.isdisjoint(first) else _last_cursor(fields)),
         rewind=_rewind(first.get("rewind", "0")),
         ignored=() if first.keys() <= _PARAMETERS else _ignored(fields),
     )
@@ -75,6 +77,10 @@ def _channel(name: str) -> str:
     return name
 
 
+def _last_cursor(fields: list[tuple[str, str]]) -> str:
+    return next((value for name, value in reversed(fields) if value and name in _CURSORS), "")
+
+
 def _ignored(fields: list[tuple[str, str]]) -> tuple[str, ...]:
     names = dict.fromkeys([name for name, _ in fields if name not in _PARAMETERS])
     return tuple([name[:_MOST_CHARACTERS] for name in islice(names, _MOST_IGNORED)])
@@ -82,10 +88,16 @@ def _ignored(fields: list[tuple[str, str]]) -> tuple[str, ...]:
 
 def _client(text: str | None) -> str:
     if text is None:
-        return str(uuid.uuid4())
+        return _new_id()
     if not _UUID.fullmatch(text):
         raise RequestError(f"client_id {text[:40]!r} is no UUID", "client_id")
     return text.lower()
+
+
+def _new_id() -> str:
+    """Write a UUID of version 4 (RFC 9562, 5.4): `uuid.uuid4` takes four times as long, a twentieth of an accept."""
+    text = os.urandom(16).hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"
 
 
 def _rewind(text: str) -> int:
