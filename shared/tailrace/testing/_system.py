@@ -16,12 +16,18 @@ from tailrace.testing._listener import Listener
 _PORTS = ("--edge-port", "--metrics-port", "--ingest-port", "--console-port")
 _READY = re.compile(r"^(?P<service>[\w-]+) +\| tailrace \w+ ready on (?P<url>http://\S+)$", re.MULTILINE)
 _REDIS = re.compile(r"Redis is (redis://\S+)\. ")
+_TAKEN = "is taken; choose another"
+_STARTS = 3
 _END_S = 20
 _POLL_S = 0.05
 
 
 class NotStartedError(Exception):
     """The system did not start; the message holds what its processes printed."""
+
+
+class _PortTakenError(NotStartedError):
+    """Another process took a port between the moment it was found free and the moment a service listened."""
 
 
 class System:
@@ -53,7 +59,15 @@ class System:
         return Listener(self.edge_url, channels, client_id=client_id, cursor=cursor)
 
     def __enter__(self) -> Self:
-        """Start. Raises NotStartedError."""
+        """Start; with other ports if one was taken meanwhile. Raises NotStartedError."""
+        for _ in range(_STARTS - 1):
+            try:
+                return self._started()
+            except _PortTakenError:
+                continue
+        return self._started()
+
+    def _started(self) -> Self:
         with self._stack:
             folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tailrace-testing-", ignore_cleanup_errors=True)))
             log = folder / "up.log"
@@ -79,7 +93,8 @@ class System:
         deadline = time.monotonic() + self._start_s
         while not (redis := _REDIS.search(text := log.read_text(errors="replace"))):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise NotStartedError(f"tailrace up did not start within {self._start_s:g} s:\n{text}")
+                kind = _PortTakenError if _TAKEN in text else NotStartedError
+                raise kind(f"tailrace up did not start within {self._start_s:g} s:\n{text}")
             time.sleep(_POLL_S)
         self.redis_url = redis[1]
         self._urls = {found["service"]: found["url"] for found in _READY.finditer(text)}
