@@ -15,7 +15,7 @@ from tailrace.redis import trouble
 from tailrace.service import Command, SettingsError, add_current_folder, add_settings, announce, configure_logging, read_settings
 from tailrace.wire import SetupError
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._retry import TROUBLES
+from tailrace.worker._retry import REDIS_ERRORS
 from tailrace.worker._worker import alive, run
 from tailrace.worker.calls._arq_settings import Application, load
 
@@ -91,7 +91,7 @@ def _stop(stopping: asyncio.Event) -> None:
 def _check(config: WorkerConfig) -> int:
     try:
         living = uvloop.run(alive(config))
-    except TROUBLES as error:
+    except REDIS_ERRORS as error:
         raise SystemExit(f"tailrace worker: can't ask Redis: {trouble(error)}") from error
     sys.stdout.write(f"workers alive: {living.here} here, {living.everywhere} in all\n")
     return 0 if living.here else 1

@@ -34,7 +34,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     batch_jobs: Annotated[int, Meta(description="Jobs taken from a queue at once, at most.", ge=1, le=512)] = 128
     batch_bytes: Annotated[int, Meta(description="Bytes of jobs taken at once, at most.", ge=1)] = 1 << 20
     window: Annotated[int, Meta(description="Batches in flight, counted from the oldest unfinished.", ge=1)] = 4
-    poll_ms: Annotated[float, Meta(description="Milliseconds between looks for jobs that rang no bell.", ge=1)] = 20.0
+    poll_ms: Annotated[float, Meta(description="Milliseconds between polls for jobs that rang no bell.", ge=1)] = 20.0
     lease_s: Annotated[float, Meta(description="Seconds after which a dead worker's queue is taken over.", ge=0.5)] = 2.0
 
     drain_s: Annotated[float, Meta(description="Seconds that a stopping worker leaves its calls to end.", ge=0)] = 10.0
@@ -42,6 +42,6 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     call_timeout_s: Annotated[float, Meta(description="Seconds that a call may take.", gt=0)] = 300.0
     call_tries: Annotated[int, Meta(description="Times that a call may fail before it is a dead letter.", ge=1)] = 5
     call_lease_s: Annotated[float, Meta(description="Seconds after which a dead worker's calls run again.", ge=0.5, le=60)] = 10.0
-    calls_poll_s: Annotated[float, Meta(description="Seconds between looks for calls that rang no bell.", gt=0)] = 0.02
+    calls_poll_ms: Annotated[float, Meta(description="Milliseconds between polls for calls that rang no bell.", ge=1)] = 20.0
     function_wait_s: Annotated[float, Meta(description="Seconds that a call waits for a worker with its function.", ge=0)] = 60.0
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged: this level and above.")] = "info"

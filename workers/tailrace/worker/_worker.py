@@ -21,7 +21,7 @@ from tailrace.redis import check_layout, check_redis, connect, connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._bell import LONGEST_S, Bell
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._retry import TROUBLES, Patience, before, heed_cancel
+from tailrace.worker._retry import REDIS_ERRORS, Retrier, raise_if_cancelled, unless_stopped
 from tailrace.worker.calls._arq_settings import Application
 from tailrace.worker.calls._lifecycle import Means, serve_calls
 from tailrace.worker.calls._runner import Emitter
@@ -40,8 +40,8 @@ class Worker:
     def __init__(self, config: WorkerConfig, logs: Redis, queues: Redis, bells: list[tuple[Bell, Bell]]) -> None:
         self.config, self.logs, self.queues = config, logs, queues
         self.keys = Keys(config.prefix)
-        self.log_patience = Patience("the logs' Redis")
-        self.queue_patience = Patience("the queue's Redis") if config.queue_redis else self.log_patience
+        self.log_retrier = Retrier("the logs' Redis")
+        self.queue_retrier = Retrier("the queue's Redis") if config.queue_redis else self.log_retrier
         limits = LogLimits(config.log_age_s, config.log_bytes, config.dedupe_s, HistoryPolicy(config.history))
         self.writers = [LogWriter(logs, self.keys, shard, limits, min_replicas=config.min_replicas) for shard in range(config.shards)]
         self.registry = Registry(logs, self.keys)
@@ -70,8 +70,8 @@ class Worker:
             self.writers,
             self.registry,
             *self._bells[partition],
-            self.queue_patience,
-            self.log_patience,
+            self.queue_retrier,
+            self.log_retrier,
             config.window,
             config.poll_ms / 1000,
             config.lease_s,
@@ -82,17 +82,17 @@ class Worker:
 
     async def check(self) -> bool:
         """Wait for Redis, and see that it is as it has to be. Raises SetupError."""
-        await self.log_patience.ask(partial(check_redis, self.logs))
-        await self.log_patience.ask(partial(check_layout, self.logs, self.keys, self.config.shards))
-        await self.queue_patience.ask(partial(check_redis, self.queues))
+        await self.log_retrier.run(partial(check_redis, self.logs))
+        await self.log_retrier.run(partial(check_layout, self.logs, self.keys, self.config.shards))
+        await self.queue_retrier.run(partial(check_redis, self.queues))
         return True
 
     async def sign(self) -> None:
         """Say again and again that this worker lives."""
         while True:
-            with contextlib.suppress(*TROUBLES):
+            with contextlib.suppress(*REDIS_ERRORS):
                 await self._sign()
-            heed_cancel()
+            raise_if_cancelled()
             await asyncio.sleep(SIGN_EVERY_S)
 
     async def _sign(self) -> None:
@@ -105,7 +105,7 @@ class Worker:
 
     async def leave(self) -> None:
         """Take this worker's sign of life back."""
-        with contextlib.suppress(*TROUBLES):
+        with contextlib.suppress(*REDIS_ERRORS):
             await asyncio.wait_for(self.queues.zrem(self.keys.workers(), self._name), 1)
 
     async def watch_burst(self, stopping: asyncio.Event, application: Application) -> None:
@@ -113,13 +113,13 @@ class Worker:
         if any(each.run_at_startup for each in application.cron_jobs):
             await self._begun.wait()
         calls = bool(application.functions)
-        while await self.queue_patience.ask(partial(self._left, calls)):  # noqa: ASYNC110 - Redis fires no event when a queue is empty
+        while await self.queue_retrier.run(partial(self._left, calls)):  # noqa: ASYNC110 - Redis fires no event when a queue is empty
             await asyncio.sleep(_BURST_LOOKS_S)
         stopping.set()
 
     async def calls(self, application: Application, stopping: asyncio.Event) -> None:
         """Run calls until it is time to stop."""
-        means = Means(Emitter(self.logs, self.writers, self.registry, self.log_patience), self.limits, self.queue_patience, self._begun)
+        means = Means(Emitter(self.logs, self.writers, self.registry, self.log_retrier), self.limits, self.queue_retrier, self._begun)
         ctx = {"logs": self.logs, "keys": self.keys, "shards": self.config.shards, **application.ctx}
         await serve_calls(self.config, msgspec.structs.replace(application, ctx=ctx), means, stopping)
 
@@ -148,7 +148,7 @@ async def connected(config: WorkerConfig) -> AsyncIterator[Worker]:
 async def run(config: WorkerConfig, application: Application, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
     """Work until it is time to stop. Raises SetupError."""
     async with connected(config) as worker:
-        if not await before(stopping, worker.check()):
+        if not await unless_stopped(stopping, worker.check()):
             return
         ready()
         async with asyncio.TaskGroup() as tasks:

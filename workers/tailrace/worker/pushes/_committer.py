@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from tailrace.events import EarlyError, LogWriter, NewEvent, outcome_field, read_outcome
-from tailrace.worker._retry import Patience
+from tailrace.worker._retry import Retrier
 from tailrace.worker.pushes._batch import Batch, Commit
 from tailrace.worker.pushes._memory import Memory
 
@@ -13,10 +13,10 @@ from tailrace.worker.pushes._memory import Memory
 class Sender:
     """One holder's commits to one shard."""
 
-    def __init__(self, writer: LogWriter, place: tuple[int, int], memory: Memory, patience: Patience, committed: asyncio.Event) -> None:
+    def __init__(self, writer: LogWriter, place: tuple[int, int], memory: Memory, retrier: Retrier, committed: asyncio.Event) -> None:
         """`place` is the partition and the epoch; `committed` is set when all commits of a batch have been answered."""
         self.at_once = writer.at_once
-        self._writer, self._place, self._memory, self._patience, self._committed = writer, place, memory, patience, committed
+        self._writer, self._place, self._memory, self._retrier, self._committed = writer, place, memory, retrier, committed
         self._outbox: asyncio.Queue[Commit] = asyncio.Queue()
         self._number = 0
         self._open: set[int] = set()
@@ -51,7 +51,7 @@ class Sender:
         while True:
             first = number == min(self._open)
             try:
-                outcome = await self._patience.ask(request)
+                outcome = await self._retrier.run(request)
             except EarlyError:
                 if first:
                     raise

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from tailrace.events import EarlyError, RefusedError
 from tailrace.queue import DeposedError, Grant
-from tailrace.worker._retry import TROUBLES, before
+from tailrace.worker._retry import REDIS_ERRORS, unless_stopped
 from tailrace.worker.pushes._pipeline import Hold, Line
 from tailrace.worker.pushes._rebalance import Share
 
@@ -25,24 +25,24 @@ async def serve(line: Line, stopping: asyncio.Event, share: Share) -> None:
     while not stopping.is_set():
         term += 1
         owner = f"{worker}/{term}"
-        acquire = line.queue_patience.ask(partial(line.queue.acquire, owner, at_least))
-        if grant := await before(stopping, acquire):
+        acquire = line.queue_retrier.run(partial(line.queue.acquire, owner, at_least))
+        if grant := await unless_stopped(stopping, acquire):
             await line.free.leave()
             _log.info("holding queue %d under epoch %d", line.queue.partition, grant.epoch)
             with share.holding(line.queue.partition) as leave:
                 at_least = await _hold(line, grant, owner, leave)
             if leave.is_set():
                 _log.info("gave up queue %d", line.queue.partition)
-                await before(stopping, asyncio.sleep(_OTHERS_FIRST_S))
+                await unless_stopped(stopping, asyncio.sleep(_OTHERS_FIRST_S))
         else:
-            await before(stopping, _stand_by(line))
+            await unless_stopped(stopping, _stand_by(line))
 
 
 async def _stand_by(line: Line) -> None:
     """Wait until the lease is given up, or may have run out."""
     try:
         await line.free.wait(_STANDBY_S)
-    except TROUBLES:
+    except REDIS_ERRORS:
         await asyncio.sleep(_STANDBY_S)
 
 
@@ -64,7 +64,7 @@ async def _hold(line: Line, grant: Grant, owner: str, leave: asyncio.Event) -> i
         _log.exception("queue %d: begin again when the lease has run out", line.queue.partition)
     await line.bell.leave()
     if give_up:
-        with contextlib.suppress(*TROUBLES):
+        with contextlib.suppress(*REDIS_ERRORS):
             await asyncio.wait_for(line.queue.release(grant.epoch), line.lease_s)
     return at_least
 

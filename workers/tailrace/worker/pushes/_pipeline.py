@@ -1,4 +1,4 @@
-"""What the holder of a queue does under one epoch: take, judge, commit, finish; several batches at once, in order."""
+"""What the holder of a queue does under one epoch: take, classify, commit, finish; several batches at once, in order."""
 
 import asyncio
 import contextlib
@@ -11,13 +11,13 @@ from typing import NamedTuple, cast
 
 from tailrace.events import LogWriter, NewEvent, Registry
 from tailrace.queue import Answer, Ending, Grant, Queue, Taken
-from tailrace.queue._partition import Ended
+from tailrace.queue._partition import EndedBatch
 from tailrace.worker._bell import Bell
 from tailrace.worker._commits import commits
 from tailrace.worker._receipts import count
-from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
+from tailrace.worker._retry import REDIS_ERRORS, Retrier, raise_if_cancelled
 from tailrace.worker.pushes._batch import Batch, delivered, each_part, events
-from tailrace.worker.pushes._classify import Facts, Judged, Sorted, asked, judge_batch, sort
+from tailrace.worker.pushes._classify import Classified, Facts, Sorted, asked, classify_batch, function_of, name, sort
 from tailrace.worker.pushes._committer import Sender
 from tailrace.worker.pushes._memory import Memory
 
@@ -35,8 +35,8 @@ class Line(NamedTuple):
     bell: Bell
     free: Bell
     """Rung when the lease is given up."""
-    queue_patience: Patience
-    log_patience: Patience
+    queue_retrier: Retrier
+    log_retrier: Retrier
     window: int = 4
     poll_s: float = 0.02
     lease_s: float = 2.0
@@ -56,7 +56,7 @@ class Hold:
         self._window: deque[Batch] = deque()
         self._committed, self._finished = asyncio.Event(), asyncio.Event()
         place = self._queue.partition, self._epoch
-        self._senders = [Sender(writer, place, self._memory, line.log_patience, self._committed) for writer in line.writers]
+        self._senders = [Sender(writer, place, self._memory, line.log_retrier, self._committed) for writer in line.writers]
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Hold the queue until it is time to stop.
@@ -78,23 +78,23 @@ class Hold:
     async def _take_over(self) -> None:
         for shard, writer in enumerate(self._line.writers):
             ask = partial(writer.raise_epoch, self._queue.partition, self._epoch, self._owner)
-            self._memory.inherit(shard, await self._line.log_patience.ask(ask), self._left)
+            self._memory.inherit(shard, await self._line.log_retrier.run(ask), self._left)
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._line.lease_s / 4)
-            await self._line.queue_patience.ask(partial(self._queue.renew, self._epoch, self._owner))
+            await self._line.queue_retrier.run(partial(self._queue.renew, self._epoch, self._owner))
 
     async def _tidy(self) -> None:
         """Do again and again what frees memory; commits may be waiting for some."""
         while True:
             await asyncio.sleep(_TIDY_EVERY_S)
             for shard, writer in enumerate(self._line.writers):
-                with contextlib.suppress(*TROUBLES):  # what it keeps now, the next holder lets it forget
+                with contextlib.suppress(*REDIS_ERRORS):  # what it keeps now, the next holder lets it forget
                     await writer.trim()
                     if not self._window:
                         await writer.forget(self._queue.partition, self._epoch, self._memory.forgettable(shard))
-                heed_cancel()
+                raise_if_cancelled()
 
     async def _feed(self, stopping: asyncio.Event) -> None:
         await self._take_over()
@@ -105,7 +105,7 @@ class Hold:
                 self._ahead = None
                 if taken:
                     self._line.bell.void()
-                    # Where there is more, Redis gets it ready while this batch is judged.
+                    # Where there is more, Redis gets it ready while this batch is classified.
                     if idle_s == 0 and not taken.deaths and not stopping.is_set():
                         self._ahead = asyncio.create_task(self._take(taken))
                     await self._start(taken)
@@ -118,7 +118,7 @@ class Hold:
                 await asyncio.gather(self._ahead, return_exceptions=True)
 
     async def _take(self, *ahead_of: Taken) -> Answer:
-        return await self._line.queue_patience.ask(partial(self._queue.take, self._epoch, self._mine(*ahead_of)))
+        return await self._line.queue_retrier.run(partial(self._queue.take, self._epoch, self._mine(*ahead_of)))
 
     def _mine(self, *ahead_of: Taken) -> list[str]:
         return [taken.field for taken in (*[batch.taken for batch in self._window], *ahead_of)]
@@ -132,34 +132,34 @@ class Hold:
         pause = self._line.poll_s if idle_s is None else min(self._line.poll_s, max(idle_s, _SHORTEST_S))
         try:
             reply = await self._line.bell.wait(pause, self._queue.taking(self._epoch, self._mine()))
-        except TROUBLES:
+        except REDIS_ERRORS:
             await asyncio.sleep(pause)
             return None
         return self._queue.taken(cast("Sequence[bytes]", reply)) if reply else None
 
     async def _start(self, taken: Taken) -> None:
         begun = self._memory.begun
-        judge = partial(judge_batch, now_ms=taken.now_ms, deaths=taken.deaths, begun=begun)
-        judged = [each for part in await each_part(taken.jobs, lambda job: job.size, judge) for each in part]
+        classify = partial(classify_batch, now_ms=taken.now_ms, deaths=taken.deaths, begun=begun)
+        classified = [each for part in await each_part(taken.jobs, lambda job: job.size, classify) for each in part]
         inherited = not taken.field.startswith(f"{self._epoch}.")
-        facts = Facts(begun, await self._count(asked(judged, begun)), self._memory.last if inherited else ())
-        parts = await each_part(judged, lambda each: each[0].size, partial(self._sort, taken.now_ms, facts))
+        facts = Facts(begun, await self._count(asked(classified, begun)), self._memory.last if inherited else ())
+        parts = await each_part(classified, lambda each: each[0].size, partial(self._sort, taken.now_ms, facts))
         endings = [ending for part, _ in parts for ending in part.endings]
         deliveries = [delivery for part, _ in parts for delivery in part.deliveries]
-        _warn([ending for ending in endings if ending.reason])
+        _log_dead_letters(taken, endings, self._queue.key)
         if endings:  # they leave before anything of this batch, or a later one, is appended
-            await self._end([Ended(taken.field, not deliveries, endings)])
+            await self._end([EndedBatch(taken.field, not deliveries, endings)])
             over = {ending.position for ending in endings}
             self._memory.end([job.ticket for job in taken.jobs if job.position in over])
         if deliveries:
             self._pack(Batch(taken, deliveries), [chain.from_iterable(part) for part in zip(*[new for _, new in parts], strict=True)])
 
-    def _sort(self, now_ms: float, facts: Facts, judged: Judged) -> tuple[Sorted, list[list[NewEvent]]]:
-        some = sort(now_ms, judged, facts)
+    def _sort(self, now_ms: float, facts: Facts, classified: Classified) -> tuple[Sorted, list[list[NewEvent]]]:
+        some = sort(now_ms, classified, facts)
         return some, events(some.deliveries, len(self._line.writers), self._memory.known)
 
     async def _count(self, channels: Sequence[str]) -> dict[str, int]:
-        return await count(self._line.registry, self._line.log_patience, channels)
+        return await count(self._line.registry, self._line.log_retrier, channels)
 
     def _pack(self, batch: Batch, by_shard: Iterable[Iterable[NewEvent]]) -> None:
         known = self._memory.known
@@ -186,15 +186,15 @@ class Hold:
                 self._committed.clear()
                 continue
             there = await self._count(_asking(batches))
-            await self._end([Ended(batch.taken.field, whole=True, endings=_receipts(batch, there)) for batch in batches])
+            await self._end([EndedBatch(batch.taken.field, whole=True, endings=_receipts(batch, there)) for batch in batches])
             for batch in batches:
                 self._window.popleft()
                 self._memory.over(batch.outcomes)
                 self._memory.end([delivery.ticket for delivery in batch.deliveries])
             self._finished.set()
 
-    async def _end(self, ended: Iterable[Ended]) -> None:
-        await self._line.queue_patience.ask(partial(self._queue.finish, self._epoch, list(ended)))
+    async def _end(self, ended: Iterable[EndedBatch]) -> None:
+        await self._line.queue_retrier.run(partial(self._queue.finish, self._epoch, list(ended)))
 
     async def _shorter(self, length: int) -> None:
         """Wait until fewer batches are in flight."""
@@ -203,10 +203,16 @@ class Hold:
             await self._finished.wait()
 
 
-def _warn(buried: Sequence[Ending]) -> None:
-    if buried:
-        more = f", and {len(buried) - 1} more" if buried[1:] else ""
-        _log.warning("a job is a dead letter: %s - at `%s`%s", buried[0].reason, buried[0].path, more)
+def _log_dead_letters(taken: Taken, endings: Sequence[Ending], queue: str) -> None:
+    """Log the first dead letter of a batch, and how many others there are: a producer's mistake may fill whole batches."""
+    dead = [ending for ending in endings if ending.reason]
+    if not dead:
+        return
+    first, more = dead[0], len(dead) - 1
+    job = next(job for job in taken.jobs if job.position == first.position)
+    fields = {"job": name(job), "function": function_of(job.payload), "queue": queue, "path": first.path, "more": more}
+    text = f"dead letter: {fields['function'] or 'job'} (job {fields['job']}, queue {queue})"
+    _log.warning("%s: %s (at `%s`)%s", text, first.reason, first.path, f", and {more} more" * bool(more), extra=fields)
 
 
 def _asking(batches: Iterable[Batch]) -> list[str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from redis.asyncio import Redis
 
 from tailrace.wire import Keys
-from tailrace.worker._retry import TROUBLES, heed_cancel
+from tailrace.worker._retry import REDIS_ERRORS, raise_if_cancelled
 
 _LOOK_EVERY_S = 0.5
 _WISH_MS = 1500
@@ -44,9 +44,9 @@ class Share:
         Who stops may have calls to end, but wants no queue.
         """
         while not self._stopping.is_set():
-            with contextlib.suppress(*TROUBLES):
+            with contextlib.suppress(*REDIS_ERRORS):
                 await self._look()
-            heed_cancel()
+            raise_if_cancelled()
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _look(self) -> None:
