@@ -32,6 +32,7 @@ from tailrace.wire import (
     CursorError,
     EntryError,
     Place,
+    Pushes,
     RewindMark,
     check_channel,
     decode_cursor,
@@ -44,7 +45,7 @@ from tailrace.wire import (
     is_block,
     with_id,
 )
-from tailrace.worker.pushes._classify import Deliver, MoveToCalls, Rejected, classify
+from tailrace.worker.pushes._classify import MoveToCalls, Rejected, classify
 from tests.fuzz.mutate import mutated
 
 Target = Callable[[Random], None]
@@ -194,7 +195,7 @@ def jobs(dice: Random) -> None:
         case Rejected(reason, path, _):
             msgspec.json.encode([reason, path])
             assert path.startswith("$")
-        case Deliver(pushes, _, _):
+        case Pushes(pushes):
             for push in pushes:
                 check_channel(push.to)
         case MoveToCalls():

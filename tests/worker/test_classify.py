@@ -7,9 +7,8 @@ from hypothesis import example, given, strategies as st
 
 from tailrace.events import AWAY
 from tailrace.queue import Taken, TakenJob
-from tailrace.wire import JobState, PushJob, decode_receipt
+from tailrace.wire import JobState, Pushes, PushJob, decode_receipt
 from tailrace.worker.pushes._classify import (
-    Deliver,
     Facts,
     MoveToCalls,
     Rejected,
@@ -53,7 +52,7 @@ def test_no_job_makes_a_worker_stumble(text: bytes | None) -> None:
 
 def test_verdicts() -> None:
     push = {"to": "a", "data": 1}
-    assert isinstance(classify(payload("push", push)), Deliver)
+    assert isinstance(classify(payload("push", push)), Pushes)
     assert classify(payload("say", push)) == MoveToCalls()
     assert classify(payload("push", {"to": 1}, receipt="me")) == Rejected("Expected `str`, got `int`", "$.to", "me")
     unknown = classify(payload("push", push, receipt="me", later=1))

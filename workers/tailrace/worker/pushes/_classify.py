@@ -12,6 +12,7 @@ from tailrace.wire import (
     JobReceipt,
     JobState,
     PushError,
+    Pushes,
     PushJob,
     Receipt,
     bucket,
@@ -27,15 +28,6 @@ GONE = "no such client"
 LATE = "expired before it was its turn"
 
 
-class Deliver(NamedTuple):
-    """The job's pushes are valid."""
-
-    pushes: tuple[PushJob, ...]
-    many: bool
-    listener: str | None
-    """Who asked for a receipt."""
-
-
 class Rejected(NamedTuple):
     """The job can't be valid."""
 
@@ -48,7 +40,7 @@ class MoveToCalls(NamedTuple):
     """The job is a call of a function."""
 
 
-Verdict = Deliver | Rejected | MoveToCalls
+Verdict = Pushes | Rejected | MoveToCalls
 
 
 def classify(payload: bytes | None) -> Verdict:
@@ -59,14 +51,12 @@ def classify(payload: bytes | None) -> Verdict:
         job = decode_job(payload)
     except JobError as error:
         return Rejected(error.message, error.path)
-    many = job.f == PUSH_MANY
-    if not many and job.f != PUSH:
+    if job.f not in {PUSH, PUSH_MANY}:
         return MoveToCalls()
     try:
-        asked = decode_pushes(job)
+        return decode_pushes(job)
     except PushError as error:
         return Rejected(error.message, error.path, receipt_listener(job))
-    return Deliver(asked.pushes, many, asked.options.receipt)
 
 
 def not_delivered(pushes: Sequence[PushJob], late_ms: float, there: Mapping[str, int]) -> dict[int, Receipt]:
@@ -137,7 +127,7 @@ def _possible(job: TakenJob, now_ms: float, verdict: Verdict) -> Verdict:
 
 def asked(classified: Classified, begun: Begun) -> list[str]:
     """List the clients' channels of which has to be known whether anybody is there."""
-    deliver = [verdict for job, verdict in classified if isinstance(verdict, Deliver) and job.ticket not in begun]
+    deliver = [verdict for job, verdict in classified if isinstance(verdict, Pushes) and job.ticket not in begun]
     return list({push.to for verdict in deliver for push in verdict.pushes if push.to.startswith(CLIENT_PREFIX)})
 
 
@@ -146,7 +136,7 @@ def sort(now_ms: float, classified: Classified, facts: Facts) -> Sorted:
     endings, deliveries = [], []
     for job, verdict in classified:
         match verdict:
-            case Deliver():
+            case Pushes():
                 delivery = _delivery(job, verdict, now_ms, facts)
                 if verdict.pushes and len(delivery.out) == len(verdict.pushes):
                     endings.append(_nothing(delivery))
@@ -172,13 +162,13 @@ def function_of(payload: bytes | None) -> str:
         return ""
 
 
-def _delivery(job: TakenJob, verdict: Deliver, now_ms: float, facts: Facts) -> Delivery:
-    pushes, many, listener = verdict
+def _delivery(job: TakenJob, verdict: Pushes, now_ms: float, facts: Facts) -> Delivery:
+    pushes = verdict.pushes
     out = skipped(job.ticket, pushes, facts) if facts.last else {}
     if job.ticket not in facts.begun:
         out |= not_delivered(pushes, now_ms - job.due_ms, facts.there)
     rendered = blocks(pushes, out, int(now_ms))
-    return Delivery(job.position, job.ticket, name(job), pushes, rendered, out, many, listener)
+    return Delivery(job.position, job.ticket, name(job), pushes, rendered, out, verdict.many, verdict.listener)
 
 
 def skipped(ticket: str, pushes: Sequence[PushJob], facts: Facts) -> dict[int, Receipt]:
