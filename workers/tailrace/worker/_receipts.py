@@ -1,4 +1,4 @@
-"""Receipts: what who asked for it is told about a job."""
+"""Receipts: what became of a job, for the producer that asked."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -24,7 +24,7 @@ _DATA = b"\ndata: "
 
 
 def receipt(push: PushJob, block: bytes, entry: Appended, there: int, now_ms: int) -> Receipt:
-    """Make the receipt of a push that was appended while so many (or AWAY) were there."""
+    """Make the receipt of a push that was appended while `there` clients (or AWAY) were connected."""
     recipients = 0 if there == AWAY else there
     nobody = not recipients and (push.to == ALL or push.to.startswith(CLIENT_PREFIX))
     return Receipt(
@@ -61,7 +61,7 @@ _AT_ONCE = 1000  # a script's arguments are limited by Lua's stack
 
 
 async def count(registry: Registry, retrier: Retrier, channels: Sequence[str]) -> dict[str, int]:
-    """Count who is in each channel; AWAY for the own channel of a client that left a moment ago."""
+    """Count the connected clients of each channel; AWAY for the own channel of a client that left a moment ago."""
     there: dict[str, int] = {}
     for start in range(0, len(channels), _AT_ONCE):
         some = channels[start : start + _AT_ONCE]

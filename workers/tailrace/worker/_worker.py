@@ -1,4 +1,4 @@
-"""One worker process: a line per partition, the calls of functions, and the signs of life that `--check` looks for."""
+"""One worker process: a pipeline per partition, the calls of functions, and the heartbeat that `--check` looks for."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ from tailrace.worker.calls._lifecycle import Means, serve_calls
 from tailrace.worker.calls._runner import Emitter
 from tailrace.worker.pushes._lease import serve
 from tailrace.worker.pushes._pipeline import Line
-from tailrace.worker.pushes._rebalance import Share
+from tailrace.worker.pushes._rebalance import Rebalancer
 
 SIGN_EVERY_S, ALIVE_S = 5.0, 15.0
 _BURST_LOOKS_S = 0.1
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """What the parts of a worker share."""
+    """What the parts of one worker share."""
 
     def __init__(self, config: WorkerConfig, logs: Redis, queues: Redis, bells: list[tuple[Bell, Bell]]) -> None:
         self.config, self.logs, self.queues = config, logs, queues
@@ -77,18 +77,18 @@ class Worker:
             config.lease_s,
         )
 
-    def share(self, stopping: asyncio.Event) -> Share:
-        return Share(self.queues, self.keys, self._name, stopping)
+    def share(self, stopping: asyncio.Event) -> Rebalancer:
+        return Rebalancer(self.queues, self.keys, self._name, stopping)
 
     async def check(self) -> bool:
-        """Wait for Redis, and see that it is as it has to be. Raises SetupError."""
+        """Wait for Redis, and check its version, its settings and the number of shards. Raises SetupError."""
         await self.log_retrier.run(partial(check_redis, self.logs))
         await self.log_retrier.run(partial(check_layout, self.logs, self.keys, self.config.shards))
         await self.queue_retrier.run(partial(check_redis, self.queues))
         return True
 
     async def sign(self) -> None:
-        """Say again and again that this worker lives."""
+        """Send heartbeats."""
         while True:
             with contextlib.suppress(*REDIS_ERRORS):
                 await self._sign()
@@ -104,12 +104,12 @@ class Worker:
         await pipe.execute()
 
     async def leave(self) -> None:
-        """Take this worker's sign of life back."""
+        """Delete this worker's heartbeat."""
         with contextlib.suppress(*REDIS_ERRORS):
             await asyncio.wait_for(self.queues.zrem(self.keys.workers(), self._name), 1)
 
     async def watch_burst(self, stopping: asyncio.Event, application: Application) -> None:
-        """Stop when the queues that are served here hold nothing any more."""
+        """Set `stopping` when the queues that this worker serves are empty."""
         if any(each.run_at_startup for each in application.cron_jobs):
             await self._begun.wait()
         calls = bool(application.functions)
@@ -118,7 +118,7 @@ class Worker:
         stopping.set()
 
     async def calls(self, application: Application, stopping: asyncio.Event) -> None:
-        """Run calls until it is time to stop."""
+        """Run calls until `stopping` is set."""
         means = Means(Emitter(self.logs, self.writers, self.registry, self.log_retrier), self.limits, self.queue_retrier, self._begun)
         ctx = {"logs": self.logs, "keys": self.keys, "shards": self.config.shards, **application.ctx}
         await serve_calls(self.config, msgspec.structs.replace(application, ctx=ctx), means, stopping)
@@ -146,7 +146,7 @@ async def connected(config: WorkerConfig) -> AsyncIterator[Worker]:
 
 
 async def run(config: WorkerConfig, application: Application, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Work until it is time to stop. Raises SetupError."""
+    """Work until `stopping` is set. Raises SetupError."""
     async with connected(config) as worker:
         if not await unless_stopped(stopping, worker.check()):
             return
@@ -168,15 +168,15 @@ async def run(config: WorkerConfig, application: Application, stopping: asyncio.
 
 
 class Alive(NamedTuple):
-    """Workers that gave a sign of life lately."""
+    """Workers with a recent heartbeat."""
 
     here: int
-    """Those of this host's name, which in a container is the container's own."""
+    """Those on this host. In a container, those in the container."""
     everywhere: int
 
 
 async def alive(config: WorkerConfig) -> Alive:
-    """Count the workers that live. Raises redis.RedisError."""
+    """Count the workers that are alive. Raises redis.RedisError."""
     async with connected(config) as worker:
         seconds, _ = await worker.queues.time()
         names = await worker.queues.zrangebyscore(worker.keys.workers(), seconds - ALIVE_S, "+inf")

@@ -44,7 +44,7 @@ Verdict = Pushes | Rejected | MoveToCalls
 
 
 def classify(payload: bytes | None) -> Verdict:
-    """Read a job and decide."""
+    """Read a job, and decide what becomes of it."""
     if payload is None:
         return Rejected(LOST)
     try:
@@ -60,9 +60,9 @@ def classify(payload: bytes | None) -> Verdict:
 
 
 def not_delivered(pushes: Sequence[PushJob], late_ms: float, there: Mapping[str, int]) -> dict[int, Receipt]:
-    """Say which pushes of a job are not delivered, and why: too late, or for a client that isn't there.
+    """Return receipts of the pushes that aren't appended, by index: too late, or for a client that isn't connected.
 
-    `late_ms` is how long ago the job was due; `there` counts who is in a client's channel.
+    `late_ms` is how long ago the job was due; `there` has the connections by channel.
     """
     out = {}
     for index, push in enumerate(pushes):
@@ -74,7 +74,7 @@ def not_delivered(pushes: Sequence[PushJob], late_ms: float, there: Mapping[str,
 
 
 def expired(push: PushJob) -> Receipt:
-    """Make the receipt of a push that came too late."""
+    """Make the receipt of a push that expired."""
     return Receipt(status="info", message=LATE, event=push.event, to=push.to)
 
 
@@ -90,11 +90,11 @@ _POISON = Rejected(f"{MAX_DEATHS} workers died having this job in hand")
 
 
 class Facts(NamedTuple):
-    """What has to be known to sort a batch, beyond the batch."""
+    """What else is needed to sort a batch."""
 
     begun: Begun
     there: Mapping[str, int]
-    """Counts who is in the channels asked for."""
+    """Connected clients, by channel."""
     last: Sequence[tuple[int, int]]
     """By shard: the last push that it is known to hold of what former holders left; empty for a batch that none had."""
 
@@ -108,7 +108,7 @@ class Sorted(NamedTuple):
 
 
 def classify_batch(jobs: Sequence[TakenJob], now_ms: float, deaths: int, begun: Begun) -> Classified:
-    """Judge each job; one that was there at too many deaths, and of which no shard has a part, isn't even read."""
+    """Classify each job. One that has seen too many deaths, and of which no shard has a part, isn't even read."""
     if deaths >= MAX_DEATHS:
         return [(job, classify(job.payload) if job.ticket in begun else _POISON) for job in jobs]
     return [(job, _possible(job, now_ms, classify(job.payload))) for job in jobs]
@@ -126,13 +126,13 @@ def _possible(job: TakenJob, now_ms: float, verdict: Verdict) -> Verdict:
 
 
 def asked(classified: Classified, begun: Begun) -> list[str]:
-    """List the clients' channels of which has to be known whether anybody is there."""
+    """List the clients' channels whose connections must be counted."""
     deliver = [verdict for job, verdict in classified if isinstance(verdict, Pushes) and job.ticket not in begun]
     return list({push.to for verdict in deliver for push in verdict.pushes if push.to.startswith(CLIENT_PREFIX)})
 
 
 def sort(now_ms: float, classified: Classified, facts: Facts) -> Sorted:
-    """Sort a batch."""
+    """Separate jobs that end now from jobs whose pushes are appended."""
     endings, deliveries = [], []
     for job, verdict in classified:
         match verdict:
@@ -172,7 +172,7 @@ def _delivery(job: TakenJob, verdict: Pushes, now_ms: float, facts: Facts) -> De
 
 
 def skipped(ticket: str, pushes: Sequence[PushJob], facts: Facts) -> dict[int, Receipt]:
-    """Say which pushes a former holder has left out: those that a shard doesn't hold, though it holds what comes after them."""
+    """Return receipts of the pushes that a former holder left out: those that a shard lacks, though it has later ones."""
     known = facts.begun.get(ticket, ())
     return {
         index: nobody(push) if push.expires_s is None else expired(push)

@@ -1,4 +1,17 @@
-"""What the holder of a queue does under one epoch: take, classify, commit, finish; several batches at once, in order."""
+"""The pipeline of one epoch: take a batch, classify its jobs, commit their events, finish the batch. Several batches are in flight at once.
+
+Three rules keep events in order and append each once. Each comes with a history that would break without it.
+
+Batches are finished in the order in which they were taken. Batch 1 waits for a slow shard while batch 2 is done. If batch 2 were finished
+first and this worker died, its successor would find nothing in the shards' memory after batch 1, and couldn't tell which pushes of
+batch 1 were left out.
+
+A job that ends without an append is finished before anything of its batch, or of a later one, is appended. Job 1 has expired, and job 2 is
+appended. If the worker died between the two, its successor might count other clients, and append job 1 after job 2.
+
+A successor raises all shards to its epoch before it takes anything. A suspended worker may still have a commit in its socket. Unless the
+shard refused the old epoch, that commit would be appended after the successor had found that it wasn't.
+"""
 
 import asyncio
 import contextlib
@@ -27,21 +40,21 @@ _SHORTEST_S = 0.001  # BLPOP waits for ever at 0
 
 
 class Line(NamedTuple):
-    """All that a holder of one queue works with."""
+    """What the holder of one queue works with."""
 
     queue: Queue
     writers: Sequence[LogWriter]
     registry: Registry
     bell: Bell
     free: Bell
-    """Rung when the lease is given up."""
+    """Rung when the lease is released."""
     queue_retrier: Retrier
     log_retrier: Retrier
     window: int = 4
     poll_s: float = 0.02
     lease_s: float = 2.0
     grace_s: float = 3.0
-    """How long a stopping holder waits for what is in flight."""
+    """How long a stopping holder waits for batches in flight."""
 
 
 class Hold:
@@ -59,9 +72,9 @@ class Hold:
         self._senders = [Sender(writer, place, self._memory, line.log_retrier, self._committed) for writer in line.writers]
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Hold the queue until it is time to stop.
+        """Serve the queue until `stopping` is set.
 
-        Raises, in a group: DeposedError or RefusedError (somebody else holds it), or what else went wrong.
+        Raises, in a group: DeposedError or RefusedError (another worker holds the queue), or whatever else went wrong.
         """
         async with asyncio.TaskGroup() as tasks:
             feed = tasks.create_task(self._feed(stopping))
@@ -86,11 +99,11 @@ class Hold:
             await self._line.queue_retrier.run(partial(self._queue.renew, self._epoch, self._owner))
 
     async def _tidy(self) -> None:
-        """Do again and again what frees memory; commits may be waiting for some."""
+        """Free memory at intervals: commits may be waiting for some."""
         while True:
             await asyncio.sleep(_TIDY_EVERY_S)
             for shard, writer in enumerate(self._line.writers):
-                with contextlib.suppress(*REDIS_ERRORS):  # what it keeps now, the next holder lets it forget
+                with contextlib.suppress(*REDIS_ERRORS):  # what a shard keeps now, the next holder lets it forget
                     await writer.trim()
                     if not self._window:
                         await writer.forget(self._queue.partition, self._epoch, self._memory.forgettable(shard))
@@ -105,7 +118,7 @@ class Hold:
                 self._ahead = None
                 if taken:
                     self._line.bell.void()
-                    # Where there is more, Redis gets it ready while this batch is classified.
+                    # If more is due, Redis prepares it while this batch is classified.
                     if idle_s == 0 and not taken.deaths and not stopping.is_set():
                         self._ahead = asyncio.create_task(self._take(taken))
                     await self._start(taken)
@@ -124,10 +137,10 @@ class Hold:
         return [taken.field for taken in (*[batch.taken for batch in self._window], *ahead_of)]
 
     async def _listen(self, idle_s: float | None) -> Answer | None:
-        """Wait for the bell, but no longer than to the next job that is due or may have come in without ringing.
+        """Wait for the bell, at most until the next job is due or the next poll for jobs that rang no bell.
 
-        Return what a take brought at the ring. It is one more request that may be answered late or never: what it gives out to nobody
-        is still in hand, and unnamed by the next.
+        Returns the answer to a take that Redis runs as the bell rings. That answer may come late or never. A batch that nobody received
+        stays in flight, and the next take returns it because it isn't named.
         """
         pause = self._line.poll_s if idle_s is None else min(self._line.poll_s, max(idle_s, _SHORTEST_S))
         try:
@@ -147,7 +160,7 @@ class Hold:
         endings = [ending for part, _ in parts for ending in part.endings]
         deliveries = [delivery for part, _ in parts for delivery in part.deliveries]
         _log_dead_letters(taken, endings, self._queue.key)
-        if endings:  # they leave before anything of this batch, or a later one, is appended
+        if endings:  # before anything of this batch, or of a later one, is appended
             await self._end([EndedBatch(taken.field, not deliveries, endings)])
             over = {ending.position for ending in endings}
             self._memory.end([job.ticket for job in taken.jobs if job.position in over])
@@ -177,7 +190,7 @@ class Hold:
     async def _finish(self) -> None:
         """Finish batches in the order in which they were taken.
 
-        So what a shard holds of later jobs than one that hasn't ended is still in its memory, and says what of that job was left out.
+        A shard then still remembers all jobs after one that hasn't ended, which tells a successor what of that job was left out.
         """
         while True:
             batches = list(takewhile(lambda batch: not batch.unanswered, self._window))
@@ -197,7 +210,7 @@ class Hold:
         await self._line.queue_retrier.run(partial(self._queue.finish, self._epoch, list(ended)))
 
     async def _shorter(self, length: int) -> None:
-        """Wait until fewer batches are in flight."""
+        """Wait until fewer than `length` batches are in flight."""
         while len(self._window) >= length:
             self._finished.clear()
             await self._finished.wait()
