@@ -125,6 +125,7 @@ def test_a_log_line_about_a_call_holds_its_function_job_and_queue_as_fields(clie
         wait_until_sync(lambda: letters(client, b"a\x1b"))
         wait_until_sync(lambda: "dead letter" in service.stderr)
         (line,) = [msgspec.json.decode(each) for each in service.stderr.splitlines() if "dead letter" in each]
-        assert (line["fields"]["function"], line["fields"]["queue"]) == ("raises", "tailrace:calls")
-        assert line["fields"]["job"].startswith("a")
+        fields = line["fields"]
+        assert (fields["function"], fields["queue"]) == ("raises", "tailrace:calls")
+        assert fields["job"].startswith("a")
         assert "\x1b" not in service.stderr
