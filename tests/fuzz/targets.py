@@ -32,6 +32,7 @@ from tailrace.wire import (
     CursorError,
     EntryError,
     Place,
+    Pushes,
     RewindMark,
     check_channel,
     decode_cursor,
@@ -44,7 +45,7 @@ from tailrace.wire import (
     is_block,
     with_id,
 )
-from tailrace.worker.pushes._classify import Bury, Deliver, Move, judge
+from tailrace.worker.pushes._classify import MoveToCalls, Rejected, classify
 from tests.fuzz.mutate import mutated
 
 Target = Callable[[Random], None]
@@ -189,15 +190,15 @@ def blocks(dice: Random) -> None:
 
 def jobs(dice: Random) -> None:
     """Whatever stands in a queue is delivered, moved, or a dead letter with a reason that can be written."""
-    verdict = judge(mutated(dice, _JOBS, _JOB_WORDS))
+    verdict = classify(mutated(dice, _JOBS, _JOB_WORDS))
     match verdict:
-        case Bury(reason, path, _):
+        case Rejected(reason, path, _):
             msgspec.json.encode([reason, path])
             assert path.startswith("$")
-        case Deliver(pushes, _, _):
+        case Pushes(pushes):
             for push in pushes:
                 check_channel(push.to)
-        case Move():
+        case MoveToCalls():
             pass
 
 

@@ -46,8 +46,8 @@ API = {
         RedisReadOnlyError RedisRefusedError TailraceError
     """,
     "tailrace.queue": """
-        Again Answer Back CallQueue Claimed DeadLetter DeadLetters DeposedError Ending Filter Found Grant Jobs
-        MAX_DEATHS NEVER_MS Queue QueueLimits Room Settlement Taken TakenJob printable script
+        Again Answer Back CALLS CallQueue Claimed DeadLetter DeadLetters DeposedError Ending Enqueued Enqueuer Filter Found Grant Jobs
+        MAX_DEATHS NEVER_MS NewJob Queue QueueLimits Room Settlement Taken TakenJob printable script
     """,
     "tailrace.redis": """
         ClusterRedis Dialogue MAX_SHARDS OLDEST_REDIS OLDEST_VALKEY Pipe Refusal Remedy Scripts check_layout check_redis check_server

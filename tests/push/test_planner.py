@@ -56,4 +56,4 @@ def test_a_time_that_cannot_be_names_its_push() -> None:
 
 def test_nobody_listens_where_no_receipt_is_wanted() -> None:
     plan = Planner(1, "me", JobIds().next).plan([_request(1, 0, 1)], NOW_MS, many=False, receipt=False)
-    assert decode_pushes(decode_job(plan.jobs[0].payload)).options.receipt is None
+    assert decode_pushes(decode_job(plan.jobs[0].payload)).listener is None

@@ -12,7 +12,7 @@ from arq.jobs import Job, JobStatus
 
 from tailrace.push import Pusher
 from tailrace.queue import Again, CallQueue, Claimed, QueueLimits, Room
-from tailrace.queue._claims import Ended
+from tailrace.queue._claims import EndedCall
 from tailrace.wire import JobState, Keys
 from tailrace.worker.calls._arq_settings import load
 from tests.support.service import Service
@@ -44,7 +44,7 @@ async def test_a_claim_that_is_lost_is_told_from_the_workers_own_new_one(any_red
         second = await claimed(queue(seen), 2)
         assert (first.id, first.deaths, second.deaths) == (b"a", 0, 0)
         assert await queue(seen).keep([first, second]) == [False, True]
-        assert await queue(seen).settle(1, [(first, Ended()), (second, Ended())]) == [False, True]
+        assert await queue(seen).settle(1, [(first, EndedCall()), (second, EndedCall())]) == [False, True]
         await seen.idle()
 
 
@@ -131,7 +131,7 @@ async def test_an_abort_that_came_too_late_for_one_job_is_none_for_a_later_one_o
             found = await queue(seen).claim(number, Room(10, abortable=True), ["add"])
             assert [each.aborted for each in found.claims] == [aborted]
             assert await queue(seen).to_abort(found.claims) == ({b"a"} if aborted else set())
-            await queue(seen).settle(number, [(found.claims[0], Ended())])
+            await queue(seen).settle(number, [(found.claims[0], EndedCall())])
 
 
 async def test_a_shelf_has_no_say_about_a_later_call_of_an_id(any_redis_url: str) -> None:
@@ -151,7 +151,7 @@ async def test_a_settlement_that_is_sent_again_does_nothing_more_and_is_answered
             await claimed(calls, number)
         lost = Claimed(b"a", "another.1", 0, 0, 0, aborted=False, payload=None)
         ended = Claimed(b"b", "w.2", 0, 0, 0, aborted=False, payload=None)
-        sent = [(lost, Ended()), (ended, Ended(reason="why"))]
+        sent = [(lost, EndedCall()), (ended, EndedCall(reason="why"))]
         for _ in range(2):
             assert await calls.settle(7, sent) == [False, True]
         assert await calls.settle(6, sent) == [False, True]  # one that was long on its way

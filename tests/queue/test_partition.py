@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tailrace.queue import DeposedError, Ending, Taken
-from tailrace.queue._partition import Ended
+from tailrace.queue._partition import EndedBatch
 from tests.queue.queues import PUSH, epoch_of, ids, lapse, queue, take
 from tests.support.wait import wait_until
 from tests.worker.support import Bench, bench
@@ -58,7 +58,7 @@ async def test_what_a_later_version_adds_to_a_batch_or_a_line_is_ignored(seen: B
     await lapse(seen)
     again = await take(line, await epoch_of(line, "new"))
     assert (again.deaths, ids(again)) == (1, ids(given))
-    await line.finish(2, [Ended(again.field, whole=True, endings=[])])
+    await line.finish(2, [EndedBatch(again.field, whole=True, endings=[])])
     await seen.idle()
 
 
@@ -71,7 +71,7 @@ async def test_whoever_is_deposed_can_do_nothing(seen: Bench) -> None:
     with pytest.raises(DeposedError):
         await line.take(1, [])
     with pytest.raises(DeposedError):
-        await line.finish(1, [Ended("1.1", whole=True, endings=[])])
+        await line.finish(1, [EndedBatch("1.1", whole=True, endings=[])])
     await line.release(1)
     assert await seen.queues.get(seen.keys.lease()) == b"new"
 
@@ -124,7 +124,7 @@ async def test_finishing_ends_jobs_once(seen: Bench) -> None:
         await seen.put(job, PUSH)
     epoch = await epoch_of(line)
     taken = await take(line, epoch)
-    done = [Ended(taken.field, whole=True, endings=[Ending(2, b'"receipt"')])]
+    done = [EndedBatch(taken.field, whole=True, endings=[Ending(2, b'"receipt"')])]
     await line.finish(epoch, done)
     assert await seen.queues.get("tailrace:receipt:b") == b'"receipt"'
     await seen.queues.delete("tailrace:receipt:b")
@@ -141,12 +141,12 @@ async def test_losers_leave_first(seen: Bench) -> None:
     taken = await take(line, epoch)
     losers = [Ending(1, reason="bad", path="$.x"), Ending(3, moved=True)]
     for _ in range(2):
-        await line.finish(epoch, [Ended(taken.field, whole=False, endings=losers)])
+        await line.finish(epoch, [EndedBatch(taken.field, whole=False, endings=losers)])
     assert [(letter.job, letter.reason, letter.path, letter.payload) for letter in await seen.dead(1)] == [("a", "bad", "$.x", PUSH)]
     assert await seen.queues.zrange(seen.keys.calls(), 0, -1) == [b"c"]
     assert await seen.queues.mget("arq:job:a", "arq:job:b", "arq:job:c") == [None, PUSH, PUSH]
     assert ids(await take(line, epoch)) == [b"b"]
-    await line.finish(epoch, [Ended(taken.field, whole=True, endings=[])])
+    await line.finish(epoch, [EndedBatch(taken.field, whole=True, endings=[])])
     assert await seen.queues.exists(seen.keys.hand(), "arq:job:b") == 0
 
 
@@ -156,7 +156,7 @@ async def test_an_id_that_came_again_keeps_its_payload(seen: Bench) -> None:
     epoch = await epoch_of(line)
     taken = await take(line, epoch)
     await seen.put("a", PUSH + b" ")
-    await line.finish(epoch, [Ended(taken.field, whole=True, endings=[])])
+    await line.finish(epoch, [EndedBatch(taken.field, whole=True, endings=[])])
     assert [job.payload for job in (await take(line, epoch)).jobs] == [PUSH + b" "]
 
 
@@ -173,10 +173,10 @@ async def test_what_a_dead_holder_left_is_given_out_first_and_alone(seen: Bench)
     first = await take(line, grant.epoch)
     assert (ids(first), first.deaths, first.jobs[0].ticket) == ([b"a"], 1, "1.1")
     assert await line.take(grant.epoch, [first.field]) == (None, None)
-    await line.finish(grant.epoch, [Ended(first.field, whole=True, endings=[])])
+    await line.finish(grant.epoch, [EndedBatch(first.field, whole=True, endings=[])])
     second = await take(line, grant.epoch)
     assert (ids(second), second.deaths, second.jobs[0].ticket) == ([b"b"], 1, "1.2")
-    await line.finish(grant.epoch, [Ended(second.field, whole=True, endings=[])])
+    await line.finish(grant.epoch, [EndedBatch(second.field, whole=True, endings=[])])
     assert ids(await take(line, grant.epoch)) == [b"0", b"c"]
 
 
@@ -204,7 +204,7 @@ async def test_a_death_counts_once_and_for_what_was_in_hand(seen: Bench) -> None
     await lapse(seen)
     epoch = await epoch_of(line, "three")
     first = await take(line, epoch)
-    await line.finish(epoch, [Ended(first.field, whole=True, endings=[])])
+    await line.finish(epoch, [EndedBatch(first.field, whole=True, endings=[])])
     second = await take(line, epoch)
     assert (first.deaths, second.deaths) == (2, 1)
 
@@ -215,7 +215,7 @@ async def test_dead_letters_are_bounded(seen: Bench) -> None:
         await seen.put(str(number), b"x" * 20_000)
     epoch = await epoch_of(line)
     while (taken := (await line.take(epoch, []))[0]) is not None:
-        await line.finish(epoch, [Ended(taken.field, whole=True, endings=[Ending(job.position, reason="bad") for job in taken.jobs])])
+        await line.finish(epoch, [EndedBatch(taken.field, whole=True, endings=[Ending(job.position, reason="bad") for job in taken.jobs])])
     letters = await seen.dead(1)
     assert 1 <= len(letters) <= 5
     assert letters[-1].job == "19"

@@ -7,7 +7,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from tailrace.queue import Ending, Queue
-from tailrace.queue._partition import Ended
+from tailrace.queue._partition import EndedBatch
 from tests.queue.queues import PUSH, epoch_of, ids, lapse, queue, take
 from tests.support.redis import Kind, RedisServer
 from tests.worker.support import Bench, bench, client
@@ -29,7 +29,7 @@ async def test_all_works_while_redis_is_out_of_memory(seen: Bench) -> None:
     try:
         epoch = await epoch_of(line)
         taken = await take(line, epoch)
-        await line.finish(epoch, [Ended(taken.field, whole=True, endings=[Ending(1, b"receipt", reason="bad")])])
+        await line.finish(epoch, [EndedBatch(taken.field, whole=True, endings=[Ending(1, b"receipt", reason="bad")])])
         await line.release(epoch)
     finally:
         await seen.queues.config_set("maxmemory", 0)
@@ -47,7 +47,7 @@ async def test_a_payload_of_another_type_is_lost_also_where_it_turns_so_in_hand(
     epoch = await epoch_of(line, "new")
     taken = await take(line, epoch)
     assert [job.payload for job in taken.jobs] == [None]
-    await line.finish(epoch, [Ended(taken.field, whole=True, endings=[Ending(1, reason="lost")])])
+    await line.finish(epoch, [EndedBatch(taken.field, whole=True, endings=[Ending(1, reason="lost")])])
     assert [letter.job for letter in await seen.dead(1)] == ["a"]
     assert await seen.queues.exists("arq:job:a") == 0
 
@@ -94,7 +94,7 @@ async def test_tickets_never_come_again(kind: Kind) -> None:
             line = queue(before, lease_ms=60_000)
             epoch = await epoch_of(line)
             await before.put("ended", PUSH)
-            await line.finish(epoch, [Ended((await take(line, epoch)).field, whole=True, endings=[])])
+            await line.finish(epoch, [EndedBatch((await take(line, epoch)).field, whole=True, endings=[])])
             await before.queues.save()
             await before.put("x", PUSH)
             first = await take(line, epoch)
@@ -104,6 +104,6 @@ async def test_tickets_never_come_again(kind: Kind) -> None:
             line = queue(seen)
             await seen.put("y", PUSH)
             second = await take(line, epoch, first.field)
-            await line.finish(epoch, [Ended(first.field, whole=True, endings=[])])
+            await line.finish(epoch, [EndedBatch(first.field, whole=True, endings=[])])
             assert ids(second) == ids(await take(line, epoch)) == [b"y"]
             assert second.jobs[0].payload == (await take(line, epoch)).jobs[0].payload == PUSH

@@ -76,7 +76,7 @@ def test_a_call_that_is_deaf_keeps_no_worker_from_its_end(client: Any, redis_url
         put(client, "a", payload("deaf", {"sender": "x"}))
         wait_until_sync(lambda: client.get("deaf"))
         assert service.terminate() == 0
-        assert "runs on though it was cancelled" in service.stderr
+        assert "still runs after it was cancelled" in service.stderr
     assert (left(client), client.exists("arq:in-progress:a")) == ([b"a"], 0)
 
 
@@ -216,7 +216,7 @@ def test_redis_goes_away_while_calls_run(redis_server: RedisServer, trouble: str
             assert sorted(counted) == sorted(f"{cycle}-{number}" for cycle in range(3) for number in range(1, 20, 2))
             assert client.exists("tailrace:dead") == 0
         assert [each.returncode for each in services] == [None, None]
-        assert trouble != "restart" or any("waiting for" in each.stderr and "going on" in each.stderr for each in services)
+        assert trouble != "restart" or any("waiting for" in each.stderr and "reachable again" in each.stderr for each in services)
 
 
 def _go_away(server: RedisServer, trouble: str) -> None:

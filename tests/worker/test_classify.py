@@ -7,8 +7,18 @@ from hypothesis import example, given, strategies as st
 
 from tailrace.events import AWAY
 from tailrace.queue import Taken, TakenJob
-from tailrace.wire import JobState, PushJob, decode_receipt
-from tailrace.worker.pushes._classify import Bury, Deliver, Facts, Move, asked, judge, judge_batch, left_out, skipped, sort
+from tailrace.wire import JobState, Pushes, PushJob, decode_receipt
+from tailrace.worker.pushes._classify import (
+    Facts,
+    MoveToCalls,
+    Rejected,
+    asked,
+    classify,
+    classify_batch,
+    not_delivered,
+    skipped,
+    sort,
+)
 from tests.worker.support import payload
 
 NOTHING = Facts({}, {}, [(0, 0)])
@@ -32,9 +42,9 @@ def taken(*payloads: bytes | None, due_ms: float = 0, now_ms: float = 0, deaths:
 @example(b'{"f":"push","a":[{"to":"a","data":{"a":1,"a":"\\udc00"}}]}')
 def test_no_job_makes_a_worker_stumble(text: bytes | None) -> None:
     batch = taken(text)
-    judged = judge_batch(batch.jobs, batch.now_ms, batch.deaths, {})
-    asked(judged, {})
-    endings, deliveries = sort(batch.now_ms, judged, NOTHING)
+    classified = classify_batch(batch.jobs, batch.now_ms, batch.deaths, {})
+    asked(classified, {})
+    endings, deliveries = sort(batch.now_ms, classified, NOTHING)
     assert len(endings) + len(deliveries) == 1
     if endings and endings[0].reason:
         assert decode_receipt(endings[0].receipt).state is JobState.DEAD
@@ -42,11 +52,11 @@ def test_no_job_makes_a_worker_stumble(text: bytes | None) -> None:
 
 def test_verdicts() -> None:
     push = {"to": "a", "data": 1}
-    assert isinstance(judge(payload("push", push)), Deliver)
-    assert judge(payload("say", push)) == Move()
-    assert judge(payload("push", {"to": 1}, receipt="me")) == Bury("Expected `str`, got `int`", "$.to", "me")
-    unknown = judge(payload("push", push, receipt="me", later=1))
-    assert isinstance(unknown, Bury)
+    assert isinstance(classify(payload("push", push)), Pushes)
+    assert classify(payload("say", push)) == MoveToCalls()
+    assert classify(payload("push", {"to": 1}, receipt="me")) == Rejected("Expected `str`, got `int`", "$.to", "me")
+    unknown = classify(payload("push", push, receipt="me", later=1))
+    assert isinstance(unknown, Rejected)
     assert (unknown.path, unknown.listener) == ("$.k.later", "me")
 
 
@@ -57,7 +67,7 @@ def push(to: str, expires_s: float | None = None) -> PushJob:
 def test_who_is_left_out() -> None:
     there = {"client:here": 1, "client:away": AWAY, "client:gone": 0}
     given_ = [push("a"), push("a", 1), push("a", 2), *[push(channel) for channel in there]]
-    out = left_out(given_, 1500, there)
+    out = not_delivered(given_, 1500, there)
     assert {index: receipt.status for index, receipt in out.items()} == {1: "info", 5: "error"}
 
 
@@ -66,7 +76,7 @@ def test_deaths_and_what_is_begun() -> None:
     late = {"due_ms": 0.0, "now_ms": 5000.0}
 
     def fate(batch: Taken, begun: dict[str, set[int]]) -> Any:
-        endings, deliveries = sort(batch.now_ms, judge_batch(batch.jobs, batch.now_ms, batch.deaths, begun), Facts(begun, {}, [(0, 0)]))
+        endings, deliveries = sort(batch.now_ms, classify_batch(batch.jobs, batch.now_ms, batch.deaths, begun), Facts(begun, {}, [(0, 0)]))
         return deliveries or endings[0].reason
 
     assert "died" in fate(taken(good, deaths=3), {})

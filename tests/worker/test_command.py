@@ -151,4 +151,4 @@ def test_a_worker_waits_for_redis_and_can_be_stopped_meanwhile() -> None:
 def test_check_without_redis() -> None:
     done = tailrace("--check", "--redis", f"redis://127.0.0.1:{free_port()}/0")
     assert done.returncode == 1
-    assert "can't ask Redis" in done.stderr
+    assert "can't reach Redis" in done.stderr

@@ -11,7 +11,7 @@ from tailrace.events import EarlyError, LogWriter, NewEvent, whole_entries
 from tailrace.queue import Taken
 from tailrace.redis import connect
 from tailrace.wire import Keys, encode_json_block
-from tailrace.worker._retry import Patience
+from tailrace.worker._retry import Retrier
 from tailrace.worker.pushes._batch import Batch
 from tailrace.worker.pushes._committer import Sender
 from tailrace.worker.pushes._memory import Memory
@@ -23,7 +23,7 @@ PARTITION, EPOCH = 0, 1
 
 
 def _sender(writer: LogWriter, committed: asyncio.Event) -> Sender:
-    return Sender(writer, (PARTITION, EPOCH), Memory(1), Patience("Redis"), committed)
+    return Sender(writer, (PARTITION, EPOCH), Memory(1), Retrier("Redis"), committed)
 
 
 def _block(number: int) -> bytes:

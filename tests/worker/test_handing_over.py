@@ -10,7 +10,7 @@ import pytest
 from tailrace.push import Pusher
 from tailrace.queue import Queue, QueueLimits, TakenJob
 from tailrace.worker.calls._arq_settings import load
-from tailrace.worker.pushes._classify import judge_batch
+from tailrace.worker.pushes._classify import classify_batch
 from tests.support.wait import wait_until
 from tests.worker.support import bench, working
 
@@ -67,9 +67,9 @@ async def test_a_fault_of_ours_costs_a_lease_and_not_the_worker(redis_url: str, 
     def poisoned(jobs: Sequence[TakenJob], **facts: Any) -> Any:
         if b"poison" in [job.id for job in jobs] and facts["deaths"] < 3:
             raise ZeroDivisionError
-        return judge_batch(jobs, **facts)
+        return classify_batch(jobs, **facts)
 
-    monkeypatch.setattr("tailrace.worker.pushes._pipeline.judge_batch", poisoned)
+    monkeypatch.setattr("tailrace.worker.pushes._pipeline.classify_batch", poisoned)
     async with bench(redis_url) as seen, working(redis_url, lease_s=0.5):
         for job in ("before", "poison", "after"):
             await seen.push(job, "room:1")

@@ -58,6 +58,15 @@ async def test_every_bad_job_is_a_dead_letter_and_the_worker_goes_on(any_redis_u
         assert await seen.queues.keys("arq:job:*") == []
 
 
+async def test_the_log_line_of_a_dead_letter_names_its_function_job_and_queue(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with bench(redis_url) as seen, working(redis_url):
+        await seen.put("j1", payload("push", {"to": "a"}))
+        await seen.dead(1)
+    (line,) = [record for record in caplog.records if "dead letter" in record.getMessage()]
+    assert line.getMessage().startswith("dead letter: push (job j1, queue tailrace:queue): ")
+    assert [vars(line)[field] for field in ("function", "job", "queue", "path")] == ["push", "j1", "tailrace:queue", "$.data"]
+
+
 async def test_payloads_of_another_type_are_dead_letters(any_redis_url: str) -> None:
     async with bench(any_redis_url) as seen, working(any_redis_url):
         await seen.queues.xadd("arq:job:stream", {"a": "b"})

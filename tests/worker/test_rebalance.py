@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tailrace.wire import Keys
-from tailrace.worker.pushes._rebalance import Share
+from tailrace.worker.pushes._rebalance import Rebalancer
 from tests.support.service import Service
 from tests.support.wait import wait_until, wait_until_sync
 from tests.worker.support import client
@@ -31,7 +31,7 @@ def test_a_worker_that_comes_later_gets_its_share_and_leaves_it_to_others(redis_
 @pytest.mark.anyio
 async def test_who_is_alone_gives_up_nothing(redis_url: str) -> None:
     seen, stopping = client(redis_url), asyncio.Event()
-    share = Share(seen, KEYS, "me", stopping)
+    share = Rebalancer(seen, KEYS, "me", stopping)
     with share.holding(0) as first, share.holding(1) as second:
         await share._look()
         await share._look()
@@ -49,7 +49,7 @@ async def test_who_is_alone_gives_up_nothing(redis_url: str) -> None:
 @pytest.mark.anyio
 async def test_what_a_later_version_adds_to_a_wish_is_ignored(redis_url: str) -> None:
     seen, stopping = client(redis_url), asyncio.Event()
-    share = Share(seen, KEYS, "me", stopping)
+    share = Rebalancer(seen, KEYS, "me", stopping)
     with share.holding(0), share.holding(1) as second:
         await seen.set(KEYS.wanted(), "other 0 later")
         await share._look()
@@ -60,7 +60,7 @@ async def test_what_a_later_version_adds_to_a_wish_is_ignored(redis_url: str) ->
 @pytest.mark.anyio
 async def test_who_stops_wants_no_queue(redis_url: str) -> None:
     seen, stopping = client(redis_url), asyncio.Event()
-    balancing = asyncio.create_task(Share(seen, KEYS, "me", stopping).balance())
+    balancing = asyncio.create_task(Rebalancer(seen, KEYS, "me", stopping).balance())
     await wait_until(lambda: seen.getdel(KEYS.wanted()))
     stopping.set()
     await asyncio.wait_for(balancing, 5)
@@ -71,7 +71,7 @@ async def test_who_stops_wants_no_queue(redis_url: str) -> None:
 async def test_who_holds_fewest_says_so(redis_url: str) -> None:
     seen = client(redis_url)
     await seen.set(KEYS.wanted(), "other 2")
-    await Share(seen, KEYS, "me", asyncio.Event())._look()
+    await Rebalancer(seen, KEYS, "me", asyncio.Event())._look()
     assert await seen.get(KEYS.wanted()) == b"me 0"
     assert 0 < await seen.pttl(KEYS.wanted()) <= 1500
     await seen.aclose()

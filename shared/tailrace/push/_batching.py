@@ -1,9 +1,8 @@
-"""Enqueueing: what is asked for at the same time goes out together, one script at a time and in order of asking."""
+"""Batching: what is enqueued at the same time goes out in one script call; calls go out one at a time, in order."""
 
 import asyncio
 import logging
 import math
-import secrets
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -13,17 +12,13 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError, NoPermissionError, ResponseError, TimeoutError as RedisTimeoutError
 
 from tailrace.push._errors import QueueBrokenError, QueueFullError, enqueue_error
-from tailrace.push._planner import CALLS, NewJob
-from tailrace.queue import script
-from tailrace.redis import Pipe, Refusal, Remedy, lacks_files, refusal
+from tailrace.queue import Enqueued, Enqueuer, NewJob
+from tailrace.redis import Refusal, Remedy, lacks_files, refusal
 from tailrace.wire import Keys
 
 _log = logging.getLogger(__name__)
-KEEP_S = 7 * 86_400
-"""How long a payload outlives the time when its job is due."""
 FULL = 0.75
 """The share of Redis' memory from which on nothing is enqueued."""
-_REMEMBER_S = 3600
 _MOST_JOBS, _MOST_BYTES = 128, 256 << 10  # a script of this size holds Redis for about a millisecond
 _LOOK_EVERY_S = 1.0
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
@@ -41,10 +36,8 @@ class Lane:
     """Enqueues for one producer."""
 
     def __init__(self, redis: Redis, keys: Keys, *, max_queue: int, timeout_s: float) -> None:
-        self._redis, self._keys = redis, keys
-        self._max_queue, self._timeout_s = max_queue, timeout_s
-        self._script, self._pipe = redis.register_script(script("enqueue")), Pipe(redis)
-        self._producer, self._number = secrets.token_hex(8), 0
+        self._redis, self._timeout_s = redis, timeout_s
+        self._enqueuer = Enqueuer(redis, keys, max_queue)
         self._asked: deque[_Asked] = deque()
         self._task: asyncio.Task[None] | None = None
         self._looked = -_LOOK_EVERY_S
@@ -97,8 +90,7 @@ class Lane:
         """Send a group until it is answered, under one number; return the places of jobs whose id was taken."""
         if not group:
             return set()
-        self._number += 1
-        keys, args = self._call([job for asked in group for job in asked.jobs])
+        call = self._enqueuer.call([job for asked in group for job in asked.jobs])
         deadline, clock = group[0].deadline, asyncio.get_running_loop().time
         uncertain, tries = False, 0
         while True:
@@ -108,7 +100,7 @@ class Lane:
                     if not uncertain:  # else only the script can tell what became of it
                         await self._look()
                     sent = clock() < deadline
-                    return _read(await self._pipe.run(self._script, keys, args))
+                    return _taken(await self._enqueuer.send(call))
             except _TROUBLES as error:
                 refused = refusal(error)
                 uncertain = uncertain or (sent and not _did_nothing(error, refused))
@@ -117,19 +109,6 @@ class Lane:
                     raise enqueue_error(refused, str(error), uncertain=uncertain, connected=not lacks_files(error)) from error
             tries += 1
             await asyncio.sleep(pause_s)
-
-    def _call(self, jobs: Sequence[NewJob]) -> tuple[list[str], list[str | bytes | int]]:
-        partitions = {job.partition: 0 for job in jobs}
-        keys = [self._keys.producer(self._producer)]
-        for which, partition in enumerate(partitions, 1):
-            partitions[partition] = which
-            keys += _queue_keys(self._keys, partition)
-        if any(job.chosen for job in jobs):
-            keys.append(self._keys.receipt(""))
-        args: list[str | bytes | int] = [self._number, _REMEMBER_S * 1000, KEEP_S * 1000, self._max_queue]
-        for job in jobs:
-            args += (partitions[job.partition], self._keys.stored_id(job.id), job.payload, job.due)
-        return keys, args
 
     async def _look(self) -> None:
         """See once a second that Redis has memory left, if this user may. Raises QueueFullError."""
@@ -148,19 +127,12 @@ class Lane:
         self._looked = now
 
 
-def _queue_keys(keys: Keys, partition: int) -> tuple[str, str, str]:
-    if partition == CALLS:
-        return keys.calls(), "", keys.calls_bell()
-    return keys.queue(partition), keys.line(partition), keys.bell(partition)
-
-
-def _read(answer: tuple[bytes, bytes]) -> set[int]:
-    verdict, rest = answer
-    if verdict == b"full":
-        raise QueueFullError(f"too many jobs wait in {rest.decode()}")
-    if verdict == b"broken":
-        raise QueueBrokenError(f"{rest.decode()} is no sorted set in Redis: rename or delete it")
-    return {int(place) for place in rest.split()}
+def _taken(answer: Enqueued) -> set[int]:
+    if answer.full:
+        raise QueueFullError(f"too many jobs wait in {answer.full}")
+    if answer.broken:
+        raise QueueBrokenError(f"{answer.broken} is no sorted set in Redis: rename or delete it")
+    return answer.taken
 
 
 def _settle(group: Sequence[_Asked], taken: set[int]) -> None:

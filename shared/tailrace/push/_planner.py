@@ -3,22 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from tailrace.queue import NewJob
 from tailrace.wire import PushError, PushRequest, bucket, encode_pushes
-
-CALLS = -1
-"""Stands for the queue of the application's own functions where a partition is asked for."""
-
-
-class NewJob(NamedTuple):
-    """A job to enqueue."""
-
-    id: str
-    partition: int
-    payload: bytes
-    due: str = ""
-    """`""` for at once, `+<ms>` from Redis' now, or Unix milliseconds."""
-    chosen: bool = False
-    """The caller chose the id, so an earlier job may have had it."""
 
 
 class Plan(NamedTuple):

@@ -13,9 +13,10 @@ from msgspec import UNSET
 
 from tailrace.push._fork import ProcessBound
 from tailrace.push._ids import JobIds
-from tailrace.push._planner import CALLS, NewJob, Planner, due
+from tailrace.push._planner import Planner, due
 from tailrace.push._push import Push, to_request
 from tailrace.push._session import Session, Settings
+from tailrace.queue import CALLS, NewJob
 from tailrace.redis import connect_queue
 from tailrace.wire import (
     ALL,

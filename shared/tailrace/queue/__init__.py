@@ -2,6 +2,7 @@
 
 from tailrace.queue._claims import Again, Back, CallQueue, Claimed, Found, Room, Settlement
 from tailrace.queue._dead_letters import DeadLetter, DeadLetters, Filter
+from tailrace.queue._enqueue import CALLS, Enqueued, Enqueuer, NewJob
 from tailrace.queue._partition import (
     MAX_DEATHS,
     NEVER_MS,
@@ -19,6 +20,7 @@ from tailrace.queue._scripts import script
 from tailrace.queue._status import Jobs
 
 __all__ = [
+    "CALLS",
     "MAX_DEATHS",
     "NEVER_MS",
     "Again",
@@ -30,10 +32,13 @@ __all__ = [
     "DeadLetters",
     "DeposedError",
     "Ending",
+    "Enqueued",
+    "Enqueuer",
     "Filter",
     "Found",
     "Grant",
     "Jobs",
+    "NewJob",
     "Queue",
     "QueueLimits",
     "Room",

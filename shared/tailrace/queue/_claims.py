@@ -63,7 +63,7 @@ class Found(NamedTuple):
     """One has to run alone, and waits until nothing runs here."""
 
 
-class Ended(NamedTuple):
+class EndedCall(NamedTuple):
     """How a call ended."""
 
     result: bytes = b""
@@ -89,7 +89,7 @@ class Back(NamedTuple):
     """The call was stopped, and is to run again as if it had never been started."""
 
 
-Settlement = Ended | Again | Back
+Settlement = EndedCall | Again | Back
 
 
 class CallQueue:

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import msgspec
 from redis.asyncio import Redis
 
+from tailrace.queue._enqueue import KEEP_S
 from tailrace.queue._scripts import script
 from tailrace.wire import JOB_PREFIX, JobError, Keys, decode_job
 
 _PAGE = 200
-_KEEP_S = 7 * 86_400
 
 
 class DeadLetter(NamedTuple):
@@ -96,7 +96,7 @@ class DeadLetters:
                     self._keys.receipt(letter.job),
                     _bell(self._keys, letter.queue),
                 ]
-                await self._redrive(keys=keys, args=[letter.id, letter.job, letter.payload, _KEEP_S * 1000], client=pipe)
+                await self._redrive(keys=keys, args=[letter.id, letter.job, letter.payload, KEEP_S * 1000], client=pipe)
         answers = iter(await pipe.execute())
         return [obstacle or next(answers).decode() for obstacle in obstacles]
 

@@ -79,7 +79,7 @@ class Ending(NamedTuple):
     """It is a call, and goes to the queue of calls."""
 
 
-class Ended(NamedTuple):
+class EndedBatch(NamedTuple):
     """What is to end of a batch."""
 
     field: str
@@ -103,7 +103,7 @@ class Queue:
     """One partition's queue. Each method is one script, and may be sent again until it is answered."""
 
     def __init__(self, redis: Redis, keys: Keys, partition: int = 0, limits: QueueLimits | None = None) -> None:
-        self.partition = partition
+        self.partition, self.key = partition, keys.queue(partition)
         self._redis, self._keys, self._limits = redis, keys, limits or QueueLimits()
         self._line, self._lease, self._hand = keys.line(partition), keys.lease(partition), keys.hand(partition)
         self._takes = [self._line, keys.queue(partition), self._hand]
@@ -149,7 +149,7 @@ class Queue:
     def _take_args(self, epoch: int, mine: Iterable[str]) -> list[str | int]:
         return [epoch, self._limits.jobs, self._limits.bytes, JOB_PREFIX, NEVER_MS, *mine]
 
-    async def finish(self, epoch: int, ended: Iterable[Ended]) -> None:
+    async def finish(self, epoch: int, ended: Iterable[EndedBatch]) -> None:
         """End jobs. Works while Redis is out of memory. Raises DeposedError, redis.RedisError."""
         names = (self._line, self._keys.queue(self.partition), self._hand, self._keys.dead(), self._keys.calls(), self._keys.calls_bell())
         args: list[str | bytes | int] = [epoch, *common(self._keys, self._limits)]

@@ -76,7 +76,10 @@ class _Sound(AbstractConnection):
         data = b"".join(command)
         if len(data) + transport.get_write_buffer_size() > _ROOM:
             return False
-        transport.write(data)
+        try:
+            transport.write(data)
+        except RuntimeError as error:  # uvloop's, where the handle is closed and `is_closing` doesn't say so yet
+            raise RedisConnectionError(f"the connection is gone: {error}") from error
         return True
 
     async def _send(self, command: Any, *, check_health: bool) -> None:

@@ -45,7 +45,10 @@ class Pushes(msgspec.Struct, frozen=True):
     """What a `push` or `push_many` job asks for."""
 
     pushes: tuple[PushJob, ...]
-    options: Options
+    many: bool
+    """Whether it is a `push_many`."""
+    listener: str | None
+    """Who asked for a receipt."""
 
 
 class _Asker(msgspec.Struct, frozen=True):
@@ -107,9 +110,8 @@ def decode_pushes(job: Job) -> Pushes:
         pushes = tuple(_many.decode(job.a)[0]) if many else _one.decode(job.a)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _from_push(convert_error(error)) from None
-    if isinstance(job.receipt, str):
-        options = Options(job.receipt)
-    return Pushes(tuple([check_push(push, f"$[{index}]" if many else "$") for index, push in enumerate(pushes)]), options)
+    listener = job.receipt if isinstance(job.receipt, str) else options.receipt
+    return Pushes(tuple([check_push(push, f"$[{index}]" if many else "$") for index, push in enumerate(pushes)]), many, listener)
 
 
 def receipt_listener(job: Job) -> str | None:

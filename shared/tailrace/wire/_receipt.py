@@ -30,10 +30,13 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     recipients: Annotated[int | UnsetType, Meta(description="Connected clients that the channel had when the event was appended.")] = UNSET
     event: str | UnsetType = UNSET
     to: str | UnsetType = UNSET
-    data: Annotated[Raw | UnsetType, Meta(description="The data as it was delivered.")] = UNSET
+    data: Annotated[Raw | UnsetType, Meta(description="The data as it was delivered; of a duplicate, as it would have been.")] = UNSET
     text: str | UnsetType = UNSET
     timestamp: Annotated[str | UnsetType, Meta(description="When it was appended (what `data` was stamped with), RFC 3339.")] = UNSET
-    duplicate: Annotated[bool, Meta(description="The key was known: `id` is the first entry's, and nothing was appended.")] = False
+    duplicate: Annotated[
+        bool,
+        Meta(description="The key was known: `id` is the first entry's; the rest describes this push, of which nothing was appended."),
+    ] = False
     path: Annotated[str | UnsetType, Meta(description="The field that is wrong.")] = UNSET
 
 

@@ -147,7 +147,7 @@ class Worker(StockWorker):  # type: ignore[misc]
             raise NotPromisedError("queue_name")
         self._settings["retry_jobs"] = self.retry_jobs
         _current.set(self)
-        config = WorkerConfig(redis=f"redis://{HOST}:{PORT}/0", burst=self.burst, function_wait_s=0, calls_poll_s=0.01)
+        config = WorkerConfig(redis=f"redis://{HOST}:{PORT}/0", burst=self.burst, function_wait_s=0, calls_poll_ms=10)
         stopping = asyncio.Event()
         work = asyncio.create_task(run(config, read_settings(self._settings), stopping, lambda: None))
         try:

@@ -1,4 +1,4 @@
-"""The worker: takes jobs from the queue, and appends their events to the logs, once and in order."""
+"""The worker: takes jobs from the queue, and appends their events to the logs, exactly once and in order."""
 
 from tailrace.worker._config import WorkerConfig
 from tailrace.worker.calls._functions import Event, function

@@ -1,4 +1,4 @@
-"""A bell: producers ring it when they have enqueued something, and one worker wakes."""
+"""A bell: producers ring it after they enqueue, and one worker wakes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,20 +12,21 @@ LONGEST_S = 5.0
 class Bell:
     """Waits for rings.
 
-    One request is on its way all the time, and the waiting is done here: an idle Redis looks only ten times a second at
-    whether a blocked command has waited long enough.
+    One blocking request is always open, and timeouts are handled here: an idle Redis checks only ten times a second whether a blocked
+    command has timed out.
     """
 
     def __init__(self, redis: Redis, key: str) -> None:
-        """`redis` is a client that is used for nothing else and waits for more than `LONGEST_S`."""
+        """`redis` is a client of the bell's own, with a timeout above `LONGEST_S`."""
         self._redis, self._key = redis, key
         self._ring: asyncio.Task[list[object]] | None = None
         self._void = False
 
     async def wait(self, seconds: float, then: Sequence[object] = ()) -> object:
-        """Wait for a ring, but no longer; return what a command answered that goes behind, or None. Raises redis.RedisError.
+        """Wait for a ring; return the answer to the command `then`, or None after `seconds`. Raises redis.RedisError.
 
-        Redis runs the command at the ring, or after `LONGEST_S`, so its answer takes no time of its own. What is on its way is waited for.
+        Redis runs the command as the bell rings, or after `LONGEST_S`, so it costs no round trip.
+        A request that is open already is waited for.
         """
         ring = self._ring = self._ring or asyncio.create_task(self._next(then))
         await asyncio.wait([ring], timeout=seconds)
@@ -37,7 +38,7 @@ class Bell:
         return answers[0] if answers and not void else None
 
     def void(self) -> None:
-        """Drop the answer to the command that is on its way, if one is: whoever asked didn't know then what is known now."""
+        """Drop the answer to the open request, if there is one: its command is out of date."""
         self._void = self._ring is not None
 
     async def _next(self, then: Sequence[object]) -> list[object]:
@@ -48,7 +49,7 @@ class Bell:
         return await pipe.execute()
 
     async def leave(self) -> None:
-        """Listen no more: rings are for others."""
+        """Stop listening: rings are for other workers."""
         if self._ring:
             self._ring.cancel()
             await asyncio.gather(self._ring, return_exceptions=True)

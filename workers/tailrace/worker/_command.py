@@ -15,30 +15,30 @@ from tailrace.redis import trouble
 from tailrace.service import Command, SettingsError, add_current_folder, add_settings, announce, configure_logging, read_settings
 from tailrace.wire import SetupError
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._retry import TROUBLES
+from tailrace.worker._retry import REDIS_ERRORS
 from tailrace.worker._worker import alive, run
 from tailrace.worker.calls._arq_settings import Application, load
 
 _EXAMPLES = """examples:
   tailrace worker
   tailrace worker --functions shop.events --redis redis://10.0.0.5:6379/0
-  tailrace worker --burst                 # end when the queues are empty
-  tailrace worker --check                 # does a worker live here? for health checks
+  tailrace worker --burst                 # exit when the queues are empty
+  tailrace worker --check                 # for health checks: is a worker alive here?
 """
 
 
 _GC = 50_000, 20, 20
-"""A batch is thousands of small objects that go with it and form no cycle: there is little garbage to look for."""
+"""A batch is thousands of small objects that end with it and form no cycles, so there is little garbage to collect."""
 
 _SWITCH_S = 0.0005
-"""Large jobs are read in a thread; the loop, which has commits to send, gets its turn soon."""
+"""Large jobs are read in a thread. The loop, which has commits to send, gets its turn soon."""
 
 _LEFT_S = 1.0
-"""How long what was cancelled may take to end."""
+"""How long cancelled tasks may take to end."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--check", action="store_true", help="say whether a worker of this host (or container) lives, and end: 0 yes, 1 no")
+    parser.add_argument("--check", action="store_true", help="is a worker alive on this host (or in this container)? exits with 0 or 1")
     add_settings(parser, WorkerConfig)
 
 
@@ -72,18 +72,18 @@ async def _work(config: WorkerConfig, application: Application) -> None:
 
 
 async def _end() -> None:
-    """End tasks of the application's, and the process if one of them doesn't."""
+    """Cancel the application's tasks; exit if one of them goes on."""
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()
     if left and (await asyncio.wait(left, timeout=_LEFT_S))[1]:
-        logging.getLogger(__name__).warning("something runs on though it was cancelled: ending without it")
+        logging.getLogger(__name__).warning("a task still runs after it was cancelled; exiting without it")
         os._exit(0)
 
 
 def _stop(stopping: asyncio.Event) -> None:
     if stopping.is_set():
-        logging.getLogger(__name__).warning("asked twice: ending at once")
+        logging.getLogger(__name__).warning("stopped twice; exiting at once")
         os._exit(1)
     stopping.set()
 
@@ -91,8 +91,8 @@ def _stop(stopping: asyncio.Event) -> None:
 def _check(config: WorkerConfig) -> int:
     try:
         living = uvloop.run(alive(config))
-    except TROUBLES as error:
-        raise SystemExit(f"tailrace worker: can't ask Redis: {trouble(error)}") from error
+    except REDIS_ERRORS as error:
+        raise SystemExit(f"tailrace worker: can't reach Redis: {trouble(error)}") from error
     sys.stdout.write(f"workers alive: {living.here} here, {living.everywhere} in all\n")
     return 0 if living.here else 1
 

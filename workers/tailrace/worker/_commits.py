@@ -1,15 +1,15 @@
-"""Cuts what a shard is to append into commits that no script call is too long for."""
+"""Cuts events into commits, so that no script call holds Redis for long."""
 
 from collections.abc import Sequence
 
 from tailrace.events import NewEvent
 
 MAX_EVENTS, MAX_BYTES = 128, 256 << 10
-"""Of a commit. Redis does nothing else while it runs."""
+"""The most of one commit. Redis does nothing else while it runs."""
 
 
 def commits(events: Sequence[NewEvent]) -> list[list[NewEvent]]:
-    """Cut what a shard is to append into commits."""
+    """Cut the events of a shard into commits."""
     if len(events) <= MAX_EVENTS and sum([len(event.block) for event in events]) <= MAX_BYTES:
         return [list(events)] if events else []
     cut: list[list[NewEvent]] = [[]]

@@ -1,4 +1,4 @@
-"""Receipts: what who asked for it is told about a job."""
+"""Receipts: what became of a job, for the producer that asked."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,14 +17,14 @@ from tailrace.wire import (
     format_id,
     stamp,
 )
-from tailrace.worker._retry import Patience
+from tailrace.worker._retry import Retrier
 
 LOST = "the job's payload is gone or of another type: it expired, was deleted, or overwritten"
 _DATA = b"\ndata: "
 
 
 def receipt(push: PushJob, block: bytes, entry: Appended, there: int, now_ms: int) -> Receipt:
-    """Make the receipt of a push that was appended while so many (or AWAY) were there."""
+    """Make the receipt of a push that was appended while `there` clients (or AWAY) were connected."""
     recipients = 0 if there == AWAY else there
     nobody = not recipients and (push.to == ALL or push.to.startswith(CLIENT_PREFIX))
     return Receipt(
@@ -43,7 +43,7 @@ def receipt(push: PushJob, block: bytes, entry: Appended, there: int, now_ms: in
 
 def _message(push: PushJob, entry: Appended, there: int, recipients: int) -> str:
     if entry.duplicate:
-        return "appended before under this key"
+        return "not appended: an event with this key was appended before"
     if there == AWAY:
         return "the client is away; it gets the event if it comes back"
     if push.to == ALL and not recipients:
@@ -60,10 +60,10 @@ def dead(job: str, reason: str, path: str) -> bytes:
 _AT_ONCE = 1000  # a script's arguments are limited by Lua's stack
 
 
-async def count(registry: Registry, patience: Patience, channels: Sequence[str]) -> dict[str, int]:
-    """Count who is in each channel; AWAY for the own channel of a client that left a moment ago."""
+async def count(registry: Registry, retrier: Retrier, channels: Sequence[str]) -> dict[str, int]:
+    """Count the connected clients of each channel; AWAY for the own channel of a client that left a moment ago."""
     there: dict[str, int] = {}
     for start in range(0, len(channels), _AT_ONCE):
         some = channels[start : start + _AT_ONCE]
-        there.update(zip(some, await patience.ask(partial(registry.recipients, some)), strict=True))
+        there.update(zip(some, await retrier.run(partial(registry.recipients, some)), strict=True))
     return there

@@ -1,4 +1,4 @@
-"""Waiting for Redis: whatever it answers, or doesn't, the same request is sent again until it is settled."""
+"""Requests to Redis, retried until they are answered; and work that ends when the worker stops."""
 
 import asyncio
 import logging
@@ -12,72 +12,76 @@ from redis.exceptions import RedisError
 from tailrace.redis import refusal
 
 T = TypeVar("T")
-TROUBLES = (RedisError, OSError, RuntimeError)
-"""What commands raise when Redis can't do them now; RuntimeError is uvloop's, where redis-py writes to a connection that is just gone."""
-_FIRST_S, _LONGEST_S, _SAY_AGAIN_S = 0.02, 1.0, 60.0
+REDIS_ERRORS = (RedisError, OSError)
+"""What a command raises if Redis can't run it now. Everything else is a fault of ours, and isn't retried.
+
+`tailrace.redis` turns the RuntimeError that uvloop raises for a write to a closed connection into a ConnectionError.
+"""
+_FIRST_S, _LONGEST_S, _LOG_AGAIN_S = 0.02, 1.0, 60.0
 _log = logging.getLogger(__name__)
 
 
-def heed_cancel() -> None:
-    """Raise CancelledError where this task was cancelled and redis-py has swallowed it.
+def raise_if_cancelled() -> None:
+    """Raise CancelledError if this task was cancelled and redis-py has swallowed the cancellation.
 
-    It sends commands in `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes as one goes out (CPython #86296).
+    redis-py reads answers in `asyncio.wait_for`, which before Python 3.12 loses a cancellation that arrives as the result does
+    (CPython #86296). Without this check, a cancelled task would go on forever.
     """
     task = asyncio.current_task()
     if task and task.cancelling():
         raise asyncio.CancelledError
 
 
-class Patience:
-    """Asks until there is an answer; says that it has to wait, once a minute at most, and that it is over."""
+class Retrier:
+    """Retries requests, with a backoff of 20 ms to 1 s. Logs an outage once a minute at most, and its end."""
 
-    def __init__(self, whom: str) -> None:
-        self._whom = whom
+    def __init__(self, name: str) -> None:
+        """`name` says which Redis it is, for the log."""
+        self._name = name
         self._waiting: set[object] = set()
-        self._said = 0.0
+        self._logged = 0.0
 
-    async def ask(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Send a request until it is answered. Passes on what isn't Redis' fault."""
-        me, pause = object(), _FIRST_S
+    async def run(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Send a request until Redis answers it. Raises what isn't in `REDIS_ERRORS`."""
+        me, pause_s = object(), _FIRST_S
         try:
             while True:
                 try:
                     answer = await request()
-                    heed_cancel()
-                except TROUBLES as error:
-                    heed_cancel()
-                    self._complain(me, error)
-                    await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, keeps no secret
-                    pause = min(pause * 2, _LONGEST_S)
+                    raise_if_cancelled()
+                except REDIS_ERRORS as error:
+                    raise_if_cancelled()
+                    self._log_outage(me, error)
+                    await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, keeps no secret
+                    pause_s = min(pause_s * 2, _LONGEST_S)
                 else:
+                    self._log_recovery(me)
                     return answer
-        except asyncio.CancelledError:  # given up, not over: nothing to say
+        finally:  # without an answer, nothing is known about Redis
             self._waiting.discard(me)
-            raise
-        finally:
-            self._calm(me)
 
-    def _complain(self, me: object, error: Exception) -> None:
-        if not self._waiting or time.monotonic() - self._said > _SAY_AGAIN_S:
-            self._said = time.monotonic()
+    def _log_outage(self, me: object, error: Exception) -> None:
+        if not self._waiting or time.monotonic() - self._logged > _LOG_AGAIN_S:
+            self._logged = time.monotonic()
             refused = refusal(error)
-            _log.warning("waiting for %s: %s: %s", self._whom, refused.meaning if refused else type(error).__name__, error)
+            reason = f"{refused.meaning if refused else type(error).__name__}: {error}"
+            _log.warning("waiting for %s: %s", self._name, reason, extra={"redis": self._name, "reason": reason})
         self._waiting.add(me)
 
-    def _calm(self, me: object) -> None:
+    def _log_recovery(self, me: object) -> None:
         if me in self._waiting:
             self._waiting.discard(me)
             if not self._waiting:
-                _log.warning("waited for %s long enough: going on", self._whom)
+                _log.info("%s is reachable again", self._name, extra={"redis": self._name})
 
 
-async def before(stopping: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
-    """Return what some work returns, or None where it was time to stop before it was done; then it is given up."""
-    doing, stop = asyncio.create_task(work), asyncio.create_task(stopping.wait())
+async def unless_stopped(stopping: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
+    """Return what some work returns, or cancel it and return None if `stopping` is set first."""
+    task, stop = asyncio.create_task(work), asyncio.create_task(stopping.wait())
     try:
-        await asyncio.wait([doing, stop], return_when=asyncio.FIRST_COMPLETED)
-        return doing.result() if doing.done() else None
+        await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
     finally:
-        for task in (doing, stop):
-            task.cancel()
-        await asyncio.gather(doing, stop, return_exceptions=True)
+        for each in (task, stop):
+            each.cancel()
+        await asyncio.gather(task, stop, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""One worker process: a line per partition, the calls of functions, and the signs of life that `--check` looks for."""
+"""One worker process: a pipeline per partition, the calls of functions, and the heartbeat that `--check` looks for."""
 
 import asyncio
 import contextlib
@@ -21,13 +21,13 @@ from tailrace.redis import check_layout, check_redis, connect, connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._bell import LONGEST_S, Bell
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._retry import TROUBLES, Patience, before, heed_cancel
+from tailrace.worker._retry import REDIS_ERRORS, Retrier, raise_if_cancelled, unless_stopped
 from tailrace.worker.calls._arq_settings import Application
 from tailrace.worker.calls._lifecycle import Means, serve_calls
 from tailrace.worker.calls._runner import Emitter
 from tailrace.worker.pushes._lease import serve
 from tailrace.worker.pushes._pipeline import Line
-from tailrace.worker.pushes._rebalance import Share
+from tailrace.worker.pushes._rebalance import Rebalancer
 
 SIGN_EVERY_S, ALIVE_S = 5.0, 15.0
 _BURST_LOOKS_S = 0.1
@@ -35,13 +35,13 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """What the parts of a worker share."""
+    """What the parts of one worker share."""
 
     def __init__(self, config: WorkerConfig, logs: Redis, queues: Redis, bells: list[tuple[Bell, Bell]]) -> None:
         self.config, self.logs, self.queues = config, logs, queues
         self.keys = Keys(config.prefix)
-        self.log_patience = Patience("the logs' Redis")
-        self.queue_patience = Patience("the queue's Redis") if config.queue_redis else self.log_patience
+        self.log_retrier = Retrier("the logs' Redis")
+        self.queue_retrier = Retrier("the queue's Redis") if config.queue_redis else self.log_retrier
         limits = LogLimits(config.log_age_s, config.log_bytes, config.dedupe_s, HistoryPolicy(config.history))
         self.writers = [LogWriter(logs, self.keys, shard, limits, min_replicas=config.min_replicas) for shard in range(config.shards)]
         self.registry = Registry(logs, self.keys)
@@ -70,29 +70,29 @@ class Worker:
             self.writers,
             self.registry,
             *self._bells[partition],
-            self.queue_patience,
-            self.log_patience,
+            self.queue_retrier,
+            self.log_retrier,
             config.window,
             config.poll_ms / 1000,
             config.lease_s,
         )
 
-    def share(self, stopping: asyncio.Event) -> Share:
-        return Share(self.queues, self.keys, self._name, stopping)
+    def share(self, stopping: asyncio.Event) -> Rebalancer:
+        return Rebalancer(self.queues, self.keys, self._name, stopping)
 
     async def check(self) -> bool:
-        """Wait for Redis, and see that it is as it has to be. Raises SetupError."""
-        await self.log_patience.ask(partial(check_redis, self.logs))
-        await self.log_patience.ask(partial(check_layout, self.logs, self.keys, self.config.shards))
-        await self.queue_patience.ask(partial(check_redis, self.queues))
+        """Wait for Redis, and check its version, its settings and the number of shards. Raises SetupError."""
+        await self.log_retrier.run(partial(check_redis, self.logs))
+        await self.log_retrier.run(partial(check_layout, self.logs, self.keys, self.config.shards))
+        await self.queue_retrier.run(partial(check_redis, self.queues))
         return True
 
     async def sign(self) -> None:
-        """Say again and again that this worker lives."""
+        """Send heartbeats."""
         while True:
-            with contextlib.suppress(*TROUBLES):
+            with contextlib.suppress(*REDIS_ERRORS):
                 await self._sign()
-            heed_cancel()
+            raise_if_cancelled()
             await asyncio.sleep(SIGN_EVERY_S)
 
     async def _sign(self) -> None:
@@ -104,22 +104,22 @@ class Worker:
         await pipe.execute()
 
     async def leave(self) -> None:
-        """Take this worker's sign of life back."""
-        with contextlib.suppress(*TROUBLES):
+        """Delete this worker's heartbeat."""
+        with contextlib.suppress(*REDIS_ERRORS):
             await asyncio.wait_for(self.queues.zrem(self.keys.workers(), self._name), 1)
 
     async def watch_burst(self, stopping: asyncio.Event, application: Application) -> None:
-        """Stop when the queues that are served here hold nothing any more."""
+        """Set `stopping` when the queues that this worker serves are empty."""
         if any(each.run_at_startup for each in application.cron_jobs):
             await self._begun.wait()
         calls = bool(application.functions)
-        while await self.queue_patience.ask(partial(self._left, calls)):  # noqa: ASYNC110 - Redis fires no event when a queue is empty
+        while await self.queue_retrier.run(partial(self._left, calls)):  # noqa: ASYNC110 - Redis fires no event when a queue is empty
             await asyncio.sleep(_BURST_LOOKS_S)
         stopping.set()
 
     async def calls(self, application: Application, stopping: asyncio.Event) -> None:
-        """Run calls until it is time to stop."""
-        means = Means(Emitter(self.logs, self.writers, self.registry, self.log_patience), self.limits, self.queue_patience, self._begun)
+        """Run calls until `stopping` is set."""
+        means = Means(Emitter(self.logs, self.writers, self.registry, self.log_retrier), self.limits, self.queue_retrier, self._begun)
         ctx = {"logs": self.logs, "keys": self.keys, "shards": self.config.shards, **application.ctx}
         await serve_calls(self.config, msgspec.structs.replace(application, ctx=ctx), means, stopping)
 
@@ -146,9 +146,9 @@ async def connected(config: WorkerConfig) -> AsyncIterator[Worker]:
 
 
 async def run(config: WorkerConfig, application: Application, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Work until it is time to stop. Raises SetupError."""
+    """Work until `stopping` is set. Raises SetupError."""
     async with connected(config) as worker:
-        if not await before(stopping, worker.check()):
+        if not await unless_stopped(stopping, worker.check()):
             return
         ready()
         async with asyncio.TaskGroup() as tasks:
@@ -168,15 +168,15 @@ async def run(config: WorkerConfig, application: Application, stopping: asyncio.
 
 
 class Alive(NamedTuple):
-    """Workers that gave a sign of life lately."""
+    """Workers with a recent heartbeat."""
 
     here: int
-    """Those of this host's name, which in a container is the container's own."""
+    """Those on this host. In a container, those in the container."""
     everywhere: int
 
 
 async def alive(config: WorkerConfig) -> Alive:
-    """Count the workers that live. Raises redis.RedisError."""
+    """Count the workers that are alive. Raises redis.RedisError."""
     async with connected(config) as worker:
         seconds, _ = await worker.queues.time()
         names = await worker.queues.zrangebyscore(worker.keys.workers(), seconds - ALIVE_S, "+inf")

@@ -16,7 +16,7 @@ from redis import RedisError
 
 from tailrace.edge._context import Core
 from tailrace.edge._errors import BusyError
-from tailrace.edge.streams._frames import Rewind, jittered, rfc3339
+from tailrace.edge.streams._frames import Rewind, jittered
 from tailrace.edge.streams._generations import LOST, Sync
 from tailrace.edge.streams._hub import Hub
 from tailrace.edge.streams._request import MAX_REWIND, StreamRequest
@@ -35,6 +35,7 @@ from tailrace.wire import (
     encode_control,
     id_at,
     id_parts,
+    stamp,
     with_comment,
     with_id,
     with_retry,
@@ -247,7 +248,7 @@ class Starter:
         connect = encode_control(
             Connect(
                 id=subscriber.client,
-                time=rfc3339(time.time()),
+                time=stamp(time.time_ns() // 1_000_000),
                 message="connected",
                 channels=list(subscriber.channels),
                 heartbeat_s=config.heartbeat_s,

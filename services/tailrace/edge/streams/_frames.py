@@ -1,9 +1,7 @@
 """Bytes for streams: events under their cursors, in pieces that many subscribers share."""
 
 import random
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from tailrace.edge.window._tail import Tail
@@ -58,17 +56,6 @@ def busy_block(reason: str, retry_ms: int) -> bytes:
 def jittered(ms: int) -> int:
     """Spread a delay over half to one and a half of it, so that clients don't come back all at once."""
     return round(ms * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
-
-
-def rfc3339(moment: float) -> str:
-    """Write a Unix time in seconds with milliseconds, in UTC."""
-    seconds, ms = divmod(round(moment * 1000), 1000)
-    return f"{_whole_second(seconds)}.{ms:03}Z"
-
-
-@lru_cache(maxsize=2)
-def _whole_second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class Rewind:

@@ -5,10 +5,10 @@ import time
 from collections.abc import Sequence
 
 from tailrace.edge._context import Core
-from tailrace.edge.streams._frames import chunked, cursor_at, rfc3339
+from tailrace.edge.streams._frames import chunked, cursor_at
 from tailrace.edge.streams._hub import Hub
 from tailrace.edge.streams._subscriber import Subscriber
-from tailrace.wire import Heartbeat, encode_control, with_id
+from tailrace.wire import Heartbeat, encode_control, stamp, with_id
 
 _SPOKES = 30
 
@@ -40,7 +40,7 @@ class Heartbeats:
     def _beat(self, subscribers: Sequence[Subscriber]) -> None:
         if not subscribers:
             return
-        block = encode_control(Heartbeat(rfc3339(time.time())))
+        block = encode_control(Heartbeat(stamp(time.time_ns() // 1_000_000)))
         position = self._hub.position
         shared = with_id(block, cursor_at(self._tails, position))
         framed = chunked(shared)

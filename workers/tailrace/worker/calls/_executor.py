@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tailrace.queue import Back, CallQueue, Claimed, Found, Room, Settlement
-from tailrace.queue._claims import Ended
+from tailrace.queue._claims import EndedCall
 from tailrace.worker._bell import Bell
-from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
+from tailrace.worker._retry import REDIS_ERRORS, Retrier, raise_if_cancelled
 from tailrace.worker.calls._arq_settings import Application, Hooks
 from tailrace.worker.calls._outcome import Call, Unfit, bury, missing, read_call
 from tailrace.worker.calls._runner import Runner, Running, Why
@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 class Settler:
     """Tells the queue how calls ended; those that end while a request is under way go together in the next."""
 
-    def __init__(self, queue: CallQueue, patience: Patience) -> None:
-        self._queue, self._patience = queue, patience
+    def __init__(self, queue: CallQueue, retrier: Retrier) -> None:
+        self._queue, self._retrier = queue, retrier
         self._waiting: list[tuple[Running, Settlement]] = []
         self._any = asyncio.Event()
         self._number = 0
@@ -42,11 +42,11 @@ class Settler:
     async def end(self, running: Running, settlement: Settlement) -> bool:
         """Settle a call that has run or can't run; return False if another worker has it."""
         match settlement:
-            case Ended(reason="") if running.aborted:
+            case EndedCall(reason="") if running.aborted:
                 self.dead += 1  # as arq counts
-            case Ended(reason=""):
+            case EndedCall(reason=""):
                 self.ended += 1
-            case Ended(reason=reason, path=path):
+            case EndedCall(reason=reason, path=path):
                 self.dead += 1
                 _log.warning("dead letter: %s: %s (at `%s`)", running, reason, path, extra=running.fields(self._queue.key))
             case _:
@@ -61,7 +61,7 @@ class Settler:
             some, self._waiting = self._waiting, []
             self._number += 1
             sent = [(running.claimed, settlement) for running, settlement in some]
-            held = await self._patience.ask(partial(self._queue.settle, self._number, sent))
+            held = await self._retrier.run(partial(self._queue.settle, self._number, sent))
             for (running, _), each in zip(some, held, strict=True):
                 if not running.settled.done():
                     running.settled.set_result(each)
@@ -70,7 +70,7 @@ class Settler:
 class CallTerms(NamedTuple):
     """How calls are claimed and run."""
 
-    patience: Patience
+    retrier: Retrier
     bell: Bell
     keep: Keep
     at_once: int = 10
@@ -86,9 +86,9 @@ class Calls:
 
     def __init__(self, application: Application, queue: CallQueue, runner: Runner, clock: Clock, terms: CallTerms) -> None:
         self._application, self._functions = application, application.functions
-        self._queue, self._runner, self._clock, self._terms, self._patience = queue, runner, clock, terms, terms.patience
+        self._queue, self._runner, self._clock, self._terms, self._retrier = queue, runner, clock, terms, terms.retrier
         self._running: set[Running] = set()
-        self._settler = Settler(queue, terms.patience)
+        self._settler = Settler(queue, terms.retrier)
         self._watch = Watch(self._running, terms.keep, terms.lease_s / 4)
         self._threads, self._freed = runner.threads, runner.threads.freed
         self._stuck = False
@@ -174,7 +174,7 @@ class Calls:
     async def _claim(self, room: Room) -> tuple[Found, float]:
         """Claim calls, and return until when the claims are certain to hold."""
         self._number += 1
-        return await self._patience.ask(partial(self._claim_awake, self._number, room))
+        return await self._retrier.run(partial(self._claim_awake, self._number, room))
 
     async def _claim_awake(self, number: int, room: Room) -> tuple[Found, float]:
         """Claim calls. After a pause or an outage of Redis, renew first: this worker's own calls might look like a dead worker's."""
@@ -191,8 +191,8 @@ class Calls:
         pause = self._terms.poll_s if idle_s is None else min(self._terms.poll_s, max(idle_s, _SHORTEST_S))
         try:
             await self._terms.bell.wait(pause)
-        except TROUBLES:
-            heed_cancel()
+        except REDIS_ERRORS:
+            raise_if_cancelled()
             await asyncio.sleep(pause)
 
     # Run.
@@ -225,7 +225,7 @@ class Calls:
         if isinstance(found, Unfit):
             return found
         wait_ms = round(self._terms.function_wait_s * 1000)
-        left = await self._patience.ask(partial(self._queue.defer, claimed, found.asked.function, wait_ms))
+        left = await self._retrier.run(partial(self._queue.defer, claimed, found.asked.function, wait_ms))
         return None if left else missing(*found)
 
     async def _run(self, running: Running, call: Call) -> None:
@@ -247,7 +247,7 @@ class Calls:
     async def _holds(self, running: Running) -> bool:
         if asyncio.get_running_loop().time() < running.sure_until:
             return True
-        (held,) = await self._patience.ask(partial(self._queue.keep, [running.claimed]))
+        (held,) = await self._retrier.run(partial(self._queue.keep, [running.claimed]))
         return held
 
     # Background tasks.
@@ -255,7 +255,7 @@ class Calls:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(self._terms.lease_s / 4)
-            await self._patience.ask(self._renew)
+            await self._retrier.run(self._renew)
 
     async def _renew(self) -> None:
         running, sure_until = list(self._running), self._sure_until()
@@ -269,14 +269,14 @@ class Calls:
 
     async def _announce(self) -> None:
         while True:
-            await self._patience.ask(partial(self._queue.announce, self._functions))
+            await self._retrier.run(partial(self._queue.announce, self._functions))
             await asyncio.sleep(_ANNOUNCE_EVERY_S)
 
     async def _abort(self) -> None:
         while self._application.terms.allow_abort_jobs:
             await asyncio.sleep(_ABORTS_EVERY_S)
             if running := list(self._running):
-                named = await self._patience.ask(partial(self._queue.to_abort, [each.claimed for each in running]))
+                named = await self._retrier.run(partial(self._queue.to_abort, [each.claimed for each in running]))
                 for each in running:
                     if each.claimed.id in named:
                         each.cancel(Why.ABORTED)

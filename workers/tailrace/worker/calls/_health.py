@@ -7,7 +7,7 @@ from datetime import datetime
 from arq.connections import ArqRedis
 from arq.constants import health_check_key_suffix
 
-from tailrace.worker._retry import TROUBLES, heed_cancel
+from tailrace.worker._retry import REDIS_ERRORS, raise_if_cancelled
 from tailrace.worker.calls._arq_settings import Terms
 from tailrace.worker.calls._executor import Calls
 
@@ -24,16 +24,16 @@ class Health:
     async def tell(self) -> None:
         """Write the key until cancelled."""
         while True:
-            with contextlib.suppress(*TROUBLES):
+            with contextlib.suppress(*REDIS_ERRORS):
                 queued = await self._redis.zcard(self._calls.queue_key)
                 self._written = f"{datetime.now().astimezone():%b-%d %H:%M:%S} {self._calls.counts} queued={queued}"
                 await self._redis.set(self._key, self._written, px=round((self._every_s + 1) * 1000))
-            heed_cancel()
+            raise_if_cancelled()
             await asyncio.sleep(self._every_s)
 
     async def remove(self) -> None:
         """Remove the key, as arq does when it ends, unless another worker has written it since."""
-        with contextlib.suppress(*TROUBLES, TimeoutError):
+        with contextlib.suppress(*REDIS_ERRORS, TimeoutError):
             async with asyncio.timeout(_REMOVE_S):
                 if await self._redis.get(self._key) == self._written.encode():
                     await self._redis.delete(self._key)

@@ -17,7 +17,7 @@ from tailrace.redis import connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._bell import LONGEST_S, Bell
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._retry import Patience, before
+from tailrace.worker._retry import Retrier, unless_stopped
 from tailrace.worker.calls._arq_settings import Application
 from tailrace.worker.calls._executor import Calls, CallTerms
 from tailrace.worker.calls._health import Health
@@ -35,7 +35,7 @@ class Means(NamedTuple):
 
     emitter: Emitter
     limits: QueueLimits
-    patience: Patience
+    retrier: Retrier
     begun: asyncio.Event
     """Set when the runs at startup are enqueued."""
 
@@ -54,9 +54,9 @@ async def serve_calls(config: WorkerConfig, application: Application, means: Mea
         runner.ctx["redis"] = redis
         crons = [*cron_jobs(application.functions), *application.cron_jobs]
         clock = Clock(crons, queue, means.begun, terms.timezone, burst=config.burst)
-        how_taken = _terms(config, application, means.patience, bell, partial(_keep, config, limits))
+        how_taken = _terms(config, application, means.retrier, bell, partial(_keep, config, limits))
         calls = Calls(application, queue, runner, clock, how_taken)
-        if not await before(stopping, _started(application, runner.ctx)):
+        if not await unless_stopped(stopping, _started(application, runner.ctx)):
             return
         health = Health(redis, calls, terms)
         telling = asyncio.create_task(health.tell())
@@ -93,11 +93,11 @@ async def _keep(config: WorkerConfig, limits: QueueLimits, claims: Sequence[Clai
         await redis.aclose()
 
 
-def _terms(config: WorkerConfig, application: Application, patience: Patience, bell: Bell, keep: Keep) -> CallTerms:
+def _terms(config: WorkerConfig, application: Application, retrier: Retrier, bell: Bell, keep: Keep) -> CallTerms:
     terms = application.terms
     drain_s = config.drain_s if terms.job_completion_wait is None else terms.job_completion_wait
     at_once = terms.max_jobs or config.max_calls
-    return CallTerms(patience, bell, keep, at_once, config.calls_poll_s, config.call_lease_s, drain_s, config.function_wait_s)
+    return CallTerms(retrier, bell, keep, at_once, config.calls_poll_ms / 1000, config.call_lease_s, drain_s, config.function_wait_s)
 
 
 async def _started(application: Application, ctx: dict[Any, Any]) -> bool:

@@ -11,7 +11,7 @@ from arq.worker import JobExecutionFailed, Retry, RetryJob
 from msgspec import UNSET
 
 from tailrace.queue import MAX_DEATHS, Again, Claimed, printable
-from tailrace.queue._claims import Ended
+from tailrace.queue._claims import EndedCall
 from tailrace.wire import (
     Job,
     JobReceipt,
@@ -179,15 +179,15 @@ def failed(call: Call, error: BaseException) -> Unfit:
     return Unfit(f"{call.function.name} {times}: {kind}", "$", call.listener, trace)
 
 
-def bury(claimed: Claimed, unfit: Unfit, result: bytes = b"", result_ms: int | None = 0) -> Ended:
+def bury(claimed: Claimed, unfit: Unfit, result: bytes = b"", result_ms: int | None = 0) -> EndedCall:
     """Make a call a dead letter."""
     reason, path = [printable(text).decode(errors="ignore") for text in (unfit.reason, unfit.path)]
-    return Ended(result, result_ms, dead(name(claimed), reason, path), unfit.listener or "", reason, path, unfit.traceback)
+    return EndedCall(result, result_ms, dead(name(claimed), reason, path), unfit.listener or "", reason, path, unfit.traceback)
 
 
-def aborted(call: Call, result: bytes, result_ms: int | None) -> Ended:
+def aborted(call: Call, result: bytes, result_ms: int | None) -> EndedCall:
     """End an aborted call."""
-    return Ended(result, result_ms, encode_receipt(JobReceipt(call.id, JobState.CANCELLED)), call.listener or "")
+    return EndedCall(result, result_ms, encode_receipt(JobReceipt(call.id, JobState.CANCELLED)), call.listener or "")
 
 
 class Span(NamedTuple):

@@ -15,11 +15,11 @@ from redis.asyncio import Redis
 
 from tailrace.events import Appended, LogWriter, NewEvent, Registry
 from tailrace.queue import Back, Claimed, Settlement
-from tailrace.queue._claims import Ended
+from tailrace.queue._claims import EndedCall
 from tailrace.wire import JobReceipt, JobState, Keys, PushJob, TailraceError, bucket, encode_receipt, format_id, render
 from tailrace.worker._commits import commits
 from tailrace.worker._receipts import count, receipt
-from tailrace.worker._retry import Patience
+from tailrace.worker._retry import Retrier
 from tailrace.worker.calls._arq_settings import Application, Hook
 from tailrace.worker.calls._functions import Function, Threads, call as call_function, read_argument
 from tailrace.worker.calls._outcome import (
@@ -82,20 +82,20 @@ class Work:
 class Emitter:
     """Appends events that functions emit to the logs, outside the ordered pipeline of pushes."""
 
-    def __init__(self, logs: Redis, writers: Sequence[LogWriter], registry: Registry, patience: Patience) -> None:
-        self._logs, self._writers, self._registry, self._patience = logs, writers, registry, patience
+    def __init__(self, logs: Redis, writers: Sequence[LogWriter], registry: Registry, retrier: Retrier) -> None:
+        self._logs, self._writers, self._registry, self._retrier = logs, writers, registry, retrier
 
     async def emit(self, job: str, key: str, pushes: Sequence[PushJob], *, receipts: bool) -> tuple[list[Appended], bytes]:
         """Append a job's events, each once per key and index, and return their entries and, if asked for, the receipt."""
         if not pushes and not receipts:
             return [], b""
-        seconds, micros = await self._patience.ask(self._logs.time)
+        seconds, micros = await self._retrier.run(self._logs.time)
         now_ms = seconds * 1000 + micros // 1000
         blocks = [render(push, now_ms) for push in pushes]
         entries = await self._append(key, pushes, blocks)
         if not receipts:
             return entries, b""
-        there = await count(self._registry, self._patience, list({push.to for push in pushes}))
+        there = await count(self._registry, self._retrier, list({push.to for push in pushes}))
         made = [receipt(push, block, entry, there[push.to], now_ms) for push, block, entry in zip(pushes, blocks, entries, strict=True)]
         return entries, encode_receipt(JobReceipt(job, JobState.APPENDED, made, many=len(made) != 1))
 
@@ -108,7 +108,7 @@ class Emitter:
         for writer, events in zip(self._writers, by_shard, strict=True):
             for some in commits(events):
                 # Found under the job's own key, an event is this job's: appended by a run that was cut off.
-                for entry in await self._patience.ask(partial(writer.append, some)):
+                for entry in await self._retrier.run(partial(writer.append, some)):
                     found[entry.name] = entry._replace(duplicate=False)
         return [found[str(index)] for index in range(len(pushes))]
 
@@ -214,7 +214,7 @@ class Runner:
         deaths = claimed.deaths if self._declared(call.function) is not None else 0
         return None if claimed.aborted else exhausted(call, deaths, self._most(call.function))
 
-    def refuse(self, claimed: Claimed, unfit: Unfit) -> Ended:
+    def refuse(self, claimed: Claimed, unfit: Unfit) -> EndedCall:
         """End a call that can't be run: it is a dead letter, and has the result that arq gives it."""
         if unfit.error is None:
             return bury(claimed, unfit)
@@ -236,7 +236,7 @@ class Runner:
         error: BaseException | None = RetryJob("it was cancelled") if cancelled else task.exception()
         if error is None:
             value, receipt = task.result()
-            return Ended(*self._result(work, value, success=True), receipt, call.listener or "")
+            return EndedCall(*self._result(work, value, success=True), receipt, call.listener or "")
         if isinstance(error, LostError) or work.why is Why.LOST:
             return None
         if cancelled and work.why is Why.STOPPING:

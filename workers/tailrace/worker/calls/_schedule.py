@@ -13,7 +13,7 @@ from arq.utils import to_unix_ms
 
 from tailrace.queue import CallQueue
 from tailrace.wire import SetupError, encode_job
-from tailrace.worker._retry import TROUBLES
+from tailrace.worker._retry import REDIS_ERRORS
 from tailrace.worker.calls._cron import next_run
 from tailrace.worker.calls._functions import CTX, MARK, VARIADIC, F, Function
 
@@ -108,6 +108,6 @@ class Clock:
         name = job.job_id or (f"{job.name}:{due_ms}" if job.unique else uuid4().hex)
         try:
             await self._queue.tick(name, encode_job(job.name, [], {}, due_ms), due_ms, once=not job.job_id)
-        except TROUBLES:  # retried at the next look, or done by another worker
+        except REDIS_ERRORS:  # retried at the next look, or done by another worker
             return False
         return True

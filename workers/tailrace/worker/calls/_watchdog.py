@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from tailrace.queue import Claimed
-from tailrace.worker._retry import TROUBLES
+from tailrace.worker._retry import REDIS_ERRORS
 from tailrace.worker.calls._functions import Function
 from tailrace.worker.calls._runner import Running
 
@@ -78,7 +78,7 @@ class Watch:
     def _renew(self) -> None:
         """Keep claims, but for those of calls whose time is up: what blocks for ever mustn't keep them for ever."""
         kept = [each.claimed for each in list(self._running) if each.work is None or not each.work.overdue]
-        with suppress(*TROUBLES):
+        with suppress(*REDIS_ERRORS):
             asyncio.run(self._keep(kept))
 
 

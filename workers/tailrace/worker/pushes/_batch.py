@@ -14,16 +14,16 @@ R = TypeVar("R")
 
 
 class Delivery(NamedTuple):
-    """A job of a batch that is delivered."""
+    """A job of a batch whose pushes are appended."""
 
     position: int
     ticket: str
     job: str
     pushes: tuple[PushJob, ...]
     blocks: tuple[bytes, ...]
-    """Rendered; empty where a push is left out."""
+    """The pushes, rendered; empty where one isn't appended."""
     out: Mapping[int, Receipt]
-    """Pushes that are left out."""
+    """Pushes that aren't appended, by index, with their receipts."""
     many: bool
     listener: str | None
 
@@ -44,14 +44,14 @@ def number(ticket: str) -> int:
 
 
 def blocks(pushes: Sequence[PushJob], out: Collection[int], now_ms: int) -> tuple[bytes, ...]:
-    """Render what is delivered of a job."""
+    """Render the pushes of a job that are appended."""
     if not out:
         return tuple([render(push, now_ms) for push in pushes])
     return tuple([b"" if index in out else render(push, now_ms) for index, push in enumerate(pushes)])
 
 
 def events(deliveries: Iterable[Delivery], shards: int, known: Collection[str]) -> list[list[NewEvent]]:
-    """Return for each shard what is to be appended there, in order; what it is known to have is left out."""
+    """Return the events to append, by shard and in order, without those that shards are known to have."""
     by_shard: list[list[NewEvent]] = [[] for _ in range(shards)]
     for delivery in deliveries:
         for index, (push, block) in enumerate(zip(delivery.pushes, delivery.blocks, strict=True)):
@@ -62,7 +62,7 @@ def events(deliveries: Iterable[Delivery], shards: int, known: Collection[str]) 
 
 
 def delivered(delivery: Delivery, appended: Mapping[str, Appended], there: Mapping[str, int], now_ms: int) -> bytes:
-    """Write the receipt of a job whose pushes have been appended, or left out."""
+    """Write the receipt of a job whose pushes were appended or rejected."""
     receipts = []
     for index, push in enumerate(delivery.pushes):
         entry = appended.get(event_name(delivery.ticket, index))
@@ -72,18 +72,18 @@ def delivered(delivery: Delivery, appended: Mapping[str, Appended], there: Mappi
 
 
 class Batch:
-    """A batch on its way."""
+    """A batch in flight."""
 
     def __init__(self, taken: Taken, deliveries: list[Delivery]) -> None:
         self.taken, self.deliveries = taken, deliveries
         self.asking = [delivery for delivery in deliveries if delivery.listener is not None]
-        """Deliveries that somebody wants a receipt of."""
+        """Deliveries for which a receipt was asked."""
         self.appended: dict[str, Appended] = {}
-        """By event name, if somebody asks."""
+        """By event name, if a receipt was asked for."""
         self.outcomes: list[tuple[int, str]] = []
         """Shard and field of each commit."""
         self.unanswered = 0
-        """Commits."""
+        """How many commits have no answer yet."""
 
 
 class Commit(NamedTuple):
@@ -99,10 +99,9 @@ _ITEMS, _BYTES = 16, 32 << 10
 
 
 async def each_part(items: Sequence[T], size: Callable[[T], int], work: Callable[[Sequence[T]], R]) -> list[R]:
-    """Return what some work makes of each part; `size` says how many bytes an item has.
+    """Apply `work` to each part, and return the results; `size` returns an item's bytes.
 
-    An item that is larger than a part (one job may hold ten thousand pushes) is worked on in a thread: Redis would have nothing to do
-    while the loop stands.
+    An item that is larger than a part (one job may hold ten thousand pushes) is processed in a thread, so the loop can keep Redis busy.
     """
     done = []
     for part, large in _parts(items, size):

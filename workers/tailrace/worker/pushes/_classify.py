@@ -12,6 +12,7 @@ from tailrace.wire import (
     JobReceipt,
     JobState,
     PushError,
+    Pushes,
     PushJob,
     Receipt,
     bucket,
@@ -27,16 +28,7 @@ GONE = "no such client"
 LATE = "expired before it was its turn"
 
 
-class Deliver(NamedTuple):
-    """The job's pushes are valid."""
-
-    pushes: tuple[PushJob, ...]
-    many: bool
-    listener: str | None
-    """Who asked for a receipt."""
-
-
-class Bury(NamedTuple):
+class Rejected(NamedTuple):
     """The job can't be valid."""
 
     reason: str
@@ -44,35 +36,33 @@ class Bury(NamedTuple):
     listener: str | None = None
 
 
-class Move(NamedTuple):
+class MoveToCalls(NamedTuple):
     """The job is a call of a function."""
 
 
-Verdict = Deliver | Bury | Move
+Verdict = Pushes | Rejected | MoveToCalls
 
 
-def judge(payload: bytes | None) -> Verdict:
-    """Read a job and decide."""
+def classify(payload: bytes | None) -> Verdict:
+    """Read a job, and decide what becomes of it."""
     if payload is None:
-        return Bury(LOST)
+        return Rejected(LOST)
     try:
         job = decode_job(payload)
     except JobError as error:
-        return Bury(error.message, error.path)
-    many = job.f == PUSH_MANY
-    if not many and job.f != PUSH:
-        return Move()
+        return Rejected(error.message, error.path)
+    if job.f not in {PUSH, PUSH_MANY}:
+        return MoveToCalls()
     try:
-        asked = decode_pushes(job)
+        return decode_pushes(job)
     except PushError as error:
-        return Bury(error.message, error.path, receipt_listener(job))
-    return Deliver(asked.pushes, many, asked.options.receipt)
+        return Rejected(error.message, error.path, receipt_listener(job))
 
 
-def left_out(pushes: Sequence[PushJob], late_ms: float, there: Mapping[str, int]) -> dict[int, Receipt]:
-    """Say which pushes of a job are not delivered, and why: too late, or for a client that isn't there.
+def not_delivered(pushes: Sequence[PushJob], late_ms: float, there: Mapping[str, int]) -> dict[int, Receipt]:
+    """Return receipts of the pushes that aren't appended, by index: too late, or for a client that isn't connected.
 
-    `late_ms` is how long ago the job was due; `there` counts who is in a client's channel.
+    `late_ms` is how long ago the job was due; `there` has the connections by channel.
     """
     out = {}
     for index, push in enumerate(pushes):
@@ -84,7 +74,7 @@ def left_out(pushes: Sequence[PushJob], late_ms: float, there: Mapping[str, int]
 
 
 def expired(push: PushJob) -> Receipt:
-    """Make the receipt of a push that came too late."""
+    """Make the receipt of a push that expired."""
     return Receipt(status="info", message=LATE, event=push.event, to=push.to)
 
 
@@ -93,18 +83,18 @@ def nobody(push: PushJob) -> Receipt:
     return Receipt(status="error", message=GONE, recipients=0, event=push.event, to=push.to)
 
 
-Judged = Sequence[tuple[TakenJob, Verdict]]
+Classified = Sequence[tuple[TakenJob, Verdict]]
 Begun = Mapping[str, Collection[int]]
 """By ticket: the pushes that shards are known to hold."""
-_POISON = Bury(f"{MAX_DEATHS} workers died having this job in hand")
+_POISON = Rejected(f"{MAX_DEATHS} workers died having this job in hand")
 
 
 class Facts(NamedTuple):
-    """What has to be known to sort a batch, beyond the batch."""
+    """What else is needed to sort a batch."""
 
     begun: Begun
     there: Mapping[str, int]
-    """Counts who is in the channels asked for."""
+    """Connected clients, by channel."""
     last: Sequence[tuple[int, int]]
     """By shard: the last push that it is known to hold of what former holders left; empty for a batch that none had."""
 
@@ -117,44 +107,44 @@ class Sorted(NamedTuple):
     deliveries: list[Delivery]
 
 
-def judge_batch(jobs: Sequence[TakenJob], now_ms: float, deaths: int, begun: Begun) -> Judged:
-    """Judge each job; one that was there at too many deaths, and of which no shard has a part, isn't even read."""
+def classify_batch(jobs: Sequence[TakenJob], now_ms: float, deaths: int, begun: Begun) -> Classified:
+    """Classify each job. One that has seen too many deaths, and of which no shard has a part, isn't even read."""
     if deaths >= MAX_DEATHS:
-        return [(job, judge(job.payload) if job.ticket in begun else _POISON) for job in jobs]
-    return [(job, _possible(job, now_ms, judge(job.payload))) for job in jobs]
+        return [(job, classify(job.payload) if job.ticket in begun else _POISON) for job in jobs]
+    return [(job, _possible(job, now_ms, classify(job.payload))) for job in jobs]
 
 
 def _possible(job: TakenJob, now_ms: float, verdict: Verdict) -> Verdict:
-    """Bury what would never be due, and a call that arq can't take: it reads all ids as UTF-8, and one that isn't would stop the others."""
+    """Reject what would never be due, and a call that arq can't read: it decodes all ids as UTF-8, and one bad id would stop the others."""
     if job.due_ms > now_ms + NEVER_MS:
-        return Bury("it would never be due: a job's score in its queue is in milliseconds since 1970")
+        return Rejected("it would never be due: a job's score in its queue is in milliseconds since 1970")
     try:
         job.id.decode()
     except UnicodeDecodeError:
-        return Bury("the id of a call has to be UTF-8") if isinstance(verdict, Move) else verdict
+        return Rejected("the id of a call has to be UTF-8") if isinstance(verdict, MoveToCalls) else verdict
     return verdict
 
 
-def asked(judged: Judged, begun: Begun) -> list[str]:
-    """List the clients' channels of which has to be known whether anybody is there."""
-    deliver = [verdict for job, verdict in judged if isinstance(verdict, Deliver) and job.ticket not in begun]
+def asked(classified: Classified, begun: Begun) -> list[str]:
+    """List the clients' channels whose connections must be counted."""
+    deliver = [verdict for job, verdict in classified if isinstance(verdict, Pushes) and job.ticket not in begun]
     return list({push.to for verdict in deliver for push in verdict.pushes if push.to.startswith(CLIENT_PREFIX)})
 
 
-def sort(now_ms: float, judged: Judged, facts: Facts) -> Sorted:
-    """Sort a batch."""
+def sort(now_ms: float, classified: Classified, facts: Facts) -> Sorted:
+    """Separate jobs that end now from jobs whose pushes are appended."""
     endings, deliveries = [], []
-    for job, verdict in judged:
+    for job, verdict in classified:
         match verdict:
-            case Deliver():
+            case Pushes():
                 delivery = _delivery(job, verdict, now_ms, facts)
                 if verdict.pushes and len(delivery.out) == len(verdict.pushes):
                     endings.append(_nothing(delivery))
                 else:
                     deliveries.append(delivery)
-            case Bury(reason, path, asker):
+            case Rejected(reason, path, asker):
                 endings.append(Ending(job.position, dead(name(job), reason, path), asker or "", reason, path))
-            case Move():
+            case MoveToCalls():
                 endings.append(Ending(job.position, moved=True))
     return Sorted(endings, deliveries)
 
@@ -164,17 +154,25 @@ def name(job: TakenJob) -> str:
     return job.id.decode(errors="backslashreplace")
 
 
-def _delivery(job: TakenJob, verdict: Deliver, now_ms: float, facts: Facts) -> Delivery:
-    pushes, many, listener = verdict
+def function_of(payload: bytes | None) -> str:
+    """Return the name of the function that a job asks for, or nothing if the job can't be read."""
+    try:
+        return decode_job(payload or b"").f
+    except JobError:
+        return ""
+
+
+def _delivery(job: TakenJob, verdict: Pushes, now_ms: float, facts: Facts) -> Delivery:
+    pushes = verdict.pushes
     out = skipped(job.ticket, pushes, facts) if facts.last else {}
     if job.ticket not in facts.begun:
-        out |= left_out(pushes, now_ms - job.due_ms, facts.there)
+        out |= not_delivered(pushes, now_ms - job.due_ms, facts.there)
     rendered = blocks(pushes, out, int(now_ms))
-    return Delivery(job.position, job.ticket, name(job), pushes, rendered, out, many, listener)
+    return Delivery(job.position, job.ticket, name(job), pushes, rendered, out, verdict.many, verdict.listener)
 
 
 def skipped(ticket: str, pushes: Sequence[PushJob], facts: Facts) -> dict[int, Receipt]:
-    """Say which pushes a former holder has left out: those that a shard doesn't hold, though it holds what comes after them."""
+    """Return receipts of the pushes that a former holder left out: those that a shard lacks, though it has later ones."""
     known = facts.begun.get(ticket, ())
     return {
         index: nobody(push) if push.expires_s is None else expired(push)

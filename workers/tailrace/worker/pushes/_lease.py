@@ -1,4 +1,4 @@
-"""A queue's line as one worker sees it: stand by, take the lease, hold, and begin again."""
+"""The lease on a queue: stand by, acquire it, run the pipeline, and begin again."""
 
 import asyncio
 import contextlib
@@ -9,62 +9,74 @@ from uuid import uuid4
 
 from tailrace.events import EarlyError, RefusedError
 from tailrace.queue import DeposedError, Grant
-from tailrace.worker._retry import TROUBLES, before
+from tailrace.worker._retry import REDIS_ERRORS, unless_stopped
 from tailrace.worker.pushes._pipeline import Hold, Line
-from tailrace.worker.pushes._rebalance import Share
+from tailrace.worker.pushes._rebalance import Rebalancer
 
 _STANDBY_S = 0.25
 _OTHERS_FIRST_S = 1.0
-"""How long a queue that was given up for another worker is left to it."""
+"""How long a worker leaves a queue alone that it has released for another worker."""
 _log = logging.getLogger(__name__)
 
 
-async def serve(line: Line, stopping: asyncio.Event, share: Share) -> None:
-    """Hold a queue whenever nobody else does, until it is time to stop."""
+async def serve(line: Line, stopping: asyncio.Event, share: Rebalancer) -> None:
+    """Hold a queue whenever no other worker does, until `stopping` is set."""
     worker, term, at_least = uuid4().hex[:12], 0, 0
     while not stopping.is_set():
         term += 1
         owner = f"{worker}/{term}"
-        acquire = line.queue_patience.ask(partial(line.queue.acquire, owner, at_least))
-        if grant := await before(stopping, acquire):
+        acquire = line.queue_retrier.run(partial(line.queue.acquire, owner, at_least))
+        if grant := await unless_stopped(stopping, acquire):
             await line.free.leave()
-            _log.info("holding queue %d under epoch %d", line.queue.partition, grant.epoch)
+            _log.info(
+                "holding queue %d under epoch %d",
+                line.queue.partition,
+                grant.epoch,
+                extra={"partition": line.queue.partition, "epoch": grant.epoch},
+            )
             with share.holding(line.queue.partition) as leave:
                 at_least = await _hold(line, grant, owner, leave)
             if leave.is_set():
-                _log.info("gave up queue %d", line.queue.partition)
-                await before(stopping, asyncio.sleep(_OTHERS_FIRST_S))
+                _log.info("gave up queue %d", line.queue.partition, extra={"partition": line.queue.partition})
+                await unless_stopped(stopping, asyncio.sleep(_OTHERS_FIRST_S))
         else:
-            await before(stopping, _stand_by(line))
+            await unless_stopped(stopping, _stand_by(line))
 
 
 async def _stand_by(line: Line) -> None:
-    """Wait until the lease is given up, or may have run out."""
+    """Wait until the lease is released, or may have expired."""
     try:
         await line.free.wait(_STANDBY_S)
-    except TROUBLES:
+    except REDIS_ERRORS:
         await asyncio.sleep(_STANDBY_S)
 
 
 async def _hold(line: Line, grant: Grant, owner: str, leave: asyncio.Event) -> int:
-    """Return the lowest epoch that will do for the next term."""
+    """Run the pipeline, and return the lowest epoch that will do for the next term."""
     at_least, give_up = 0, True
     try:
         await Hold(line, grant, owner).run(leave)
     except* DeposedError:
-        _log.warning("queue %d has another holder: standing by", line.queue.partition)
+        _log.warning("queue %d has another holder: standing by", line.queue.partition, extra={"partition": line.queue.partition})
     except* RefusedError as refusals:
         at_least = max(error.epoch for error in _each(refusals)) + 1
-        _log.warning("a log is at epoch %d, not %d: standing by", at_least - 1, grant.epoch)
+        _log.warning(
+            "a shard serves epoch %d, not %d: standing by",
+            at_least - 1,
+            grant.epoch,
+            extra={"partition": line.queue.partition, "epoch": at_least - 1},
+        )
     except* EarlyError as errors:
-        # One that comes too early though those before it were answered says that the log has lost them.
-        _log.warning("a log has lost its last commits: beginning again (%s)", errors.exceptions[0])
-    except* Exception:  # noqa: BLE001 - whatever it was may be a job's doing: the lease runs out, which the queue counts as a death of what was in hand.
+        # A commit that is early, though all before it were answered, means that the shard has lost those.
+        _log.warning("a shard has lost its last commits; restarting: %s", errors.exceptions[0], extra={"partition": line.queue.partition})
+    except* Exception:  # noqa: BLE001 - a job may have caused it: the lease expires, which counts as a death of the jobs in flight
         give_up = False
-        _log.exception("queue %d: begin again when the lease has run out", line.queue.partition)
+        _log.exception(
+            "queue %d failed; restarting when the lease has expired", line.queue.partition, extra={"partition": line.queue.partition}
+        )
     await line.bell.leave()
     if give_up:
-        with contextlib.suppress(*TROUBLES):
+        with contextlib.suppress(*REDIS_ERRORS):
             await asyncio.wait_for(line.queue.release(grant.epoch), line.lease_s)
     return at_least
 

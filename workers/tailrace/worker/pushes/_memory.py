@@ -1,4 +1,4 @@
-"""What the shards remember of jobs that haven't ended, and what of it they may forget."""
+"""What shards remember of jobs that haven't ended, and what they may forget."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -8,7 +8,7 @@ from tailrace.worker.pushes._batch import number, ticket_of
 
 
 class Memory:
-    """The outcomes that shards keep for one holder: its own, and those that former holders left."""
+    """The outcomes that shards keep for one holder: its own, and those of former holders."""
 
     def __init__(self, shards: int) -> None:
         self.known: dict[str, Appended] = {}
@@ -22,7 +22,7 @@ class Memory:
         self._forgettable: list[list[str]] = [[] for _ in range(shards)]
 
     def inherit(self, shard: int, outcomes: Mapping[str, Collection[Appended]], left: Collection[str]) -> None:
-        """Take over what a shard remembers; `left` are the tickets that haven't ended."""
+        """Record what a shard remembers of former holders; `left` has the tickets that haven't ended."""
         for field, appended in outcomes.items():
             kept = [each for each in appended if ticket_of(each.name) in left]
             for each in kept:
@@ -33,7 +33,7 @@ class Memory:
             self.remember(shard, field, {ticket_of(each.name) for each in kept})
 
     def remember(self, shard: int, field: str, tickets: set[str]) -> None:
-        """Note that a former holder's outcome is needed until these jobs have ended."""
+        """Record that a former holder's outcome is needed until these jobs have ended."""
         if not tickets:
             self._forgettable[shard].append(field)
             return
@@ -42,12 +42,12 @@ class Memory:
             self._holding[ticket].append((shard, field))
 
     def over(self, outcomes: Iterable[tuple[int, str]]) -> None:
-        """Note that all jobs of this holder's own outcomes (shard, field) have ended."""
+        """Record that all jobs of this holder's own outcomes (shard, field) have ended."""
         for shard, field in outcomes:
             self._forgettable[shard].append(field)
 
     def end(self, tickets: Iterable[str]) -> None:
-        """Note that jobs have ended: what former holders did of them is needed no more."""
+        """Record that jobs have ended: what former holders did of them is no longer needed."""
         for ticket in tickets if self._holding else ():
             for index in self.begun.pop(ticket, ()):
                 self.known.pop(f"{ticket}:{index}", None)
@@ -59,6 +59,6 @@ class Memory:
                     self._forgettable[outcome[0]].append(outcome[1])
 
     def forgettable(self, shard: int) -> list[str]:
-        """Hand over the outcomes that a shard may forget; they aren't named again."""
+        """Return the outcomes that a shard may forget. Each is returned once."""
         fields, self._forgettable[shard] = self._forgettable[shard], []
         return fields

@@ -1,4 +1,17 @@
-"""What the holder of a queue does under one epoch: take, judge, commit, finish; several batches at once, in order."""
+"""The pipeline of one epoch: take a batch, classify its jobs, commit their events, finish the batch. Several batches are in flight at once.
+
+Three rules keep events in order and append each once. Each comes with a history that would break without it.
+
+Batches are finished in the order in which they were taken. Batch 1 waits for a slow shard while batch 2 is done. If batch 2 were finished
+first and this worker died, its successor would find nothing in the shards' memory after batch 1, and couldn't tell which pushes of
+batch 1 were left out.
+
+A job that ends without an append is finished before anything of its batch, or of a later one, is appended. Job 1 has expired, and job 2 is
+appended. If the worker died between the two, its successor might count other clients, and append job 1 after job 2.
+
+A successor raises all shards to its epoch before it takes anything. A suspended worker may still have a commit in its socket. Unless the
+shard refused the old epoch, that commit would be appended after the successor had found that it wasn't.
+"""
 
 import asyncio
 import contextlib
@@ -11,13 +24,13 @@ from typing import NamedTuple, cast
 
 from tailrace.events import LogWriter, NewEvent, Registry
 from tailrace.queue import Answer, Ending, Grant, Queue, Taken
-from tailrace.queue._partition import Ended
+from tailrace.queue._partition import EndedBatch
 from tailrace.worker._bell import Bell
 from tailrace.worker._commits import commits
 from tailrace.worker._receipts import count
-from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
+from tailrace.worker._retry import REDIS_ERRORS, Retrier, raise_if_cancelled
 from tailrace.worker.pushes._batch import Batch, delivered, each_part, events
-from tailrace.worker.pushes._classify import Facts, Judged, Sorted, asked, judge_batch, sort
+from tailrace.worker.pushes._classify import Classified, Facts, Sorted, asked, classify_batch, function_of, name, sort
 from tailrace.worker.pushes._committer import Sender
 from tailrace.worker.pushes._memory import Memory
 
@@ -27,21 +40,21 @@ _SHORTEST_S = 0.001  # BLPOP waits for ever at 0
 
 
 class Line(NamedTuple):
-    """All that a holder of one queue works with."""
+    """What the holder of one queue works with."""
 
     queue: Queue
     writers: Sequence[LogWriter]
     registry: Registry
     bell: Bell
     free: Bell
-    """Rung when the lease is given up."""
-    queue_patience: Patience
-    log_patience: Patience
+    """Rung when the lease is released."""
+    queue_retrier: Retrier
+    log_retrier: Retrier
     window: int = 4
     poll_s: float = 0.02
     lease_s: float = 2.0
     grace_s: float = 3.0
-    """How long a stopping holder waits for what is in flight."""
+    """How long a stopping holder waits for batches in flight."""
 
 
 class Hold:
@@ -56,12 +69,12 @@ class Hold:
         self._window: deque[Batch] = deque()
         self._committed, self._finished = asyncio.Event(), asyncio.Event()
         place = self._queue.partition, self._epoch
-        self._senders = [Sender(writer, place, self._memory, line.log_patience, self._committed) for writer in line.writers]
+        self._senders = [Sender(writer, place, self._memory, line.log_retrier, self._committed) for writer in line.writers]
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Hold the queue until it is time to stop.
+        """Serve the queue until `stopping` is set.
 
-        Raises, in a group: DeposedError or RefusedError (somebody else holds it), or what else went wrong.
+        Raises, in a group: DeposedError or RefusedError (another worker holds the queue), or whatever else went wrong.
         """
         async with asyncio.TaskGroup() as tasks:
             feed = tasks.create_task(self._feed(stopping))
@@ -78,23 +91,23 @@ class Hold:
     async def _take_over(self) -> None:
         for shard, writer in enumerate(self._line.writers):
             ask = partial(writer.raise_epoch, self._queue.partition, self._epoch, self._owner)
-            self._memory.inherit(shard, await self._line.log_patience.ask(ask), self._left)
+            self._memory.inherit(shard, await self._line.log_retrier.run(ask), self._left)
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._line.lease_s / 4)
-            await self._line.queue_patience.ask(partial(self._queue.renew, self._epoch, self._owner))
+            await self._line.queue_retrier.run(partial(self._queue.renew, self._epoch, self._owner))
 
     async def _tidy(self) -> None:
-        """Do again and again what frees memory; commits may be waiting for some."""
+        """Free memory at intervals: commits may be waiting for some."""
         while True:
             await asyncio.sleep(_TIDY_EVERY_S)
             for shard, writer in enumerate(self._line.writers):
-                with contextlib.suppress(*TROUBLES):  # what it keeps now, the next holder lets it forget
+                with contextlib.suppress(*REDIS_ERRORS):  # what a shard keeps now, the next holder lets it forget
                     await writer.trim()
                     if not self._window:
                         await writer.forget(self._queue.partition, self._epoch, self._memory.forgettable(shard))
-                heed_cancel()
+                raise_if_cancelled()
 
     async def _feed(self, stopping: asyncio.Event) -> None:
         await self._take_over()
@@ -105,7 +118,7 @@ class Hold:
                 self._ahead = None
                 if taken:
                     self._line.bell.void()
-                    # Where there is more, Redis gets it ready while this batch is judged.
+                    # If more is due, Redis prepares it while this batch is classified.
                     if idle_s == 0 and not taken.deaths and not stopping.is_set():
                         self._ahead = asyncio.create_task(self._take(taken))
                     await self._start(taken)
@@ -118,48 +131,48 @@ class Hold:
                 await asyncio.gather(self._ahead, return_exceptions=True)
 
     async def _take(self, *ahead_of: Taken) -> Answer:
-        return await self._line.queue_patience.ask(partial(self._queue.take, self._epoch, self._mine(*ahead_of)))
+        return await self._line.queue_retrier.run(partial(self._queue.take, self._epoch, self._mine(*ahead_of)))
 
     def _mine(self, *ahead_of: Taken) -> list[str]:
         return [taken.field for taken in (*[batch.taken for batch in self._window], *ahead_of)]
 
     async def _listen(self, idle_s: float | None) -> Answer | None:
-        """Wait for the bell, but no longer than to the next job that is due or may have come in without ringing.
+        """Wait for the bell, at most until the next job is due or the next poll for jobs that rang no bell.
 
-        Return what a take brought at the ring. It is one more request that may be answered late or never: what it gives out to nobody
-        is still in hand, and unnamed by the next.
+        Returns the answer to a take that Redis runs as the bell rings. That answer may come late or never. A batch that nobody received
+        stays in flight, and the next take returns it because it isn't named.
         """
         pause = self._line.poll_s if idle_s is None else min(self._line.poll_s, max(idle_s, _SHORTEST_S))
         try:
             reply = await self._line.bell.wait(pause, self._queue.taking(self._epoch, self._mine()))
-        except TROUBLES:
+        except REDIS_ERRORS:
             await asyncio.sleep(pause)
             return None
         return self._queue.taken(cast("Sequence[bytes]", reply)) if reply else None
 
     async def _start(self, taken: Taken) -> None:
         begun = self._memory.begun
-        judge = partial(judge_batch, now_ms=taken.now_ms, deaths=taken.deaths, begun=begun)
-        judged = [each for part in await each_part(taken.jobs, lambda job: job.size, judge) for each in part]
+        classify = partial(classify_batch, now_ms=taken.now_ms, deaths=taken.deaths, begun=begun)
+        classified = [each for part in await each_part(taken.jobs, lambda job: job.size, classify) for each in part]
         inherited = not taken.field.startswith(f"{self._epoch}.")
-        facts = Facts(begun, await self._count(asked(judged, begun)), self._memory.last if inherited else ())
-        parts = await each_part(judged, lambda each: each[0].size, partial(self._sort, taken.now_ms, facts))
+        facts = Facts(begun, await self._count(asked(classified, begun)), self._memory.last if inherited else ())
+        parts = await each_part(classified, lambda each: each[0].size, partial(self._sort, taken.now_ms, facts))
         endings = [ending for part, _ in parts for ending in part.endings]
         deliveries = [delivery for part, _ in parts for delivery in part.deliveries]
-        _warn([ending for ending in endings if ending.reason])
-        if endings:  # they leave before anything of this batch, or a later one, is appended
-            await self._end([Ended(taken.field, not deliveries, endings)])
+        _log_dead_letters(taken, endings, self._queue.key)
+        if endings:  # before anything of this batch, or of a later one, is appended
+            await self._end([EndedBatch(taken.field, not deliveries, endings)])
             over = {ending.position for ending in endings}
             self._memory.end([job.ticket for job in taken.jobs if job.position in over])
         if deliveries:
             self._pack(Batch(taken, deliveries), [chain.from_iterable(part) for part in zip(*[new for _, new in parts], strict=True)])
 
-    def _sort(self, now_ms: float, facts: Facts, judged: Judged) -> tuple[Sorted, list[list[NewEvent]]]:
-        some = sort(now_ms, judged, facts)
+    def _sort(self, now_ms: float, facts: Facts, classified: Classified) -> tuple[Sorted, list[list[NewEvent]]]:
+        some = sort(now_ms, classified, facts)
         return some, events(some.deliveries, len(self._line.writers), self._memory.known)
 
     async def _count(self, channels: Sequence[str]) -> dict[str, int]:
-        return await count(self._line.registry, self._line.log_patience, channels)
+        return await count(self._line.registry, self._line.log_retrier, channels)
 
     def _pack(self, batch: Batch, by_shard: Iterable[Iterable[NewEvent]]) -> None:
         known = self._memory.known
@@ -177,7 +190,7 @@ class Hold:
     async def _finish(self) -> None:
         """Finish batches in the order in which they were taken.
 
-        So what a shard holds of later jobs than one that hasn't ended is still in its memory, and says what of that job was left out.
+        A shard then still remembers all jobs after one that hasn't ended, which tells a successor what of that job was left out.
         """
         while True:
             batches = list(takewhile(lambda batch: not batch.unanswered, self._window))
@@ -186,27 +199,33 @@ class Hold:
                 self._committed.clear()
                 continue
             there = await self._count(_asking(batches))
-            await self._end([Ended(batch.taken.field, whole=True, endings=_receipts(batch, there)) for batch in batches])
+            await self._end([EndedBatch(batch.taken.field, whole=True, endings=_receipts(batch, there)) for batch in batches])
             for batch in batches:
                 self._window.popleft()
                 self._memory.over(batch.outcomes)
                 self._memory.end([delivery.ticket for delivery in batch.deliveries])
             self._finished.set()
 
-    async def _end(self, ended: Iterable[Ended]) -> None:
-        await self._line.queue_patience.ask(partial(self._queue.finish, self._epoch, list(ended)))
+    async def _end(self, ended: Iterable[EndedBatch]) -> None:
+        await self._line.queue_retrier.run(partial(self._queue.finish, self._epoch, list(ended)))
 
     async def _shorter(self, length: int) -> None:
-        """Wait until fewer batches are in flight."""
+        """Wait until fewer than `length` batches are in flight."""
         while len(self._window) >= length:
             self._finished.clear()
             await self._finished.wait()
 
 
-def _warn(buried: Sequence[Ending]) -> None:
-    if buried:
-        more = f", and {len(buried) - 1} more" if buried[1:] else ""
-        _log.warning("a job is a dead letter: %s - at `%s`%s", buried[0].reason, buried[0].path, more)
+def _log_dead_letters(taken: Taken, endings: Sequence[Ending], queue: str) -> None:
+    """Log the first dead letter of a batch, and how many others there are: a producer's mistake may fill whole batches."""
+    dead = [ending for ending in endings if ending.reason]
+    if not dead:
+        return
+    first, more = dead[0], len(dead) - 1
+    job = next(job for job in taken.jobs if job.position == first.position)
+    fields = {"job": name(job), "function": function_of(job.payload), "queue": queue, "path": first.path, "more": more}
+    text = f"dead letter: {fields['function'] or 'job'} (job {fields['job']}, queue {queue})"
+    _log.warning("%s: %s (at `%s`)%s", text, first.reason, first.path, f", and {more} more" * bool(more), extra=fields)
 
 
 def _asking(batches: Iterable[Batch]) -> list[str]:

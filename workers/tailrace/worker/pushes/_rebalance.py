@@ -1,4 +1,4 @@
-"""Shares the queues of several partitions out among workers: who holds the fewest says so, and who holds more gives one up."""
+"""Balances partitions among workers: the least loaded worker asks for one, and a worker that holds at least two more releases one."""
 
 import asyncio
 import contextlib
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from redis.asyncio import Redis
 
 from tailrace.wire import Keys
-from tailrace.worker._retry import TROUBLES, heed_cancel
+from tailrace.worker._retry import REDIS_ERRORS, raise_if_cancelled
 
 _LOOK_EVERY_S = 0.5
 _WISH_MS = 1500
 
 
-class Share:
+class Rebalancer:
     """The queues that one worker holds."""
 
     def __init__(self, redis: Redis, keys: Keys, worker: str, stopping: asyncio.Event) -> None:
@@ -23,7 +23,7 @@ class Share:
 
     @contextmanager
     def holding(self, partition: int) -> Iterator[asyncio.Event]:
-        """Note that a queue is held as long as the block lasts; the event says that it is to be given up."""
+        """Record that a queue is held while the block runs; the returned event asks to release it."""
         leave = self._held[partition] = asyncio.Event()
         if self._stopping.is_set():
             leave.set()
@@ -33,20 +33,20 @@ class Share:
             del self._held[partition]
 
     async def stop(self) -> None:
-        """Give up all that is held when it is time to stop."""
+        """Release all queues when `stopping` is set."""
         await self._stopping.wait()
         for leave in self._held.values():
             leave.set()
 
     async def balance(self) -> None:
-        """Look again and again whether another worker holds fewer, and say so where this one does, until it is time to stop.
+        """Compare with the least loaded worker at intervals, until `stopping` is set.
 
-        Who stops may have calls to end, but wants no queue.
+        A stopping worker may still have calls to finish, but wants no queue.
         """
         while not self._stopping.is_set():
-            with contextlib.suppress(*TROUBLES):
+            with contextlib.suppress(*REDIS_ERRORS):
                 await self._look()
-            heed_cancel()
+            raise_if_cancelled()
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _look(self) -> None:
