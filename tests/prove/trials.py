@@ -1,6 +1,6 @@
 """All trials, in the order in which docs/internals/reliability.md shows them."""
 
-from tests.prove import delivery, ingest_backlog, ingest_due, ingest_full, ingest_hostile, ingest_kills, ingest_matrix
+from tests.prove import delivery, hostile_clients, ingest_backlog, ingest_due, ingest_full, ingest_hostile, ingest_kills, ingest_matrix
 
 TRIALS = (
     *delivery.TRIALS,
@@ -8,6 +8,7 @@ TRIALS = (
     *ingest_kills.TRIALS,
     *ingest_hostile.TRIALS,
     *ingest_full.TRIALS,
+    *hostile_clients.TRIALS,
     *ingest_backlog.TRIALS,
     *ingest_due.TRIALS,
 )
