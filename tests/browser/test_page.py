@@ -120,7 +120,7 @@ def test_light_and_dark(browser: Browser, url: str) -> None:
         light = ada.page.evaluate(background)
         assert dark != light
         ada.page.reload()
-        assert ada.page.evaluate(background) == light
+        expect(ada.page.locator("body")).to_have_css("background-color", light)
 
 
 def test_all_can_be_done_by_keyboard(browser: Browser, url: str) -> None:

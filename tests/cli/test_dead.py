@@ -86,14 +86,14 @@ def test_show_is_safe_to_print(letters: list[str], capsys: pytest.CaptureFixture
 
 def test_show_of_a_letter_that_is_not_there(letters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dead", "show", "1-1"]) == 1
-    assert "no letter 1-1" in capsys.readouterr().err
+    assert "no dead letter 1-1" in capsys.readouterr().err
 
 
 def test_redrive_puts_the_job_back_as_it_came(letters: list[str], redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with redis.Redis.from_url(redis_url) as client:
         client.set(KEYS.receipt("job-1"), b"{}")
         assert main(["dead", "redrive", letters[0]]) == 0
-        assert capsys.readouterr().out == "1 of 1 put back\n"
+        assert capsys.readouterr().out == "1 of 1 redriven\n"
         assert client.get("arq:job:job-1") == BURIED[0][3]
         assert 0 < client.pttl("arq:job:job-1") <= 7 * 86_400_000
         seconds, _ = client.time()
@@ -108,16 +108,16 @@ def test_redrive_leaves_what_cannot_be_put_back(letters: list[str], redis_url: s
         client.set("arq:job:job-1", b"another")
         assert main(["dead", "redrive", "--all"]) == 1
         shown = capsys.readouterr()
-        assert shown.out == "2 of 4 put back\n"
-        assert f"{letters[0]} stays: another job has its id" in shown.err
-        assert f"{letters[3]} stays: its payload was lost" in shown.err
+        assert shown.out == "2 of 4 redriven\n"
+        assert f"{letters[0]} not redriven: another job has its id" in shown.err
+        assert f"{letters[3]} not redriven: its payload was lost" in shown.err
         assert client.get("arq:job:job-1") == b"another"
         assert client.xlen(KEYS.dead()) == 2
 
 
 def test_redrive_takes_ids_beside_flags(letters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dead", "redrive", letters[0], "--json", letters[1]]) == 0
-    assert capsys.readouterr().out == "2 of 2 put back\n"
+    assert capsys.readouterr().out == "2 of 2 redriven\n"
 
 
 @pytest.mark.parametrize("words", examples("dead"))
@@ -172,7 +172,7 @@ def test_what_is_no_id_is_refused_and_touches_nothing(
     for word in (letters[0].partition("-")[0], "+", "job-1"):  # Redis takes the first for all of a millisecond
         with pytest.raises(SystemExit, match="2"):
             main(["dead", verb, word])
-        assert f"{word!r} is no letter's id" in capsys.readouterr().err
+        assert f"invalid dead letter id {word!r}" in capsys.readouterr().err
     with redis.Redis.from_url(redis_url) as client:
         assert client.xlen(KEYS.dead()) == len(letters)
 
@@ -183,4 +183,4 @@ def test_since_long_ago_is_all_and_a_time_needs_its_offset(letters: list[str], c
         assert "4 dead letters" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         main(["dead", "list", "--since", "2026-01-31T12:00:00"])
-    assert "needs an offset, such as 2026-01-31T12:00:00Z" in capsys.readouterr().err
+    assert "expected an offset, such as 2026-01-31T12:00:00Z" in capsys.readouterr().err

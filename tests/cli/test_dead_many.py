@@ -64,21 +64,21 @@ def test_filters(many: Any, words: list[str], found: float, capsys: pytest.Captu
     number = int(capsys.readouterr().out.split()[0])
     assert number == pytest.approx(found, abs=1)
     assert main(["dead", "redrive", *words]) == 0
-    assert capsys.readouterr().out == f"{number} of {number} put back\n"
+    assert capsys.readouterr().out == f"{number} of {number} redriven\n"
     assert many.xlen(KEYS.dead()) == MANY - number
     assert many.zcard(KEYS.calls()) + many.zcard(KEYS.queue()) == number
 
 
 def test_progress_is_told(many: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dead", "purge", "--all"]) == 0
-    assert capsys.readouterr().err.splitlines()[1:] == [f"1000 of {MANY} looked at", f"2000 of {MANY} looked at"]
+    assert capsys.readouterr().err.splitlines()[1:] == [f"1000 of {MANY} examined", f"2000 of {MANY} examined"]
 
 
 def test_what_dies_again_meanwhile_is_left_for_the_next_time(many: Any, capsys: pytest.CaptureFixture[str]) -> None:
     many.config_set("notify-keyspace-events", "Kz")
     with many.pubsub(ignore_subscribe_messages=True) as heard, _dying_again(many, heard):
         assert main(["dead", "redrive", "--all"]) == 0
-        assert capsys.readouterr().out == f"{MANY} of {MANY} put back\n"
+        assert capsys.readouterr().out == f"{MANY} of {MANY} redriven\n"
 
 
 @contextmanager

@@ -31,9 +31,23 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"tailrace {version('tailrace')}\n"
 
 
-def test_unknown_command_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_names_the_one_that_was_probably_meant(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["psuh"]) == 2
-    assert "'psuh'; there are: call, clients," in capsys.readouterr().err
+    assert capsys.readouterr().err == "tailrace: unknown command 'psuh'; did you mean 'push'?\n"
+
+
+def test_an_unknown_command_like_no_other_names_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["xyz"]) == 2
+    assert "unknown command 'xyz'; commands: call, clients," in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["push", "--to", "all", "--tect", "1"], ["push", "1"], ["dead", "list", "--limt", "1"]])
+def test_a_wrong_flag_names_the_help_of_its_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"tailrace {words[0]}")
+    assert f"see `tailrace {words[0]} --help`" in line
 
 
 @pytest.mark.parametrize("command", sorted(point.name for point in entry_points(group="tailrace.commands")))
@@ -60,7 +74,7 @@ def test_redis_away_is_said_without_a_traceback_or_a_password(capsys: pytest.Cap
 def test_redis_away_at_the_default_address(nowhere: None, capsys: pytest.CaptureFixture[str]) -> None:
     for command in (["clients"], ["dead", "list"]):
         assert main(command) == 1
-        assert capsys.readouterr().err.endswith("; start `tailrace up`, or name a Redis with --redis\n")
+        assert capsys.readouterr().err.endswith("; start `tailrace up`, or pass --redis\n")
 
 
 def test_unreadable_redis_url_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +110,7 @@ def test_bind_names_an_address_that_is_not_here() -> None:
 
 
 def test_a_host_that_cannot_be_one_is_named() -> None:
-    with pytest.raises(SettingsError, match=r"--host: a\.\.b is no name of a host"):
+    with pytest.raises(SettingsError, match=r"--host: invalid host name 'a\.\.b'"):
         bind("a..b", 0)
 
 

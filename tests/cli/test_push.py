@@ -56,7 +56,7 @@ def test_later(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("command", [["push", "--to", "all", "1"], ["call", "greet"]])
 def test_no_worker(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--wait", "0.1"]) == 1
-    assert "no receipt within 0.1 s, does a worker serve it?" in capsys.readouterr().out
+    assert "no receipt within 0.1 s; is a worker running?" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", examples("push"))
@@ -69,8 +69,10 @@ def test_examples_of_push(words: list[str], client: Any, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("words", examples("call"))
 def test_examples_of_call(words: list[str], client: Any) -> None:
     assert main([*words, "--wait", "0"]) == 0
-    expected = [json.loads(word) for word in words if word.startswith("{")]
-    assert job_in(client, KEYS.calls())["a"] == expected
+    plain = words[: words.index("--kwargs")] if "--kwargs" in words else words
+    expected = [json.loads(word) for word in plain if word.startswith(("{", '"'))]
+    job = job_in(client, KEYS.calls())
+    assert (job["a"], bool(job["k"])) == (expected, "--kwargs" in words)
 
 
 @pytest.mark.parametrize("options", [[], ["--text"]])
@@ -94,7 +96,7 @@ def test_argument_that_is_not_utf8(capsys: pytest.CaptureFixture[str]) -> None:
         (["--to", "all", "--event", "open", "1"], 2, "$.event"),
         (["--to", "all", "--at", "2100-01-01T00:00:00", "1"], 2, "$.at"),
         (["--to", "all", "1", "--redis", "127.0.0.1:6379"], 2, "bad Redis URL"),
-        (["--to", "all", "hello"], 2, "text goes with --text"),
+        (["--to", "all", "hello"], 2, "use --text to send text"),
     ],
 )
 def test_bad_push_is_told_and_not_enqueued(
@@ -115,13 +117,13 @@ def test_text_is_nothing_to_call_with(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--in", "soon"], "'soon' is not a time such as 10s"),
+        (["--in", "soon"], "invalid duration 'soon': expected a time such as 10s"),
         (["--in", "1s", "--at", "2100-01-01T00:00:00Z"], "not allowed with argument"),
-        (["--at", "noon"], "--at: 'noon' is no time: it needs RFC 3339 such as 2026-01-31T12:00:00Z"),
-        (["--wait", "nan"], "--wait: 'nan' is not a number of seconds, 0 or more"),
-        (["--wait", "inf"], "--wait: 'inf' is not a number of seconds"),
-        (["--wait=-1"], "--wait: '-1' is not a number of seconds"),
-        (["--wait", "long"], "--wait: 'long' is not a number of seconds"),
+        (["--at", "noon"], "--at: invalid time 'noon': expected RFC 3339, such as 2026-01-31T12:00:00Z"),
+        (["--wait", "nan"], "--wait: invalid number of seconds 'nan': expected 0 or more"),
+        (["--wait", "inf"], "--wait: invalid number of seconds 'inf'"),
+        (["--wait=-1"], "--wait: invalid number of seconds '-1'"),
+        (["--wait", "long"], "--wait: invalid number of seconds 'long'"),
         ([], "required: --to"),
     ],
 )
@@ -130,7 +132,7 @@ def test_bad_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit, match="2"):
         main(["push", *to, *arguments, "1"])
     shown = capsys.readouterr().err
-    assert "usage: tailrace push" in shown
+    assert shown.endswith("; see `tailrace push --help`\n")
     assert said in shown
 
 
@@ -145,7 +147,7 @@ def test_redis_away(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 def test_redis_away_at_the_default_address(capsys: pytest.CaptureFixture[str], nowhere: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tailrace.cli._enqueue._REDIS_S", 0.1)
     assert main(["push", "--to", "all", "1"]) == 1
-    assert capsys.readouterr().err.endswith("; start `tailrace up`, or name a Redis with --redis\n")
+    assert capsys.readouterr().err.endswith("; start `tailrace up`, or pass --redis\n")
 
 
 def test_call_is_enqueued(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,9 +155,22 @@ def test_call_is_enqueued(client: Any, capsys: pytest.CaptureFixture[str]) -> No
     assert main(call) == 0
     assert capsys.readouterr().out == "enqueued: job greet-1\n"
     assert main(call) == 0
-    assert capsys.readouterr().out == "left alone: there is a job greet-1 already\n"
+    assert capsys.readouterr().out == "not enqueued: job greet-1 already exists\n"
     job = job_in(client, KEYS.calls())
     assert (job["f"], job["a"]) == ("greet", [{"name": "Ada"}])
+
+
+def test_call_with_any_arguments(client: Any) -> None:
+    assert main(["call", "send", "1", "[2]", "--kwargs", '{"receipt": "theirs"}', "--wait", "0"]) == 0
+    job = job_in(client, KEYS.calls())
+    assert (job["a"], job["k"], job["receipt"]) == ([1, [2]], {"receipt": "theirs"}, None)
+
+
+@pytest.mark.parametrize("given", [["--kwargs", "[1]"], ["--kwargs", "{oops"], ["-", "-"]])
+def test_bad_arguments_of_a_call_are_refused(given: list[str], client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["call", "send", *given]) == 2
+    assert ("--kwargs is not a JSON object" if "--kwargs" in given else "only one DATA") in capsys.readouterr().err
+    assert client.zcard(KEYS.calls()) == 0
 
 
 def test_call_without_argument(client: Any) -> None:

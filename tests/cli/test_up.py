@@ -113,9 +113,9 @@ def test_what_is_killed_is_started_again_where_it_was(up: Up, name: str) -> None
     before = up.children()
     port = f":{up.url(name).rpartition(':')[2]}" if name not in ("valkey", "worker") else ""
     key = name.partition("-")[0] + port
-    said, ready = up.log.count(f"{name:<8} | ended by SIGKILL"), up.log.count(" ready")
+    said, ready = up.log.count(f"{name:<8} | exited by SIGKILL"), up.log.count(" ready")
     os.kill(before[key], signal.SIGKILL)
-    up.until(f"{name:<8} | ended by SIGKILL", said + 1)
+    up.until(f"{name:<8} | exited by SIGKILL", said + 1)
     wait_until_sync(lambda: up.children().get(key, before[key]) != before[key], 20)
     assert {other: pid for other, pid in up.children().items() if other != key} == {
         other: pid for other, pid in before.items() if other != key

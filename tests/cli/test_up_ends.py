@@ -76,7 +76,7 @@ def test_what_cannot_start_ends_all_with_its_reason(tmp_path: Path) -> None:
     running = Up(tmp_path, "--functions", "no_such_module")
     assert running.process.wait(40) == 1
     assert "no_such_module" in running.log
-    assert "tailrace up: worker could not start" in running.log
+    assert "tailrace up: worker failed to start" in running.log
 
 
 def test_listening_everywhere_the_page_finds_all_where_it_was_found_itself(tmp_path: Path) -> None:

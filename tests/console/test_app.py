@@ -40,6 +40,8 @@ def test_what_a_browser_has_is_not_sent_again(console: Service) -> None:
     first = httpx.get(f"{console.url}/main.js")
     again = httpx.get(f"{console.url}/main.js", headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content, first.headers["cache-control"]) == (304, b"", "no-cache")
+    policy = "content-security-policy"
+    assert again.headers[policy] == first.headers[policy]  # else a reload blocks the page's own scripts
 
 
 def test_the_policy_lets_the_page_reach_edges_and_ingest_and_nobody_else(console: Service) -> None:

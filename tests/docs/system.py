@@ -30,7 +30,7 @@ class System:
             (folder / file).write_text(code)
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("TAILRACE_")}
         self.environ |= {"XDG_RUNTIME_DIR": str(folder), "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"}
-        self._free = {"8900": free_port(), "8910": free_port(), "8003": free_port()}
+        self._free = {"8900": free_port(), "8910": free_port(), "8003": free_port(), "8004": free_port()}
         ports = ["--redis-port", str(free_port()), *[word for flag in _PORTS for word in (flag, "0")]]
         ports += [word for port in ("8900", "8910") for word in ("--metrics-port", str(self._free[port]))]
         modules = [word for file in functions for word in ("--functions", file.removesuffix(".py"))]

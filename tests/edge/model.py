@@ -6,10 +6,9 @@ Tails, rings, cursors, gaps, rounds and replays are the edge's own (docs/contrac
 from random import Random
 from typing import NamedTuple
 
+from tailrace.edge.streams._admission import LastEvents, begin_rewind, resume_rewind
 from tailrace.edge.streams._frames import cursor_at
-from tailrace.edge.streams._resume import Missing, Move, holds, next_move, replay
-from tailrace.edge.streams._rewind import LastEvents, begin_rewind, resume_rewind
-from tailrace.edge.streams._round import Question, Round
+from tailrace.edge.streams._resume import Missing, Move, Question, Round, holds, next_move, replay
 from tailrace.edge.streams._subscriber import Behind
 from tailrace.edge.window._ring import Ring
 from tailrace.edge.window._segment import Page

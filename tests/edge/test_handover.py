@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tailrace.edge.http import _rehearsal
+from tailrace.edge.http import _handover
 from tailrace.events import Registry
 from tailrace.wire import ALL, Keys
 from tests.edge.conftest import Log, StartEdge, make_edge
@@ -194,7 +194,7 @@ async def test_connections_that_say_nothing_whole_are_ended(redis_url: str) -> N
 
 
 async def test_the_seam_is_there() -> None:
-    await _rehearsal.rehearse()
+    await _handover.rehearse()
 
 
 @pytest.mark.parametrize(

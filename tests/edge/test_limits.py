@@ -82,8 +82,8 @@ async def test_streams_with_one_client_id_are_limited(start_edge: StartEdge, red
     edge = start_edge(redis_url, kind, max_connections_per_client=2)
     ids = [str(uuid.uuid4()) for _ in range(2)]
     async with sse(edge, client_id=ids[0]) as one, sse(edge, client_id=ids[0]) as two, sse(edge, client_id=ids[1]) as other:
-        for each in (one, two, other):
-            await each.next("connect")
+        found = [json.loads((await each.next("connect")).data).get("connections") for each in (one, two, other)]
+        assert sorted(found, key=str) == [2, None, None]  # the second one is told that it isn't alone
         async with sse(edge, client_id=ids[0]) as three:
             await three.until_ended()
             assert three.status == 200

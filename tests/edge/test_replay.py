@@ -10,8 +10,8 @@ import pytest
 from tailrace.edge import EdgeConfig
 from tailrace.edge._engine import Engine
 from tailrace.edge._errors import BusyError
+from tailrace.edge.streams._admission import AT_ONCE
 from tailrace.edge.streams._request import StreamRequest
-from tailrace.edge.streams._rewind import AT_ONCE
 from tailrace.edge.streams._subscriber import Behind, Subscriber
 from tailrace.edge.window._segment import Page
 from tailrace.events import Answer, ChannelHistory, Generations, LogReader, Wanted
@@ -122,7 +122,7 @@ async def test_nothing_follows_a_loss_before_the_reset_is_said(engine: Engine) -
     def lose_and_beat() -> None:
         engine._sync._act(1, other)
         assert behind.reset
-        engine._heart._beat([subscriber])
+        engine._heartbeats._beat([subscriber])
 
     await read_histories(engine, subscriber, Shard(Generations(LABEL, at(10)), lose_and_beat))
     (first, *_) = connection.text.decode().split("\n\n")
@@ -152,7 +152,7 @@ async def test_who_could_not_be_read_for_asks_again(engine: Engine) -> None:
     await read_histories(engine, subscriber, Shard(Generations(LABEL, at(10)), break_off))
     assert (behind.positions, behind.reading, connection.text) == ([at(2), at(10)], False, b"")
     engine._core.logs[0] = cast("LogReader", Shard(Generations(LABEL, at(10)), lambda: None))
-    engine._heart._look_at(subscriber, behind, 0)
+    engine._stall_watch._look_at(subscriber, behind, 0)
     histories = engine._catch_up._histories[0]
     await histories._answer(histories._next())
     assert connection.text.count(b"event: message") == 1

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tailrace.edge.streams._rewind import LastEvents, resume_rewind
+from tailrace.edge.streams._admission import LastEvents, resume_rewind
 from tailrace.edge.streams._subscriber import Behind
 from tailrace.wire import RewindMark
 from tests.edge import model

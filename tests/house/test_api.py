@@ -47,16 +47,16 @@ API = {
     """,
     "tailrace.queue": """
         Again Answer Back CallQueue Claimed DeadLetter DeadLetters DeposedError Ending Filter Found Grant Jobs
-        LetterView MAX_DEATHS NEVER_MS Queue QueueLimits Room Settlement Taken TakenJob printable script
+        MAX_DEATHS NEVER_MS Queue QueueLimits Room Settlement Taken TakenJob printable script
     """,
     "tailrace.redis": """
         ClusterRedis Dialogue MAX_SHARDS OLDEST_REDIS OLDEST_VALKEY Pipe Refusal Remedy Scripts check_layout check_redis check_server
         connect connect_queue connect_reader disconnect lacks_files primaries read_together redact refusal server_id trouble
     """,
     "tailrace.service": """
-        BoundedRequests Command HostGuard LogLine MAX_FIELDS SAFE_HEADERS SettingsError Sockets add_current_folder add_settings announce
-        bind check_origins configure_logging end_slow http_address is_loopback most_sockets own_names page_headers plain plain_json
-        plain_lines raise_file_limit read_settings
+        BoundedRequests Command HostGuard LogLine MAX_FIELDS Problem RestartBackoff SAFE_HEADERS SettingsError Sockets
+        add_current_folder add_settings announce bind check_origins configure_logging end_slow exit_cause http_address is_loopback
+        most_sockets own_names page_headers plain plain_json plain_lines raise_file_limit read_settings
     """,
     "tailrace.testing": """
         Listener NoEventError NotStartedError Received System tailrace tailrace_functions
@@ -66,8 +66,8 @@ API = {
         Control Cursor CursorError Drain EDGE_FORMAT Entry EntryError Gap HEAD Heartbeat JOB_PREFIX Job JobError
         JobReceipt JobState Keys LABEL_LENGTH MAX_DATA_BYTES MAX_PARTITIONS Options PUSH PUSH_MANY Place PushError PushJob
         PushRequest Pushes RESERVED_EVENTS RUN_EVENTS Receipt Reset RewindMark SetupError TailraceError TooLargeError USER_PREFIX
-        bucket check_channel check_event_name check_push client_channel convert_error decode_client
-        decode_cursor decode_entry decode_job decode_pushes decode_receipt decode_rewind encode_client encode_control
+        bucket check_channel check_event_name check_numbers check_push client_channel convert_error decode_client
+        decode_cursor decode_entry decode_job decode_pushes decode_receipt decode_rewind encode_call encode_client encode_control
         encode_cursor encode_foreign encode_job encode_json_block encode_place encode_pushes encode_receipt encode_rewind encode_text_block
         format_id id_at id_parts is_block is_model_class join_places parse_id receipt_listener registered_name render stamp with_comment
         with_id with_retry

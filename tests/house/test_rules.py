@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 BROKEN = {
     "Services and workers share nothing but Redis": ("services/tailrace/edge", "import tailrace.worker"),
     "The edge only reads: no arq, no producer": ("services/tailrace/edge", "import arq"),
-    "In the edge: window below presence below streams below feed below the engine below http": (
+    "In the edge: window below registry below streams below feed below the engine below http": (
         "services/tailrace/edge/streams",
         "import tailrace.edge.feed",
     ),

@@ -78,7 +78,7 @@ def about() -> About:
 
 def _commit() -> str:
     """Name the commit; with "-dirty" where more was changed since than this record and its page."""
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)docs/reliability.*")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)docs/internals/reliability.*")
     return (_git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else "")
 
 

@@ -1,6 +1,16 @@
 """All trials, in the order in which docs/internals/reliability.md shows them."""
 
-from tests.prove import delivery, hostile_clients, ingest_backlog, ingest_due, ingest_full, ingest_hostile, ingest_kills, ingest_matrix
+from tests.prove import (
+    delivery,
+    fuzz,
+    hostile_clients,
+    ingest_backlog,
+    ingest_due,
+    ingest_full,
+    ingest_hostile,
+    ingest_kills,
+    ingest_matrix,
+)
 
 TRIALS = (
     *delivery.TRIALS,
@@ -11,4 +21,5 @@ TRIALS = (
     *hostile_clients.TRIALS,
     *ingest_backlog.TRIALS,
     *ingest_due.TRIALS,
+    *fuzz.TRIALS,
 )

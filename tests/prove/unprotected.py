@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 from tailrace.cli import main
 from tailrace.edge.feed._probe import Probe
-from tailrace.edge.presence import _roster
-from tailrace.edge.presence._roster import Roster
-from tailrace.edge.streams import _histories
+from tailrace.edge.registry import _registrar
+from tailrace.edge.registry._registrar import Roster
+from tailrace.edge.streams import _replay
 from tailrace.edge.streams._hub import Hub
 from tailrace.edge.streams._resume import Replay, replay
 from tailrace.edge.streams._subscriber import Subscriber
@@ -29,7 +29,7 @@ def links() -> None:
     def trusting(histories: Mapping[str, ChannelHistory], ring: Ring, after: int, bound: int, excused: Mapping[str, int]) -> Replay:
         return replay(histories, ring, after, bound, excused)._replace(missing=[])
 
-    _histories.replay = trusting  # type: ignore[attr-defined]
+    _replay.replay = trusting  # type: ignore[attr-defined]
 
 
 def join() -> None:
@@ -60,7 +60,7 @@ def heads() -> None:
 
 def registry() -> None:
     """Register all names as they are, and as many as there are."""
-    _roster.registered_name = str  # type: ignore[assignment, attr-defined]
+    _registrar.registered_name = str  # type: ignore[assignment, attr-defined]
     Roster._fits = lambda *_: True  # type: ignore[method-assign]
     Roster.tidy = lambda self: None  # type: ignore[method-assign]  # noqa: ARG005 - as it is called
 

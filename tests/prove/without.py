@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tailrace.events._scripts import script as log_script
 from tailrace.queue import script as worker_script
+from tests.support.scripts import script_names
 from tests.support.service import Service
 
 
@@ -36,17 +37,18 @@ PROTECTIONS: dict[str, tuple[Cut, ...]] = {
 @contextmanager
 def without(protection: str) -> Iterator[None]:
     """Cut a protection out of this process's scripts."""
-    kept = [(files, dict(files)) for files in (log_script.files, worker_script.files)]
+    kept = [(scripts, dict(scripts.sources)) for scripts in (log_script, worker_script)]
     for script, text, instead in PROTECTIONS[protection] if protection else ():
-        files = log_script.files if script in log_script.files else worker_script.files
-        if files[script].count(text) != 1:
+        scripts = log_script if script in script_names(log_script) else worker_script
+        if scripts.source(script).count(text) != 1:
             raise LookupError(f"{script}.lua has another form: it has to have {text!r} once")
-        files[script] = files[script].replace(text, instead)
+        scripts.sources[script] = scripts.source(script).replace(text, instead)
     try:
         yield
     finally:
-        for files, before in kept:
-            files.update(before)
+        for scripts, before in kept:
+            scripts.sources.clear()
+            scripts.sources.update(before)
 
 
 class Unprotected(Service):

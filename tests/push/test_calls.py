@@ -58,6 +58,10 @@ async def test_pushes_are_not_called(function: str, redis_url: str) -> None:
             await pusher.call(function, {"to": "a"})
         with pytest.raises(PushError, match="JSON"):
             await pusher.call("f", object())
+        for kwargs in ([1], {1: 2}):
+            with pytest.raises(PushError) as caught:
+                await pusher.call("f", kwargs=kwargs)  # type: ignore[arg-type]
+            assert caught.value.path == "$.kwargs"
         for when, path in (({"delay_s": -1}, "$.delay_s"), ({"delay_s": math.inf}, "$.delay_s"), ({"at": "noon"}, "$.at")):
             with pytest.raises(PushError) as caught:
                 await pusher.call("f", **when)

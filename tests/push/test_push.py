@@ -46,6 +46,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"to": "a", "data": 1, "event": "\ud800"}, "$.event"),
     ({"to": "a", "data": 1, "key": "\ud800"}, "$.key"),
     ({"to": "a", "data": CYCLE}, "$"),
+    ({"to": "a", "data": math.nan}, "$.data"),
+    ({"to": "a", "data": {"prices": [1.5, None, -math.inf]}}, "$.data"),
+    ({"to": "a", "data": Message(math.nan)}, "$.data"),  # type: ignore[arg-type]
     ({"to": "a", "data": "x" * (1 << 20)}, "$.data"),
     ({"to": "a", "data": 1, "event": "heartbeat"}, "$.event"),
     ({"to": "a", "data": 1, "event": "a\nid: 1"}, "$.event"),

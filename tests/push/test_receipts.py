@@ -140,7 +140,7 @@ async def test_a_late_announcement_of_an_earlier_job_is_not_taken(pusher: Pusher
     job = await pusher.call("greet", {"name": "ann"}, job_id="late", delay_s=1)
     payload = await redis.get("arq:job:late")
     assert payload is not None
-    listener = json.loads(bytes(decode_job(payload).k))["receipt"]
+    listener = str(decode_job(payload).receipt)
     waiting = asyncio.create_task(job.receipt())
     await wait_until(lambda: redis.pubsub_channels(KEYS.receipts(listener)))
     assert await redis.publish(KEYS.receipts(listener), encode_receipt(JobReceipt("late", JobState.DEAD))) == 1

@@ -137,7 +137,7 @@ async def test_an_abort_that_came_too_late_for_one_job_is_none_for_a_later_one_o
 async def test_a_shelf_has_no_say_about_a_later_call_of_an_id(any_redis_url: str) -> None:
     async with bench(any_redis_url) as seen, Pusher(any_redis_url) as pusher:
         await seen.put("a", payload("add", 1), queue=CALLS)
-        assert await queue(seen).shelve(await claimed(queue(seen), 1), "add", 60_000)
+        assert await queue(seen).defer(await claimed(queue(seen), 1), "add", 60_000)
         assert await pusher.cancel("a") == JobState.CANCELLED
         await seen.put("a", payload("add", 1), (time.time() + 60) * 1000, queue=CALLS)
         assert (await queue(seen).claim(2, Room(10), ["add"])).claims == []

@@ -6,8 +6,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tailrace.queue import script
+from tests.docs.enqueue import PUBLISHED
 
-pytestmark = pytest.mark.anyio
 WEEK_MS = 7 * 86_400_000
 
 
@@ -16,7 +16,7 @@ class Enqueue:
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
-        self._script = redis.register_script(script("enqueue"))
+        self._script = redis.register_script(PUBLISHED.read_text(encoding="utf-8"))
 
     async def __call__(
         self, number: int, *jobs: tuple[str, str], most: int = 0, which: int = 1, queues: tuple[str, ...] = ("q",)
@@ -44,6 +44,7 @@ async def enqueue(any_redis_url: str) -> AsyncIterator[Enqueue]:
         yield Enqueue(redis)
 
 
+@pytest.mark.anyio
 async def test_scores_rise_strictly_and_start_at_the_clock(enqueue: Enqueue) -> None:
     before = await enqueue.now_ms()
     for number in range(1, 4):
@@ -56,6 +57,7 @@ async def test_scores_rise_strictly_and_start_at_the_clock(enqueue: Enqueue) -> 
     assert float(await enqueue.last() or 0) == max(scores.values())
 
 
+@pytest.mark.anyio
 async def test_scores_rise_also_when_the_clock_steps_back(enqueue: Enqueue) -> None:
     ahead = await enqueue.now_ms() + 60_000
     await enqueue.redis.execute_command("HSET", "q:line", "last", ahead)  # type: ignore[no-untyped-call]
@@ -63,6 +65,7 @@ async def test_scores_rise_also_when_the_clock_steps_back(enqueue: Enqueue) -> N
     assert await enqueue.scores() == {b"a": ahead + 1 / 1024, b"b": ahead + 2 / 1024}
 
 
+@pytest.mark.anyio
 async def test_scheduled_jobs_do_not_move_the_last_score(enqueue: Enqueue) -> None:
     await enqueue(1, ("late", "+60000"), ("later", "4102444800000"))
     assert await enqueue.last() is None
@@ -72,6 +75,7 @@ async def test_scheduled_jobs_do_not_move_the_last_score(enqueue: Enqueue) -> No
     assert await enqueue.redis.pttl("arq:job:late") == pytest.approx(WEEK_MS + 60_000, abs=5_000)
 
 
+@pytest.mark.anyio
 async def test_a_number_runs_once(enqueue: Enqueue) -> None:
     assert await enqueue(1, ("a", "")) == [b"done", b""]
     first = await enqueue.scores()
@@ -85,6 +89,7 @@ async def test_a_number_runs_once(enqueue: Enqueue) -> None:
     assert len(await enqueue.scores()) == 1
 
 
+@pytest.mark.anyio
 async def test_a_stray_repeat_of_an_older_number_does_nothing(enqueue: Enqueue) -> None:
     await enqueue(1, ("a", ""))
     await enqueue(2, ("b", ""))
@@ -92,6 +97,7 @@ async def test_a_stray_repeat_of_an_older_number_does_nothing(enqueue: Enqueue) 
     assert list(await enqueue.scores()) == [b"a", b"b"]
 
 
+@pytest.mark.anyio
 async def test_an_id_that_is_taken_is_left_alone_and_a_repeat_says_so_too(enqueue: Enqueue) -> None:
     await enqueue(1, ("a", ""))
     await enqueue.redis.set("arq:job:a", "theirs", keepttl=True)
@@ -101,6 +107,7 @@ async def test_an_id_that_is_taken_is_left_alone_and_a_repeat_says_so_too(enqueu
     assert len(await enqueue.scores()) == 3
 
 
+@pytest.mark.anyio
 async def test_a_queue_that_is_full_takes_nothing_of_a_call(enqueue: Enqueue) -> None:
     await enqueue(1, ("a", ""), most=2)
     assert await enqueue(2, ("b", ""), ("c", ""), most=2) == [b"full", b"q"]
@@ -108,6 +115,7 @@ async def test_a_queue_that_is_full_takes_nothing_of_a_call(enqueue: Enqueue) ->
     assert await enqueue(3, ("b", ""), most=2) == [b"done", b""]
 
 
+@pytest.mark.anyio
 async def test_the_bell_rings_once(enqueue: Enqueue) -> None:
     await enqueue(1, ("a", ""))
     await enqueue(2, ("b", ""))
@@ -115,13 +123,19 @@ async def test_the_bell_rings_once(enqueue: Enqueue) -> None:
     assert 0 < await enqueue.redis.pttl("q:bell") <= 60_000
 
 
+@pytest.mark.anyio
 async def test_several_queues_in_one_call(enqueue: Enqueue) -> None:
     await enqueue(1, ("a", ""), which=2, queues=("q", "other"))
     assert await enqueue.redis.zcard("other") == 1
     assert await enqueue.redis.exists("q", "q:line", "q:bell") == 0
 
 
+@pytest.mark.anyio
 async def test_every_key_but_queue_and_line_has_a_ttl(enqueue: Enqueue) -> None:
     await enqueue(1, ("a", ""))
     without = {key for key in await enqueue.redis.keys() if await enqueue.redis.pttl(key) == -1}
     assert without == {b"q", b"q:line"}
+
+
+def test_the_published_script_is_the_one_that_pushers_run() -> None:
+    assert PUBLISHED.read_text(encoding="utf-8") == script("enqueue"), "run: python -m tests.docs.enqueue"

@@ -71,3 +71,10 @@ def test_a_queue_on_a_cluster_is_refused() -> None:
 )
 def test_redact(text: str, printed: str) -> None:
     assert redact(text) == printed
+
+
+@pytest.mark.parametrize("path", ["prod", "0/1", "-1", "1x"])
+def test_a_database_that_is_no_number_is_refused(path: str) -> None:
+    for make in (connect, connect_queue):
+        with pytest.raises(SetupError, match=r"\[/db\]"):
+            make(f"redis://127.0.0.1:6379/{path}")

@@ -69,3 +69,28 @@ def test_readable_form_is_redacted_too() -> None:
 
     record = logging.makeLogRecord({"msg": "at redis://:pass@h/0", "levelname": "INFO", "name": "a"})
     assert _Readable().format(record).endswith("INFO    a: at redis://***@h/0")
+
+
+def test_values_given_as_extra_are_fields_of_the_json_line() -> None:
+    (line,) = logged("logging.warning('x', extra={'shard': 3, 'wait_s': 0.5, 'full': True, 'job': None, 'url': 'redis://:pass@h/0'})")
+    assert json.loads(line)["fields"] == {"shard": 3, "wait_s": 0.5, "full": True, "job": None, "url": "redis://***@h/0"}
+
+
+def test_a_field_that_json_cannot_hold_is_text_and_printable() -> None:
+    (line,) = logged(r"from pathlib import Path; logging.warning('x', extra={'path': Path('/a\x1b[31m')})")
+    assert "\x1b" not in line
+    assert json.loads(line)["fields"] == {"path": "/a\x1b[31m"}
+
+
+def test_a_line_without_values_has_no_fields() -> None:
+    assert "fields" not in json.loads(logged("logging.warning('x')")[0])
+
+
+def test_requests_that_uvicorn_cannot_parse_are_counted_in_a_field() -> None:
+    (line,) = logged("logging.getLogger('uvicorn.error').warning('Invalid HTTP request received.')")
+    assert json.loads(line)["fields"] == {"count": 1}
+
+
+def test_importing_service_loads_no_redis_client() -> None:
+    code = "import sys, tailrace.service; print(sorted({'redis', 'uvicorn', 'litestar'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 from tailrace.cli import main
 from tailrace.events._scripts import script as log_scripts
-from tailrace.queue import script as push_scripts, script as worker_scripts
+from tailrace.queue import script as queue_scripts
 from tailrace.redis import Scripts
+from tests.support.scripts import script_names
 
 _TELL = "if receipt == '' then return end\n"
 _LETTER = "  if type(redis.pcall('XLEN', dead))"
@@ -28,25 +29,26 @@ _BOTH = {"ending": (_LETTER, "  letter[#letter + 1], letter[#letter + 2] = 'late
 @contextmanager
 def later_scripts(additions: Mapping[str, tuple[str, str]] = ENTRIES) -> Iterator[None]:
     """Let what is made of scripts in the block write as a later version does."""
-    before = [(scripts, dict(scripts.files)) for scripts in (log_scripts, push_scripts, worker_scripts)]
+    before = [(scripts, dict(scripts.sources)) for scripts in (log_scripts, queue_scripts)]
     try:
         _change(additions)
         yield
     finally:
-        for scripts, files in before:
-            scripts.files.update(files)
+        for scripts, sources in before:
+            scripts.sources.clear()
+            scripts.sources.update(sources)
 
 
 def _change(additions: Mapping[str, tuple[str, str]]) -> None:
     for name, (now, then) in additions.items():
         scripts = _holder(name)
-        if now not in scripts.files[name]:
+        if now not in scripts.source(name):
             raise LookupError(f"{name}.lua doesn't say {now!r}")
-        scripts.files[name] = scripts.files[name].replace(now, then)
+        scripts.sources[name] = scripts.source(name).replace(now, then)
 
 
 def _holder(name: str) -> Scripts:
-    return next(scripts for scripts in (log_scripts, push_scripts, worker_scripts) if name in scripts.files)
+    return log_scripts if name in script_names(log_scripts) else queue_scripts
 
 
 def write_as_later() -> None:

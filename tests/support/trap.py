@@ -12,6 +12,7 @@ import hiredis
 from tailrace.events._scripts import script as log_script
 from tailrace.queue import script as worker_script
 from tests.support.ports import free_port
+from tests.support.scripts import script_names
 
 _SHA, _KEYS = 1, 3
 
@@ -186,7 +187,7 @@ def _script_names() -> dict[bytes, str]:
     """Name all scripts by what Redis is asked for."""
     names = {}
     for scripts in (log_script, worker_script):
-        for name in scripts.files:
+        for name in script_names(scripts):
             digest = hashlib.sha1(scripts(name).encode(), usedforsecurity=False)
             names[digest.hexdigest().encode()] = name
     return names

@@ -44,6 +44,9 @@ def test_what_a_later_version_adds_to_an_entry_is_ignored(words: bytes, fields: 
         (b"5-1", [b"h", b"\xff 3-0 abcde 4-2", b"b", BLOCK]),
         (b"5-1", [b"h", b"room:1 3-0 abcde 4-2", b"b", b"data: 1\n"]),
         (b"x", [b"h", b"room:1 3-0 abcde 4-2", b"b", BLOCK]),
+        (b"5-1", [b"h", b"room:1 3-0 abcde 5-1", b"b", BLOCK]),
+        (b"5-1", [b"h", b"room:1 3-0 abcde 9-0", b"b", BLOCK]),
+        (b"5-1", [b"h", b"room:1 5-1 abcde 4-2", b"b", BLOCK]),
     ],
 )
 def test_what_tailrace_did_not_write_is_no_entry(entry_id: bytes, fields: list[bytes]) -> None:

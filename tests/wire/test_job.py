@@ -1,8 +1,10 @@
+import json
+
 import msgspec
 import pytest
 from arq.jobs import serialize_job
 
-from tailrace.wire import JobError, PushError, PushJob, decode_job, decode_pushes, encode_pushes, receipt_listener
+from tailrace.wire import JobError, Options, PushError, PushJob, decode_job, decode_pushes, encode_pushes, receipt_listener
 
 
 def pushes(payload: bytes) -> list[PushJob]:
@@ -28,6 +30,14 @@ def test_what_a_later_version_adds_to_an_envelope_is_ignored() -> None:
     job = decode_job(b'{"v":2,"t":null,"f":"push","a":[{"to":"a","text":"x"}],"k":{"receipt":"me"},"et":5,"trace":{"id":[1]}}')
     assert (job.f, job.et, decode_pushes(job).options.receipt) == ("push", 5, "me")
     assert [push.text for push in decode_pushes(job).pushes] == ["x"]
+
+
+@pytest.mark.parametrize("field", ['"me"', "null"])
+def test_beside_a_field_for_the_receipt_all_keywords_are_the_functions(field: str) -> None:
+    job = decode_job(f'{{"f":"mail","k":{{"receipt":"theirs"}},"receipt":{field}}}'.encode())
+    assert receipt_listener(job) == json.loads(field)
+    push = decode_job(f'{{"f":"push","a":[{{"to":"a","text":"x"}}],"receipt":{field}}}'.encode())
+    assert decode_pushes(push).options.receipt == json.loads(field)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +89,9 @@ def test_a_wrong_argument_is_named_by_its_path_in_the_push(payload: bytes, path:
     with pytest.raises(PushError) as caught:
         pushes(payload)
     assert caught.value.path == path
+
+
+def test_php_and_floats_are_read() -> None:
+    job = decode_job(b'{"f":"push","a":[{"to":"a","text":"x"}],"k":[],"et":1764500000000.5}')
+    assert decode_pushes(job).options == Options()
+    assert int(job.et) == 1764500000000

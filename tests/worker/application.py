@@ -38,6 +38,18 @@ async def parent(ctx: Ctx) -> str:
     return str(job.job_id)
 
 
+async def named(ctx: Ctx, receipt: str = "none", *rest: int) -> list[Any]:
+    return [receipt, *rest]
+
+
+async def keywords(ctx: Ctx, *args: Any, **kwargs: Any) -> list[Any]:
+    return [*args, kwargs]
+
+
+async def unstorable(ctx: Ctx) -> list[object]:
+    return [object()]
+
+
 async def raises(ctx: Ctx) -> None:
     raise ValueError("why")
 
@@ -87,12 +99,16 @@ async def after_job_end(ctx: Ctx) -> None:
 
 class WorkerSettings:
     functions: ClassVar[list[Any]] = [
-        *(add, context, stubborn, sleepy, parent, raises, murderous, beside),
+        *(add, context, stubborn, sleepy, parent, named, keywords, raises, murderous, beside),
         func(add, name="forgetful", keep_result=0),
         func(add, name="fleeting", keep_result=0.0001),
         func(sleepy, name="hasty", timeout=0.2),
         func(sleepy, name="patient", timeout=86_400),
         func(stubborn, name="once", max_tries=1),
+        func(sleepy, name="single", max_tries=1),
+        func(sleepy, name="untried", max_tries=0),
+        func(sleepy, name="instant", timeout=0),
+        unstorable,
     ]
     cron_jobs: ClassVar[list[Any]] = [cron(beat, second=set(range(60)), microsecond=0)]
     on_startup = on_startup
@@ -115,3 +131,7 @@ class Timeless(WorkerSettings):
     """Nothing runs by itself, so what runs was called by a test."""
 
     cron_jobs: ClassVar[list[Any]] = []
+
+
+class Watched(Timeless):
+    health_check_interval = 0.2

@@ -149,7 +149,7 @@ async def test_a_call_that_runs_alone_is_left_to_a_worker_with_its_function(any_
         (alone,) = (await other.claim(2, Room(10), ["say"])).claims
         assert alone.deaths == 2  # it was given back, and that is neither a death nor forgotten
         await calls.announce(["add"])
-        assert await other.shelve(alone, "add", 1000)
+        assert await other.defer(alone, "add", 1000)
         (alone,) = (await calls.claim(2, Room(10), ["add"])).claims
         assert alone.deaths == 2
 

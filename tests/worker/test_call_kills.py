@@ -19,7 +19,7 @@ from tests.worker.test_kills import entries
 
 CALLS = "tailrace:calls"
 HANDLERS = ("--functions", "tests.worker.handlers")
-MODULES = (*HANDLERS, "--functions", "tests.worker.application")
+MODULES = (*HANDLERS, "--functions", "tests.worker.application.Timeless")  # a run of cron that is cut off is a dead letter
 QUICK = ("--call-lease-s", "1")
 
 
@@ -170,7 +170,7 @@ def test_a_call_that_kills_its_workers_is_a_dead_letter(client: Any, redis_url: 
         wait_until_sync(lambda: client.exists("arq:result:b"))
         assert (len(letters(client, b"a")), client.get("murders")) == (1, b"3")  # a dead letter isn't one again, and doesn't run
         assert client.zscore(CALLS, "a") is None
-        assert client.xlen("tailrace:dead") == 1  # what cron had running beside it isn't
+        assert client.xlen("tailrace:dead") == 1
 
 
 def test_errors_of_the_network_are_tried_again_until_there_are_no_tries_left(client: Any, redis_url: str) -> None:

@@ -54,7 +54,7 @@ BAD: dict[str, tuple[bytes | None, str, str]] = {
     "broken": (payload("broken", {"sender": "x", "text": "why"}), "broken failed: ValueError: why", "$"),
     "unspeakable": (payload("unspeakable", {"sender": "x", "text": "no words"}), "UnspeakableError: (an error", "$"),
     "unwritable": (payload("unspeakable", {"sender": "x"}), "ValueError: \\ud800", "$"),
-    "never enqueued": (b'{"f":"say","a":[],"et":-1}', "no time", "$.et"),
+    "never enqueued": (b'{"f":"say","a":[],"et":-1}', "out of range", "$.et"),
     "leaves": (payload("leaves", {"sender": "x", "text": "why"}), "leaves failed: RuntimeError: SystemExit: why", "$"),
     "leaves thread": (payload("leaves_thread", {"sender": "x"}), "RuntimeError: SystemExit: ", "$"),
     "interrupts": (payload("interrupts", {"sender": "x"}), "RuntimeError: KeyboardInterrupt: ", "$"),
@@ -66,7 +66,7 @@ BAD: dict[str, tuple[bytes | None, str, str]] = {
     "pickled": (b"\x80\x04x", "pickled", "$"),
     "not JSON": (b"{", "truncated", "$"),
     "args": (b'{"f":"say","a":{"sender":"x"},"k":{}}', "Expected `array`", "$.a"),
-    "kwargs": (b'{"f":"say","a":[],"k":[]}', "Expected `object`", "$.k"),
+    "kwargs": (b'{"f":"say","a":[],"k":[1]}', "Expected `object`", "$.k"),
     "surrogate": (b'{"f":"say","a":["\\ud800"]}', "surrogate", "$"),
     "lost": (None, "gone", "$"),
 }

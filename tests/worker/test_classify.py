@@ -8,8 +8,7 @@ from hypothesis import example, given, strategies as st
 from tailrace.events import AWAY
 from tailrace.queue import Taken, TakenJob
 from tailrace.wire import JobState, PushJob, decode_receipt
-from tailrace.worker.pushes._classify import Bury, Deliver, Move, judge, left_out
-from tailrace.worker.pushes._triage import Facts, asked, judge_batch, skipped, sort
+from tailrace.worker.pushes._classify import Bury, Deliver, Facts, Move, asked, judge, judge_batch, left_out, skipped, sort
 from tests.worker.support import payload
 
 NOTHING = Facts({}, {}, [(0, 0)])

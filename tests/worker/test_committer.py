@@ -12,9 +12,9 @@ from tailrace.queue import Taken
 from tailrace.redis import connect
 from tailrace.wire import Keys, encode_json_block
 from tailrace.worker._retry import Patience
+from tailrace.worker.pushes._batch import Batch
 from tailrace.worker.pushes._committer import Sender
-from tailrace.worker.pushes._flight import Batch
-from tailrace.worker.pushes._outcomes import Memory
+from tailrace.worker.pushes._memory import Memory
 from tests.support.redis import RedisServer
 from tests.support.wait import wait_until
 

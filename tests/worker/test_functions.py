@@ -12,8 +12,7 @@ from msgspec import UNSET, Raw
 from tailrace.wire import PushError, PushJob, SetupError
 from tailrace.worker import Event, function
 from tailrace.worker.calls._arq_settings import load
-from tailrace.worker.calls._functions import Function, call, emitted, read_argument
-from tailrace.worker.calls._thread import Threads
+from tailrace.worker.calls._functions import Function, Threads, call, emitted, read_argument
 from tests.worker import handlers
 from tests.worker.handlers import Message
 

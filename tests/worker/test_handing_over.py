@@ -10,7 +10,7 @@ import pytest
 from tailrace.push import Pusher
 from tailrace.queue import Queue, QueueLimits, TakenJob
 from tailrace.worker.calls._arq_settings import load
-from tailrace.worker.pushes._triage import judge_batch
+from tailrace.worker.pushes._classify import judge_batch
 from tests.support.wait import wait_until
 from tests.worker.support import bench, working
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, strategies as st
 
-from tailrace.worker.pushes._parts import each_part
+from tailrace.worker.pushes._batch import each_part
 
 pytestmark = pytest.mark.anyio
 

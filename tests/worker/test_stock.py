@@ -13,10 +13,11 @@ from arq import create_pool
 from arq.connections import RedisSettings
 from arq.jobs import JobStatus, ResultNotFound, SerializationError
 
+from tailrace.push import JobState, Pusher
 from tests.support.redis import RedisServer
 from tests.support.service import Service
 from tests.support.wait import wait_until
-from tests.worker.support import bench
+from tests.worker.support import bench, payload
 
 pytestmark = pytest.mark.anyio
 Arq = Any  # arq's pool; redis-py 5 types its commands as if they might not be awaited
@@ -83,11 +84,42 @@ async def test_the_context(arq: Arq) -> None:
 
 async def test_retry_counts_failures_and_has_an_end(arq: Arq, server: RedisServer) -> None:
     assert await result(arq, "stubborn", 2) == 3
-    with pytest.raises(RuntimeError, match="Retry"):
+    with pytest.raises(RuntimeError, match="JobExecutionFailed: max 1 retries exceeded"):
         await result(arq, "once", 1, _job_id="once")
     async with bench(server.url) as seen:
         (letter,) = [letter for letter in await seen.dead(1) if letter.job == "once"]
         assert letter.reason.startswith("once failed: Retry")
+
+
+@pytest.mark.parametrize("receipt", [True, False])
+async def test_a_pusher_calls_with_any_arguments_and_none_is_taken_for_an_option(arq: Arq, server: RedisServer, receipt: bool) -> None:
+    given = {"receipt": "theirs", "job_id": "1"}
+    calls: list[tuple[str, tuple[Any, ...], dict[str, Any], Any]] = [
+        ("named", ("a", 2, 3), {}, ["a", 2, 3]),
+        ("named", (), {"receipt": "mine"}, ["mine"]),
+        ("named", (), {}, ["none"]),
+        ("keywords", (1,), given, [1, given]),
+        ("keywords", (), {}, [{}]),
+    ]
+    async with Pusher(server.url) as pusher:
+        for function, args, kwargs, expected in calls:
+            job = await pusher.call(function, *args, kwargs=kwargs, receipt=receipt)
+            await wait_until(partial(arq.exists, f"arq:result:{job.id}"))
+            assert msgspec.json.decode(await arq.get(f"arq:result:{job.id}"))["r"] == expected
+            end = await job.receipt(5 if receipt else 0)
+            assert (end.state if end else None) == (JobState.APPENDED if receipt else None)
+
+
+async def test_a_stock_client_may_give_a_function_keywords_of_any_name(arq: Arq) -> None:
+    assert await result(arq, "named", receipt="mine") == ["mine"]
+    assert await result(arq, "keywords", receipt="mine", a=1) == [{"receipt": "mine", "a": 1}]
+
+
+@pytest.mark.parametrize("function", ["add", "keywords"])
+async def test_a_receipt_that_is_asked_for_among_the_keywords_is_made(arq: Arq, server: RedisServer, function: str) -> None:
+    async with bench(server.url) as seen:
+        await seen.put(f"older-{function}", payload(function, 1, receipt="me"), queue=CALLS)
+        assert (await seen.receipt(f"older-{function}")).state == JobState.APPENDED
 
 
 async def test_due_times(arq: Arq) -> None:
@@ -132,7 +164,7 @@ async def test_abort(arq: Arq, server: RedisServer) -> None:
 async def test_what_fails_is_a_dead_letter_and_tells_the_client(arq: Arq, server: RedisServer) -> None:
     with pytest.raises(RuntimeError, match="ValueError: why"):
         await result(arq, "raises", _job_id="broken")
-    with pytest.raises(RuntimeError, match=r"longer than 0\.2 s"):
+    with pytest.raises(RuntimeError, match=r"TimeoutError: it took longer than 0\.2 s"):
         await result(arq, "hasty", 5)
     with pytest.raises(RuntimeError, match="unexpected keyword argument 'c'"):
         await result(arq, "add", 1, c=2)

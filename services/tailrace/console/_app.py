@@ -9,7 +9,7 @@ from litestar.params import Parameter
 
 from tailrace.console._config import ConsoleConfig
 from tailrace.console._page import HEADERS, load_page, policy, reached
-from tailrace.service import SAFE_HEADERS
+from tailrace.service import SAFE_HEADERS, Problem
 from tailrace.wire import CursorError, Place, decode_cursor, encode_cursor, id_at, id_parts
 
 _INDEX = "index.html"
@@ -30,14 +30,6 @@ class AgedCursor(msgspec.Struct, frozen=True):
     cursor: str
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """What is wrong."""
-
-    message: str
-    path: str = "$"
-    status: str = "error"
-
-
 def age_cursor(text: str, age_s: float) -> str:
     """Move a cursor back in time, as if its holder had left so many seconds earlier. Raises CursorError."""
     places = decode_cursor(text, text.count(".") + 1)
@@ -52,13 +44,14 @@ def create_app(config: ConsoleConfig) -> Litestar:
     @route(["/", "/{name:str}"], http_method=_READS, sync_to_thread=False)
     def file(request: AnyRequest, name: str = _INDEX) -> Response[bytes]:
         if name not in page:
-            raise NotFoundException(f"there is no {name[:64]!r} here")
+            raise NotFoundException(f"not found: {name[:64]!r}")
         found = page[name]
-        if request.headers.get("if-none-match") == found.tag:
-            return Response(b"", status_code=304, headers={"ETag": found.tag})
         addresses = _reached(config, request)
-        rules = policy([*addresses.edges, addresses.ingest])
-        return Response(found.body, media_type=found.media_type, headers={"ETag": found.tag, "Content-Security-Policy": rules})
+        # A 304 carries the policy, too: a browser puts a new answer's headers in the place of those that it has stored.
+        headers = {"ETag": found.tag, "Content-Security-Policy": policy([*addresses.edges, addresses.ingest])}
+        if request.headers.get("if-none-match") == found.tag:
+            return Response(b"", status_code=304, headers=headers)
+        return Response(found.body, media_type=found.media_type, headers=headers)
 
     @route("/config.json", http_method=_READS, sync_to_thread=False)
     def page_config(request: AnyRequest) -> PageConfig:

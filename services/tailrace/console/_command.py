@@ -6,15 +6,16 @@ import uvloop
 
 from tailrace.console._app import create_app
 from tailrace.console._config import ConsoleConfig
-from tailrace.console._server import Server
 from tailrace.service import Command, add_settings, bind, configure_logging, is_loopback, raise_file_limit, read_settings
+from tailrace.service.http import Server
 
+_GRACE_S = 5
 _EPILOG = """examples:
   tailrace console
   tailrace console --edge-url https://events.example.org --ingest-url https://push.example.org
   tailrace console --edge-url / --ingest-url /ingest     # behind one proxy, on the page's own host
 
-Edges and ingest have to let the page in:
+Edges and ingest must allow the page's origin:
   tailrace edge --origins http://127.0.0.1:8002
   tailrace ingest --origins http://127.0.0.1:8002
 """
@@ -30,7 +31,8 @@ def _run(namespace: argparse.Namespace) -> int:
     raise_file_limit()
     listener = bind(config.host, config.port)
     guarded = is_loopback(listener.getsockname()[0])
-    uvloop.run(Server(create_app(config), config.hosts if guarded else None).run_until_told(listener))
+    server = Server("console", create_app(config), grace_s=_GRACE_S, hosts=config.hosts if guarded else None)
+    uvloop.run(server.serve_until_signal(listener))
     return 0
 
 

@@ -17,11 +17,11 @@ class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8002
-    edge_url: Annotated[tuple[Address, ...], Meta(min_length=1, description="Address of an edge, for browsers; repeat it for several.")] = (
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 chooses a free one.")] = 8002
+    edge_url: Annotated[tuple[Address, ...], Meta(min_length=1, description="Address of an edge, for browsers; repeatable.")] = (
         "http://127.0.0.1:8000",
         "http://127.0.0.1:8010",
     )
     ingest_url: Annotated[Address, Meta(description="Address of ingest, for browsers.")] = "http://127.0.0.1:8001"
-    hosts: Annotated[tuple[str, ...], Meta(description="Host names to answer to, besides loopback's, on loopback.")] = ()
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged: this level and above.")] = "info"
+    hosts: Annotated[tuple[str, ...], Meta(description="Further host names to answer to when on loopback.")] = ()
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Lowest level that is logged.")] = "info"

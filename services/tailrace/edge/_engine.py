@@ -16,17 +16,17 @@ from tailrace.edge._metrics import render
 from tailrace.edge.feed._probe import PROBE_S, Probe
 from tailrace.edge.feed._reader import BLOCK_S, Reader
 from tailrace.edge.feed._warmup import WarmUp
-from tailrace.edge.presence._registrar import Registrar
-from tailrace.edge.presence._roster import Roster
+from tailrace.edge.registry._registrar import Registrar, Roster
 from tailrace.edge.streams._admission import Starter
 from tailrace.edge.streams._client_address import Addresses
 from tailrace.edge.streams._drain import Farewell
 from tailrace.edge.streams._frames import jittered
 from tailrace.edge.streams._generations import Sync
-from tailrace.edge.streams._heartbeat import Heart
+from tailrace.edge.streams._heartbeat import Heartbeats
 from tailrace.edge.streams._hub import Hub
 from tailrace.edge.streams._replay import CatchUp
 from tailrace.edge.streams._request import StreamRequest
+from tailrace.edge.streams._stall import StallWatch
 from tailrace.edge.streams._subscriber import Behind, Connection, Subscriber
 from tailrace.events import Registry
 from tailrace.redis import connect, connect_reader, read_together
@@ -58,7 +58,8 @@ class Engine:
         self._catch_up = CatchUp(core, hub, sync)
         self._readers, self._probes = self._make_readers((hub, self._catch_up, sync))
         self._warm_up = WarmUp(core, sync, self._redis, self._readers)
-        self._heart = Heart(core, hub, self._catch_up)
+        self._heartbeats = Heartbeats(core, hub)
+        self._stall_watch = StallWatch(core, hub, self._catch_up)
         self._starter = Starter(core, hub, sync)
         self._roster = Roster(config.registry_bytes, _STREAMS_LISTED * config.max_channels)
         registry = Registry(self._redis, core.keys, lease_s=config.registry_lease_s)
@@ -115,8 +116,8 @@ class Engine:
                 *[probe.run(min(PROBE_S, self.config.registry_lease_s / 3)) for probe in self._probes],
                 self._catch_up.run(),
                 self._registrar.run(),
-                self._heart.beat(),
-                self._heart.watch(),
+                self._heartbeats.run(),
+                self._stall_watch.run(),
                 self._farewell.retire(),
             ):
                 group.create_task(part)
@@ -212,8 +213,8 @@ class Engine:
         """Begin the stream of a client whose response has begun."""
         self.meter.accepted += 1
         subscriber.connection = connection
-        subscriber.write(self._starter.opening(subscriber))
-        self._heart.add(subscriber)
+        subscriber.write(self._starter.opening(subscriber, self._roster.connections(subscriber.client)))
+        self._heartbeats.add(subscriber)
         self._catch_up.serve(subscriber)
         if self.state != "ready":  # the edge has begun to end while this one was registered
             self._farewell.send_away(subscriber)
@@ -228,7 +229,7 @@ class Engine:
             return
         self.subscribers.discard(subscriber)
         self._hub.remove(subscriber)
-        self._heart.remove(subscriber)
+        self._heartbeats.remove(subscriber)
         subscriber.connection = None
         self.addresses.leave(subscriber.address)
         self._roster.leave(subscriber.client, subscriber.presence)
@@ -250,7 +251,7 @@ class Engine:
 
     def metrics(self) -> str:
         """Return all figures for Prometheus."""
-        self.meter.unlisted = self._roster.unlisted
+        self.meter.unlisted, self.meter.shared = self._roster.unlisted, self._roster.shared
         return render(self.meter, len(self.subscribers), len(self._hub.behind), self._core.tails)
 
 

@@ -13,6 +13,8 @@ class Meter:
         self.events = self.deliveries = self.foreign = 0
         self.fell_behind = self.cut = self.gaps = self.resets = 0
         self.away = 0
+        self.shared = 0
+        """Client ids that several streams have, now."""
         self.unlisted = 0
         """Clients whose channels the registry has no room for, now."""
 
@@ -23,6 +25,7 @@ def render(meter: Meter, connections: int, behind: int, tails: Iterable[Tail]) -
     rows = [
         ("connections", "gauge", "Open streams.", connections),
         ("behind", "gauge", "Open streams that are catching up.", behind),
+        ("shared_clients", "gauge", "Client ids that several streams have.", meter.shared),
         ("unlisted", "gauge", "Clients whose channels the registry has no room for.", meter.unlisted),
         ("accepted_total", "counter", "Streams that began.", meter.accepted),
         ("resumed_total", "counter", "Streams that began with a cursor.", meter.resumed),

@@ -1,4 +1,4 @@
-"""Pushes over HTTP: each request becomes a job, and is answered from the job's receipt."""
+"""Pushes over HTTP: each request becomes a job and is answered with the job's receipt."""
 
 from tailrace.ingest._app import create_app
 from tailrace.ingest._config import IngestConfig

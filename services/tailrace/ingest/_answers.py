@@ -8,16 +8,8 @@ from msgspec import UNSET, UnsetType
 
 from tailrace.push import RETRY_AFTER_S, Batch
 from tailrace.redis import refusal
+from tailrace.service import Problem
 from tailrace.wire import CLIENT_PREFIX, JobError, JobReceipt, JobState, PushError, Receipt, TooLargeError
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong."""
-
-    status: str = "error"
-    message: str
-    path: str = "$"
-    """The field that is wrong; `$` is the request as a whole."""
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -144,7 +136,7 @@ def try_again(status: int, message: str) -> Answer:
 
 def problem(status: int, message: str, *, path: str = "$", headers: Mapping[str, str] | None = None) -> Answer:
     """Answer an error."""
-    return Answer(status, Problem(message=message, path=path), headers or {})
+    return Answer(status, Problem(message, path), headers or {})
 
 
 def _with_path(receipt: Receipt, path: str = "$") -> Receipt:

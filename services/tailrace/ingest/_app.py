@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 AnyRequest = Request[Any, Any, Any]
 _READS = [HttpMethod.GET, HttpMethod.HEAD]
 _MESSAGES = {
-    404: "there is nothing here: POST /push takes pushes, and /schema describes it all",
-    405: "not with this method: POST /push takes pushes, and /schema describes it all",
+    404: "not found: POST /push accepts pushes; see /schema",
+    405: "method not allowed: POST /push accepts pushes; see /schema",
     413: f"the body has more than {MAX_BODY_BYTES} bytes",
 }
 
@@ -149,5 +149,5 @@ def _not_running(request: AnyRequest, _: Exception) -> Response[bytes]:
 
 
 def _fault(_: AnyRequest, error: Exception) -> Response[bytes]:
-    logger.error("a request failed", exc_info=error)
-    return _respond(answers.problem(500, "a fault in tailrace; its log says more", headers=HEADERS))
+    logger.error("request failed", exc_info=error)
+    return _respond(answers.problem(500, "internal error; see ingest's log", headers=HEADERS))

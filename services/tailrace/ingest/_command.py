@@ -3,17 +3,19 @@
 import argparse
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import uvloop
 from redis.exceptions import RedisError
 
 from tailrace.ingest._app import create_app
 from tailrace.ingest._config import IngestConfig
-from tailrace.ingest._server import Server
 from tailrace.redis import check_redis, connect_queue, redact, trouble
 from tailrace.service import Command, SettingsError, add_settings, bind, configure_logging, is_loopback, raise_file_limit, read_settings
+from tailrace.service.http import Server
 from tailrace.wire import SetupError
 
+_GRACE_S = 10
 _log = logging.getLogger(__name__)
 _EPILOG = """examples:
   tailrace ingest --port 8001 --redis redis://127.0.0.1:6379/0
@@ -36,24 +38,32 @@ def _run(namespace: argparse.Namespace) -> int:
         bound_to = listener.getsockname()[0]
         _check_exposure(config, bound_to)
         guarded = is_loopback(bound_to) and not config.push_token
-        server = Server(create_app(config), config.body_s, hosts=config.hosts if guarded else None)
-        runner.run(server.run_until_told(listener))
+        runner.run(_server(config, config.hosts if guarded else None).serve_until_signal(listener))
     return 0
 
 
+def _server(config: IngestConfig, hosts: Sequence[str] | None) -> Server:
+    app = create_app(config)
+
+    def release_waiting() -> None:
+        app.state.engine.stop()  # which the lifespan has set
+
+    return Server("ingest", app, grace_s=_GRACE_S, hosts=hosts, body_s=config.body_s, on_shutdown=release_waiting)
+
+
 def _check_exposure(config: IngestConfig, bound_to: str) -> None:
-    """Refuse to take pushes from other machines without a token. Raises SettingsError."""
+    """Refuse to accept pushes from other machines without a token. Raises SettingsError."""
     flag, address = ("--published-on", config.published_on) if config.published_on else ("--host", bound_to)
     if config.push_token or config.allow_anonymous_push or is_loopback(address):
         return
     raise SettingsError(
-        f"{flag}: whoever reaches {address} could push to everybody; set --push-token (TAILRACE_PUSH_TOKEN), or --allow-anonymous-push "
-        "if everybody may"
+        f"{flag}: anyone who can connect to {address} could push; set --push-token (TAILRACE_PUSH_TOKEN), or pass --allow-anonymous-push "
+        "to permit that"
     )
 
 
 async def _check(config: IngestConfig) -> None:
-    """Refuse a Redis that can't carry tailrace; one that is away may come back."""
+    """Refuse an unsuitable Redis; an unreachable one may come back."""
     try:
         async with connect_queue(config.queue_url, timeout_s=2) as redis:
             await check_redis(redis)
@@ -61,7 +71,7 @@ async def _check(config: IngestConfig) -> None:
         raise SettingsError(str(error)) from None
     except RedisError as error:
         said = redact(trouble(error, f"Redis at {redact(config.queue_url)}"))
-        _log.warning("%s: pushes are answered 503 until that is over", said)
+        _log.warning("%s: pushes are answered 503 until it is resolved", said, extra={"reason": said})
 
 
-COMMAND = Command("Take pushes over HTTP.", _configure, _run, _EPILOG)
+COMMAND = Command("Accept pushes over HTTP.", _configure, _run, _EPILOG)

@@ -1,4 +1,4 @@
-"""From a request's body to its answer, whatever serves it."""
+"""From a request's body to its answer, independent of the web framework."""
 
 import asyncio
 import logging
@@ -18,11 +18,11 @@ from tailrace.push import Batch, EnqueueError, Pusher, PushError, RedisAwayError
 from tailrace.redis import lacks_files, refusal
 
 _log = logging.getLogger(__name__)
-_AWAY, _REFUSED = "Redis doesn't answer", "pushes are refused"
+_AWAY, _REFUSED = "Redis is unreachable", "requests are refused"
 
 
 class Taken(NamedTuple):
-    """What was enqueued for a request; nothing here keeps its body in memory."""
+    """The jobs of a request; it holds no reference to the body, which can be large."""
 
     batch: Batch
     many: bool
@@ -37,9 +37,11 @@ class Engine:
         self._gate = Gate(max_bytes)
         self._waiting = 0
         self._stopping, self._trouble = False, ""
+        self._unready = False
+        """Whether the last look at Redis failed."""
 
     async def push(self, body: AsyncIterator[bytes], preference: Preference) -> Answer:
-        """Enqueue what a body asks for, and answer by its receipts, if they come in the time that is preferred."""
+        """Enqueue the pushes of a body, and answer with their receipts if they come within the preferred time."""
         try:
             taken = await self._take(body)
         except BusyError as error:
@@ -53,7 +55,7 @@ class Engine:
         return await self._outcome(taken, preference)
 
     async def status(self, job: str) -> Answer:
-        """Say where a job is."""
+        """Answer with a job's state."""
         try:
             end = await self._pusher.status(job)
         except (RedisError, msgspec.DecodeError) as error:
@@ -61,27 +63,29 @@ class Engine:
         return answers.job_answer(end) if end else answers.unknown_job(job)
 
     async def cancel(self, job: str) -> Answer:
-        """Cancel a job, if no worker has it."""
+        """Cancel a job that no worker has taken."""
         try:
             return answers.cancelled(job, await self._pusher.cancel(job))
         except (RedisError, msgspec.DecodeError) as error:
             return self._trouble_with(job, error)
 
     async def ready(self) -> Answer:
-        """Say whether pushes can be taken now."""
+        """Answer 200 if Redis is reachable and accepts writes, else 503."""
         if self._stopping:
             return answers.problem(503, "shutting down")
         try:
             async with asyncio.timeout(2):
                 await self._pusher.ping()
         except (RedisError, TimeoutError) as error:
+            self._unready = True
             return self._redis_trouble(error)
-        if self._trouble == _AWAY:  # all else that may be wrong isn't looked at here
+        if self._unready or self._trouble == _AWAY:  # other reasons to refuse pushes, such as a full queue, aren't checked here
+            self._unready = False
             self._note("")
         return Answer(200, {"state": "ready"})
 
     def stop(self) -> None:
-        """Let all who wait for receipts go, with a 202."""
+        """Answer 202 to all requests that wait for receipts."""
         self._stopping = True
         self._pusher.release()
 
@@ -108,21 +112,22 @@ class Engine:
             self._waiting -= 1
 
     def _trouble_with(self, job: str, error: Exception) -> Answer:
-        if isinstance(error, msgspec.DecodeError):  # somebody else has written there
-            _log.warning("the receipt of job %r can't be read: %s", job[:64], error)
+        if isinstance(error, msgspec.DecodeError):  # another program has overwritten it
+            _log.warning("receipt of job %r is unreadable: %s", job[:64], error, extra={"job": job[:64]})
             return answers.unknown_job(job)
         return self._redis_trouble(error)
 
     def _redis_trouble(self, error: Exception) -> Answer:
-        self._note("Redis refuses a command" if refusal(error) else _AWAY, error)
+        self._note(_REFUSED if refusal(error) else _AWAY, error)
         return answers.redis_trouble(error)
 
     def _note(self, trouble: str, error: Exception | None = None) -> None:
-        """Log a trouble when it begins and when it is over, and not with every request."""
+        """Log a problem when it begins and when it ends, not with every request."""
         if trouble and trouble != self._trouble:
-            _log.warning("%s: %s", "pushes can't be taken" if lacks_files(error) else trouble, error)
+            what = "out of file descriptors" if lacks_files(error) else trouble
+            _log.warning("%s: %s", what, error, extra={"reason": str(error)})
         elif self._trouble and not trouble:
-            _log.info("all is well again")
+            _log.info("Redis is reachable again" if self._trouble == _AWAY else "requests are accepted again")
         self._trouble = trouble
 
 

@@ -1,4 +1,4 @@
-"""Who may push: whoever has the token, and no page of another origin."""
+"""Who may push: clients with the token, and no pages of other origins."""
 
 import hmac
 
@@ -10,11 +10,11 @@ from litestar.types import Guard
 from tailrace.ingest._config import IngestConfig
 
 OPEN = "open"
-"""A handler's option: no guard stands before it."""
+"""Option of handlers that need neither token nor origin."""
 
 
 def guards(config: IngestConfig) -> list[Guard]:
-    """Make the guards that stand before every handler that isn't OPEN."""
+    """Return the guards of every handler that isn't OPEN."""
     expected = config.push_token.encode()
 
     def check_token(connection: ASGIConnection, handler: BaseRouteHandler) -> None:  # type: ignore[type-arg]

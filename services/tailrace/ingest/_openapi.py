@@ -17,8 +17,9 @@ from litestar.openapi.spec import (
     SecurityScheme,
 )
 
-from tailrace.ingest._answers import Accepted, JobAnswer, Problem
+from tailrace.ingest._answers import Accepted, JobAnswer
 from tailrace.ingest._page import PagePlugin
+from tailrace.service import Problem
 from tailrace.wire import PushRequest, Receipt
 
 Responses = dict[str, OpenAPIResponse | Reference]

@@ -1,6 +1,6 @@
-"""The `tailrace` command: a frame that commands join by entry point, and the commands that need no service.
+"""The `tailrace` command, which finds its commands by entry point, and the commands that need no service.
 
-Nothing imports this package but the command itself and tests.
+Only the command itself and tests import this package.
 """
 
 from tailrace.cli._path import drop_current_folder

@@ -1,4 +1,4 @@
-"""`python -m tailrace.cli`, for where the script isn't on the path."""
+"""`python -m tailrace.cli`, for environments whose scripts aren't on the path."""
 
 import sys
 

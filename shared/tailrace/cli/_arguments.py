@@ -1,11 +1,11 @@
-"""What arguments may be: the parser that all commands share, and the types of their values."""
+"""The parser that all commands share, and the types of their arguments."""
 
 import argparse
 import math
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from tailrace.wire import ChannelError, check_channel
 
@@ -16,7 +16,7 @@ _MAX_DIGITS = 12
 
 
 class Parser(argparse.ArgumentParser):
-    """Takes flags anywhere among the words; argparse by itself gives an optional word up at the first flag."""
+    """Accepts flags anywhere among the arguments; argparse alone drops an optional argument at the first flag."""
 
     _mixing = False
 
@@ -31,12 +31,16 @@ class Parser(argparse.ArgumentParser):
         finally:
             self._mixing = False
 
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and name the help, where argparse would print the whole usage."""
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
 
 def duration(text: str) -> float:
     """Read `10s`, `1.5m`, `500ms` or seconds without a unit."""
     match = _DURATION.fullmatch(text if text[-1:].isalpha() else f"{text}s")
     if not match or len(match[1]) > _MAX_DIGITS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 10s, 5m or 500ms")
+        raise argparse.ArgumentTypeError(f"invalid duration {text!r}: expected a time such as 10s, 5m or 500ms")
     return float(match[1]) * _UNITS[match[2]]
 
 
@@ -47,29 +51,29 @@ def seconds(text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
+        raise argparse.ArgumentTypeError(f"invalid number of seconds {text!r}: expected 0 or more")
     return number
 
 
 def moment(text: str) -> datetime:
-    """Read a time; whether it has the offset that it needs is seen where the push is checked."""
+    """Read an RFC 3339 time; the push is checked later for a missing offset."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: it needs RFC 3339 such as 2026-01-31T12:00:00Z") from None
+        raise argparse.ArgumentTypeError(f"invalid time {text!r}: expected RFC 3339, such as 2026-01-31T12:00:00Z") from None
 
 
 def count(text: str) -> int:
-    """Read a whole number, 0 or more."""
+    """Read an integer, 0 or more."""
     if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+        raise argparse.ArgumentTypeError(f"invalid number {text!r}: expected an integer, 0 or more")
     return int(text)
 
 
 def letter_id(text: str) -> str:
-    """Read a dead letter's id; Redis would take `5` for all letters of a millisecond, and `-` and `+` for ends of the stream."""
+    """Read a dead letter's id. Redis would read `5` as all letters of a millisecond, and `-` and `+` as the ends of the stream."""
     if not _LETTER.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no letter's id, such as 1769860800000-0")
+        raise argparse.ArgumentTypeError(f"invalid dead letter id {text!r}: expected an id such as 1769860800000-0")
     return text
 
 

@@ -1,4 +1,4 @@
-"""One process that `tailrace up` keeps alive: its start, its lines, its death and its end."""
+"""A process that `tailrace up` supervises: start, output, restart and stop."""
 
 import asyncio
 import ctypes
@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from tailrace.service import RestartBackoff, exit_cause
+
 _LINE_BYTES = 1 << 20
-_BACKOFF_S = (0.1, 0.5, 1, 2, 5, 10)
-_STEADY_S = 30  # having lived this long, a process starts over with the shortest pause
 _PR_SET_PDEATHSIG = 1
 
 
 class FailedError(Exception):
-    """A process ended before it was ready for the first time: starting it again would not mend that."""
+    """A process exited before it was ever ready, so restarting it would not help."""
 
 
 @dataclass
@@ -25,14 +25,14 @@ class Child:
     name: str
     command: Sequence[str]
     say: Callable[[str, str], None]
-    """Takes the process' name and a line that it, or we about it, have to say."""
+    """Prints a line of the process, or about it; takes the process's name and the line."""
     is_ready: Callable[[str], bool]
-    """Whether a line on stdout says that the process is ready."""
+    """Whether a line on stdout is the ready line."""
     environ: Mapping[str, str] = field(default_factory=dict)
     unsaid: str = ""
-    """Lines that hold this are dropped."""
+    """Lines that contain this are dropped."""
     stop_s: float = 15
-    """How long it may take to end before it is killed."""
+    """Seconds from SIGTERM to SIGKILL."""
 
     def __post_init__(self) -> None:
         self.ready = asyncio.Event()
@@ -40,27 +40,25 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
 
     async def keep(self) -> None:
-        """Run the process, again and again until `stop` is called.
+        """Run the process, and restart it when it exits, until `stop` is called.
 
         Raises:
-            FailedError: it ended before it was ever ready.
+            FailedError: it exited before it was ever ready.
         """
-        deaths = 0
+        backoff = RestartBackoff()
         while not self._stopping.is_set():
             began = time.monotonic()
             status = await self._run()
             if self._stopping.is_set():
                 return
             if not self.ready.is_set():
-                raise FailedError(f"{self.name} could not start (status {status}); its log above says why")
-            deaths = 0 if time.monotonic() - began > _STEADY_S else deaths
-            pause_s = _BACKOFF_S[min(deaths, len(_BACKOFF_S) - 1)]
-            deaths += 1
-            self.say(self.name, f"ended {_cause(status)}; starting it again in {pause_s} s")
-            await asyncio.sleep(pause_s)
+                raise FailedError(f"{self.name} failed to start (status {status}); see its log above")
+            delay_s = backoff.delay_s(time.monotonic() - began)
+            self.say(self.name, f"exited {exit_cause(status)}; restarting in {delay_s} s")
+            await asyncio.sleep(delay_s)
 
     async def stop(self) -> None:
-        """End the process with SIGTERM, and with SIGKILL if it takes too long."""
+        """Stop the process with SIGTERM, then with SIGKILL if it takes too long."""
         self._stopping.set()
         process = self._process
         if process is None or process.returncode is not None:
@@ -70,12 +68,12 @@ class Child:
             async with asyncio.timeout(self.stop_s):
                 await process.wait()
         except TimeoutError:
-            self.say(self.name, f"did not end within {self.stop_s:g} s and is killed")
+            self.say(self.name, f"did not stop within {self.stop_s:g} s; killing it")
             _send(process, signal.SIGKILL)
             await process.wait()
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self._stopping.set()
         if self._process is not None:
             _send(self._process, signal.SIGKILL)
@@ -88,12 +86,12 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_LINE_BYTES,
-            start_new_session=True,  # Ctrl-C reaches `up` alone, which then ends all in order
+            start_new_session=True,  # Ctrl-C reaches only `up`, which stops all in order
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
         if process.stdout is None or process.stderr is None:
             raise FailedError(f"{self.name} has no output to read")
-        if self._stopping.is_set():  # while it was being started, so `stop` has missed it
+        if self._stopping.is_set():  # `stop` was called during the start
             _send(process, signal.SIGTERM)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read(process.stdout, self._spoken))
@@ -125,10 +123,6 @@ def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
         process.send_signal(number)
 
 
-def _cause(status: int) -> str:
-    return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-
-
 def _end_with_parent() -> None:
-    """Have the kernel end this process when `up` dies, however it dies."""
+    """Have the kernel send SIGTERM to this process when `up` dies, for whatever reason."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

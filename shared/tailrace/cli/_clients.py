@@ -1,4 +1,4 @@
-"""`tailrace clients`: who is connected, as the registry knows it."""
+"""`tailrace clients`: lists the connected clients in the registry."""
 
 import argparse
 import asyncio
@@ -20,14 +20,14 @@ examples:
   tailrace clients --channel room:1
   tailrace clients --json | jq -r .client
 
-A channel name of more than 20 characters is shown as # and a hash of it; --channel takes the name itself. After "..." there are
-more channels than the registry has room for.
+A channel name of more than 20 characters is shown as # and its hash; pass the name itself to --channel. "..." stands for channels
+that the registry has no room for.
 """
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--channel", type=channel, metavar="NAME", help="those in this channel only")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--channel", type=channel, metavar="NAME", help="only those in this channel")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     add_target(parser)
 
 
@@ -55,4 +55,4 @@ async def _connected(target: Target) -> list[ClientInfo]:
         return await Registry(redis, Keys(target.prefix)).clients()
 
 
-COMMAND = Command("List the connected clients: id, edge, since when, in which channels.", _configure, _run, _EPILOG)
+COMMAND = Command("List the connected clients: id, edge, time of connection, channels.", _configure, _run, _EPILOG)

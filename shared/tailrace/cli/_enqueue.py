@@ -1,4 +1,4 @@
-"""What `push` and `call` share: their argument, and the wait for the job's end."""
+"""What `push` and `call` share: their DATA argument, and waiting for the receipt."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ from tailrace.service import SettingsError
 from tailrace.service._plain import plain_json, plain_lines
 
 _REDIS_S = 3
-_WRONGLY_ASKED = 2
+_USAGE_ERROR = 2
 
 
 def add_wait(parser: argparse.ArgumentParser) -> None:
@@ -23,15 +23,15 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=5,
         metavar="SECONDS",
-        help="how long to wait for the receipt; 0: not at all [default: 5]",
+        help="how long to wait for the receipt; 0 doesn't wait [default: 5]",
     )
 
 
 def content_of(argument: str) -> str:
-    """Give the argument, or what stdin holds where it is `-`.
+    """Return the argument, or the content of stdin for `-`.
 
     Raises:
-        SettingsError: that isn't UTF-8.
+        SettingsError: stdin isn't UTF-8.
     """
     if argument != "-":
         return argument
@@ -42,10 +42,10 @@ def content_of(argument: str) -> str:
 
 
 def json_of(text: str, hint: str = "") -> msgspec.Raw:
-    """See that a text is JSON; `hint` says what else could be done.
+    """Check that a text is JSON; `hint` is appended to the error.
 
     Raises:
-        SettingsError: it isn't.
+        SettingsError: it isn't JSON.
     """
     try:
         msgspec.json.decode(text)
@@ -55,7 +55,7 @@ def json_of(text: str, hint: str = "") -> msgspec.Raw:
 
 
 async def enqueued(target: Target, enqueue: Callable[[Pusher], Awaitable[Job]], wait_s: float) -> int:
-    """Enqueue a job, wait for its end, and print what became of it. Returns the exit status."""
+    """Enqueue a job, wait for its receipt and print it. Returns the exit status."""
     pusher = Pusher(target.queue_redis, prefix=target.prefix, timeout_s=_REDIS_S)
     try:
         async with pusher:
@@ -65,10 +65,10 @@ async def enqueued(target: Target, enqueue: Callable[[Pusher], Awaitable[Job]], 
         told = advised(error, target) if isinstance(error, RedisAwayError) else error
         uncertain = isinstance(error, EnqueueError) and error.uncertain
         print(plain_lines(str(told) if uncertain else f"not enqueued: {told}"), file=sys.stderr)
-        return _WRONGLY_ASKED if isinstance(error, PushError) else 1
+        return _USAGE_ERROR if isinstance(error, PushError) else 1
     if receipt is None:
-        told = f"enqueued: job {job.id}" if job.new else f"left alone: there is a job {job.id} already"
-        print(told + (f"; no receipt within {wait_s:g} s, does a worker serve it?" if wait_s > 0 else ""))
+        told = f"enqueued: job {job.id}" if job.new else f"not enqueued: job {job.id} already exists"
+        print(told + (f"; no receipt within {wait_s:g} s; is a worker running?" if wait_s > 0 else ""))
         return int(wait_s > 0)
     return _print(receipt)
 

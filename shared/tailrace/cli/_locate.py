@@ -1,4 +1,4 @@
-"""Which system a command talks to: flags and variables first, then a running `tailrace up`, then the default Redis."""
+"""Which system a command uses: from flags and variables, else a running `tailrace up`, else the default Redis."""
 
 import argparse
 import sys
@@ -15,11 +15,11 @@ _DEFAULT_PREFIX = "tailrace"
 
 
 class Target(msgspec.Struct, frozen=True):
-    redis: Annotated[str, msgspec.Meta(description=f"URL of Redis; none: that of a running `tailrace up`, or {_DEFAULT}.")] = ""
-    queue_redis: Annotated[str, msgspec.Meta(description="URL of the queue's Redis; none: the same Redis.")] = ""
+    redis: Annotated[str, msgspec.Meta(description=f"URL of Redis; if unset, that of a running `tailrace up`, or {_DEFAULT}.")] = ""
+    queue_redis: Annotated[str, msgspec.Meta(description="URL of the queue's Redis; if unset, the same Redis.")] = ""
     prefix: Annotated[
         str,
-        msgspec.Meta(description=f"Prefix of all keys in Redis; none: that of a running `tailrace up`, or {_DEFAULT_PREFIX}."),
+        msgspec.Meta(description=f"Prefix of all keys in Redis; if unset, that of a running `tailrace up`, or {_DEFAULT_PREFIX}."),
     ] = ""
 
 
@@ -28,18 +28,18 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 
 def advised(trouble: object, target: Target) -> str:
-    """Say what is wrong with a Redis that is away and, where nobody has named it, what to do."""
-    advice = "; start `tailrace up`, or name a Redis with --redis" if _DEFAULT in (target.redis, target.queue_redis) else ""
+    """Describe an unreachable Redis and, if it is the default one, what to do."""
+    advice = "; start `tailrace up`, or pass --redis" if _DEFAULT in (target.redis, target.queue_redis) else ""
     return str(trouble).removesuffix(".") + advice
 
 
 def resolve_target(arguments: argparse.Namespace) -> Target:
-    """Return the target with all its fields filled in.
+    """Return the target with all fields filled in.
 
-    What a flag or a variable names wins, field by field. A running `tailrace up` fills in the rest, unless another Redis is named.
+    Flags and variables take precedence, field by field. A running `tailrace up` fills in the rest, unless another Redis is named.
 
     Raises:
-        SettingsError: a flag or a variable has a wrong value.
+        SettingsError: a flag or variable is invalid.
     """
     named = read_settings(Target, arguments)
     running = (None if named.redis else find_running()) or Running(named.redis or _DEFAULT, _DEFAULT_PREFIX)
@@ -53,7 +53,7 @@ def resolve_target(arguments: argparse.Namespace) -> Target:
 def find_target(arguments: argparse.Namespace) -> Target:
     """Return the target as `resolve_target` does, and name it on stderr unless it is the default.
 
-    A command that purges or pushes must not act on another system than its user believes, and a flag may come from a
+    A command that purges or pushes must not act on a system that its user doesn't expect, and the value may come from a
     variable that was set long ago.
     """
     target = resolve_target(arguments)

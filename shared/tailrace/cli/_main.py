@@ -1,9 +1,9 @@
-"""`tailrace`: finds a command by its entry point, so that no service is imported but the one that is asked for."""
+"""`tailrace`: finds a command by its entry point, and imports only that command."""
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
 from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
@@ -23,7 +23,7 @@ _HEAD = """usage: tailrace COMMAND [OPTIONS]
 Push events from back ends to browsers over Server-Sent Events.
 """
 _TAIL = """
-  tailrace COMMAND --help      what a command takes, with examples
+  tailrace COMMAND --help      options and examples of a command
   tailrace --version
 
 examples:
@@ -33,13 +33,13 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 it failed, 2 it was asked for wrongly."""
+    """Run one command and return its exit status: 0 success, 1 failure, 2 usage error."""
     try:
         try:
             return _answer(list(sys.argv[1:] if argv is None else argv) or ["--help"])
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # `tailrace tail | head`: who read has enough
+    except BrokenPipeError:  # `tailrace tail | head`: the reader has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -54,8 +54,16 @@ def _answer(words: list[str]) -> int:
         print(f"tailrace {version('tailrace')}")
         return 0
     if name not in commands:
-        return _refuse("tailrace", f"no command {name!r}; there are: {', '.join(sorted(commands))}")
+        return _refuse("tailrace", _unknown(name, commands))
     return _run(commands[name], rest)
+
+
+def _unknown(name: str, commands: Iterable[str]) -> str:
+    from difflib import get_close_matches  # which no other path needs
+
+    near = get_close_matches(name, commands, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"commands: {', '.join(sorted(commands))}"
+    return f"unknown command {name!r}; {hint}"
 
 
 def _run(point: EntryPoint, arguments: list[str]) -> int:
@@ -72,8 +80,8 @@ def _run(point: EntryPoint, arguments: list[str]) -> int:
         return _obey(command, parser.parse_args([_utf8(argument) for argument in arguments]))
     except ModuleNotFoundError as error:
         if not (advice := cure(point, error)):
-            raise  # a fault of ours, of a package, or of what is on the path
-        return _refuse(prog, f"needs {error.name}, which isn't installed: {advice}")
+            raise  # a bug, a broken package, or a module that shadows another
+        return _refuse(prog, f"module {error.name} is not installed; run: {advice}")
     except (SettingsError, SetupError) as error:
         return _refuse(prog, str(error))
     except RedisError as error:
@@ -86,7 +94,7 @@ def _obey(command: Command, arguments: argparse.Namespace) -> int:
     try:
         return command.run(arguments)
     except RedisConnectionError as error:
-        if refusal(error):  # it's there
+        if refusal(error):  # it is reachable
             raise
         raise RedisConnectionError(advised(error, resolve_target(arguments))) from error
 
@@ -114,7 +122,7 @@ def _summary(point: EntryPoint) -> str:
         command: Command = point.load()
     except ModuleNotFoundError as error:
         advice = cure(point, error)
-        return f"(not installed: {advice})" if advice else f"(can't be loaded: {error})"
+        return f"(not installed: {advice})" if advice else f"(fails to load: {error})"
     return command.summary
 
 

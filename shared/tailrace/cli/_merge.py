@@ -1,4 +1,4 @@
-"""One readable log of several processes: a coloured name before each line, JSON lines turned back into sentences."""
+"""Merges the logs of several processes: a coloured name before each line, and JSON lines as text."""
 
 import sys
 from datetime import datetime
@@ -20,7 +20,7 @@ class Merged:
         self._coloured = sys.stdout.isatty()
 
     def line(self, name: str, text: str) -> None:
-        """Print what a process said."""
+        """Print a line of a process."""
         for part in readable(text).splitlines() or [""]:
             print(f"{self._label(name)} {part}", flush=True)
 
@@ -33,7 +33,7 @@ class Merged:
 
 
 def readable(text: str) -> str:
-    """Turn a line of a service's JSON log into a sentence; anything else stays as it is."""
+    """Format a line of a service's JSON log as text; other lines are only escaped."""
     try:
         line = _line.decode(text)
         time = datetime.fromisoformat(line.time).astimezone()

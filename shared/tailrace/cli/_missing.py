@@ -1,4 +1,4 @@
-"""What to say of a module that isn't there: the extra that brings it, if one does."""
+"""Which extra installs a missing module."""
 
 import re
 from importlib.metadata import EntryPoint, requires
@@ -8,13 +8,13 @@ _REQUIRED = re.compile(r"""(?P<name>[\w.-]+).*;.*\bextra\s*==\s*['"](?P<extra>[\
 
 
 def cure(point: EntryPoint, error: ModuleNotFoundError) -> str:
-    """Say how to install what a command needs; "" if the missing module isn't one that the command's extra brings."""
+    """Return the command that installs a missing module, or "" if the command's extra doesn't include it."""
     package = point.module.split(".")[1]
     extra, missing = ("all" if package == "cli" else package), _normal((error.name or "").partition(".")[0])
     required = {
         _normal(match["name"]) for line in requires("tailrace") or () if (match := _REQUIRED.match(line)) and match["extra"] == extra
     }
-    if missing not in required or find_spec(missing) is not None:  # there, but it lacks something itself or is hidden by another
+    if missing not in required or find_spec(missing) is not None:  # installed, but incomplete or shadowed
         return ""
     return f"pip install 'tailrace[{extra}]'"
 

@@ -1,4 +1,4 @@
-"""Keeps modules of the current folder from hiding others."""
+"""Keeps modules in the current folder from shadowing others."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`tailrace push`: one push from a shell, and what became of it."""
+"""`tailrace push`: pushes an event from a shell and prints its receipt."""
 
 import argparse
 import asyncio
@@ -17,29 +17,32 @@ examples:
   tailrace push --to all --in 10s '{"late": true}'
   date | tailrace push --to all --text -
 
-Exit status: 0 appended, or in the queue where --in, --at or --wait 0 say so; 1 not appended, or not known to be within --wait;
-2 asked for wrongly.
+Exit status: 0 appended, or with --in, --at or --wait 0 enqueued; 1 not appended, or no receipt within --wait; 2 usage error.
 """
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="JSON to deliver, or text with --text; - reads it from stdin")
-    parser.add_argument("--to", required=True, metavar="CHANNEL", help="all, client:<id>, or a channel of your own such as room:1")
+    parser.add_argument("--to", required=True, metavar="CHANNEL", help="all, client:<id>, or any other channel, such as room:1")
     parser.add_argument("--event", default="message", metavar="TYPE", help="SSE event type [default: message]")
-    parser.add_argument("--text", action="store_true", help="DATA is text, which goes out line by line as it is")
+    parser.add_argument("--text", action="store_true", help="send DATA as text, not as JSON")
     parser.add_argument("--key", metavar="KEY", help="append at most once per channel and key")
     when = parser.add_mutually_exclusive_group()
-    when.add_argument("--in", dest="delay_s", type=duration, metavar="TIME", help="due in 500ms, 10s, 5m, 2h, 1d")
-    when.add_argument("--at", type=moment, metavar="TIME", help="due at a time such as 2026-01-31T12:00:00Z")
-    parser.add_argument("--expires", dest="expires_s", type=duration, metavar="TIME", help="not later than so long after it was due")
-    parser.add_argument("--no-stamp", dest="stamp", action="store_false", help="add no timestamp to DATA")
+    when.add_argument(
+        "--in", dest="delay_s", type=duration, metavar="TIME", help="append the event after this time: 500ms, 10s, 5m, 2h, 1d"
+    )
+    when.add_argument("--at", type=moment, metavar="TIME", help="append the event at this time, such as 2026-01-31T12:00:00Z")
+    parser.add_argument(
+        "--expires", dest="expires_s", type=duration, metavar="TIME", help="discard if not appended within TIME of the due time"
+    )
+    parser.add_argument("--no-stamp", dest="stamp", action="store_false", help="don't add a timestamp to DATA")
     add_wait(parser)
     add_target(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     content = content_of(arguments.data)
-    data = {"text": content} if arguments.text else {"data": json_of(content, "; text goes with --text")}
+    data = {"text": content} if arguments.text else {"data": json_of(content, "; use --text to send text")}
     return asyncio.run(_push(find_target(arguments), arguments, data))
 
 
@@ -53,4 +56,4 @@ async def _push(target: Target, arguments: argparse.Namespace, data: dict[str, A
     )
 
 
-COMMAND = Command("Push one event, and print what became of it.", _configure, _run, _EPILOG)
+COMMAND = Command("Push one event and print its receipt.", _configure, _run, _EPILOG)

@@ -1,6 +1,6 @@
 """Whether Redis would take what tailrace writes: a script that may write, and doesn't."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from redis.asyncio import Redis
@@ -23,47 +23,61 @@ return denied
 """
 
 
-def queue_commands(keys: Keys) -> list[Command]:
-    """Return commands that producers and workers run on the queue's Redis."""
+def queue_commands(keys: Keys) -> dict[str, list[Command]]:
+    """Return what producers and workers run on the queue's Redis, by what it is for."""
     job, receipt = f"{JOB_PREFIX}doctor", keys.receipt("doctor")
-    return [
-        ("GET", keys.producer("doctor")),
-        ("SET", keys.producer("doctor"), "1"),
-        ("SET", job, "1"),
-        ("DEL", job),
-        ("ZADD", keys.queue(), "0", "doctor"),
-        ("ZPOPMIN", keys.queue()),
-        ("HSET", keys.line(), "last", "0"),
-        ("RPUSH", keys.bell(), "1"),
-        ("BLPOP", keys.bell(), "1"),
-        ("SET", receipt, "1"),
-        ("MGET", receipt),
-        ("PUBLISH", keys.receipts("doctor"), "1"),
-        ("SUBSCRIBE", keys.receipts("doctor")),
-        ("XADD", keys.dead(), "*", "job", "doctor"),
-    ]
+    return {
+        "enqueue": [
+            ("GET", keys.producer("doctor")),
+            ("SET", keys.producer("doctor"), "1"),
+            ("SET", job, "1"),
+            ("ZADD", keys.queue(), "0", "doctor"),
+            ("HSET", keys.line(), "last", "0"),
+            ("RPUSH", keys.bell(), "1"),
+            ("MGET", receipt),
+            ("SUBSCRIBE", keys.receipts("doctor")),
+        ],
+        "end jobs": [("DEL", job), ("SET", receipt, "1"), ("PUBLISH", keys.receipts("doctor"), "1")],
+        "take jobs, as workers do": [
+            ("ZPOPMIN", keys.queue()),
+            ("BLPOP", keys.bell(), "1"),
+            ("XADD", keys.dead(), "*", "job", "doctor"),
+        ],
+    }
 
 
-def log_commands(keys: Keys) -> list[Command]:
-    """Return commands that workers and edges run on the Redis of the logs."""
-    return [
-        ("XADD", keys.log(0), "*", "e", "doctor"),
-        ("XTRIM", keys.log(0), "MAXLEN", "1"),
-        ("XRANGE", keys.log(0), "-", "+"),
-        ("HSET", keys.generations(0), "doctor", "1"),
-        ("SET", keys.layout(), "1"),
-        ("HSET", keys.edge("doctor"), "doctor", "1"),
-    ]
+def log_commands(keys: Keys) -> dict[str, list[Command]]:
+    """Return what workers and edges run on the Redis of the logs, by what it is for."""
+    return {
+        "append events, as workers do": [
+            ("XADD", keys.log(0), "*", "e", "doctor"),
+            ("XTRIM", keys.log(0), "MAXLEN", "1"),
+            ("SET", keys.layout(), "1"),
+        ],
+        "read events": [("XRANGE", keys.history(0, "doctor"), "-", "+")],
+        "begin a generation, as workers and edges do": [("HSET", keys.generations(0), "label", "doctor")],
+        "register clients, as edges do": [("HSET", keys.edge("doctor"), "doctor", "1")],
+    }
 
 
-async def rehearse(redis: Redis, commands: Sequence[Command]) -> list[Finding]:
-    """Find out whether writes are taken and commands are permitted. Raises redis.RedisError: Redis doesn't answer."""
+async def rehearse(redis: Redis, commands: Mapping[str, Sequence[Command]]) -> list[Finding]:
+    """Find out whether writes are taken and commands are permitted.
+
+    A user that may run none of the commands for a purpose isn't there for it, which is no fault.
+    Raises redis.RedisError: Redis doesn't answer.
+    """
+    asked = [command for each in commands.values() for command in each]
     try:
-        denied = await redis.eval(_SCRIPT, 0, msgspec.json.encode(commands).decode())  # type: ignore[misc]
+        answer = await redis.eval(_SCRIPT, 0, msgspec.json.encode(asked).decode())  # type: ignore[misc]
     except ResponseError as error:
         refused = refusal(error)
         return [Finding(Verdict.WRONG, trouble(error), refused.cure if refused else "")]
-    named = [each.decode() for each in denied]
-    return [Finding(Verdict.WRONG, f"the Redis user may not run {each}", "grant it with ACL SETUSER") for each in named] or [
-        Finding(Verdict.OK, "writes are taken")
-    ]
+    denied = {each.decode() for each in answer}
+    found = [Finding(Verdict.OK, "writes are taken")] if len(denied) < len(asked) else []
+    for purpose, each in commands.items():
+        missing = [words for words in (" ".join(command[:2]) for command in each) if words in denied]
+        if found and len(missing) == len(each):
+            found.append(Finding(Verdict.OK, f"the Redis user may not {purpose}"))
+        else:
+            found += [Finding(Verdict.WRONG, f"the Redis user may not run {words}", "grant it with ACL SETUSER") for words in missing]
+    return found

@@ -1,6 +1,6 @@
 """The run file of `tailrace up`: how other commands of the same user find what is running.
 
-It lies in a folder that only its owner can read. `up` holds a lock on it, so that one left behind by a killed `up` isn't believed.
+Its folder is readable only by its owner. `up` holds a lock on it, so that the file of a killed `up` is ignored.
 """
 
 import fcntl
@@ -27,10 +27,10 @@ class Running(msgspec.Struct, frozen=True):
 
 
 def runtime_folder() -> Path:
-    """Make and give the folder, private to its owner.
+    """Create the folder, private to its owner, and return it.
 
     Raises:
-        SettingsError: it can't be made, somebody else made a folder of that name, or others can read it.
+        SettingsError: it can't be created, belongs to another user, or others can read it.
     """
     base = os.environ.get("XDG_RUNTIME_DIR")
     try:
@@ -39,17 +39,17 @@ def runtime_folder() -> Path:
         found = folder.lstat()
     except OSError as error:
         where = "XDG_RUNTIME_DIR" if base else "a folder for temporary files"
-        raise SettingsError(f"can't write to {where} ({error.strerror}): set XDG_RUNTIME_DIR to a folder of yours") from error
+        raise SettingsError(f"can't write to {where} ({error.strerror}): set XDG_RUNTIME_DIR to a folder that you own") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise SettingsError(f"{folder} isn't a folder that only you can read: remove it, or set XDG_RUNTIME_DIR to one")
+        raise SettingsError(f"{folder} is not a folder that only you can read: remove it, or set XDG_RUNTIME_DIR to one")
     return folder
 
 
 @contextmanager
 def published(running: Running) -> Iterator[None]:
-    """Let others find what is running, as long as the block lasts."""
+    """Publish what is running for the duration of the block."""
     path = runtime_folder() / f"up-{os.getpid()}.json"
-    path.unlink(missing_ok=True)  # left by a process of the same number
+    path.unlink(missing_ok=True)  # left by an earlier process with this id
     handle = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -62,9 +62,9 @@ def published(running: Running) -> Iterator[None]:
 
 
 def find_running() -> Running | None:
-    """Give what the newest `tailrace up` of this user published, or None if none runs."""
+    """Return what this user's newest `tailrace up` published, or None if none runs."""
     for path in sorted(runtime_folder().glob(_PATTERN), key=_age):
-        with suppress(FileNotFoundError, msgspec.DecodeError), path.open("rb") as file:  # it ends, or begins, at this moment
+        with suppress(FileNotFoundError, msgspec.DecodeError), path.open("rb") as file:  # it is starting or stopping right now
             if _held(file.fileno()):
                 return msgspec.json.decode(file.read(), type=Running)
     return None
@@ -73,7 +73,7 @@ def find_running() -> Running | None:
 def _age(path: Path) -> float:
     try:
         return -path.stat().st_mtime
-    except FileNotFoundError:  # it ended a moment ago
+    except FileNotFoundError:  # it has just stopped
         return 0
 
 

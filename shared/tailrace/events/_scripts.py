@@ -10,5 +10,7 @@ script = Scripts(
         "sync": ("generation",),
         "read": ("generation",),
         "trim": ("generation",),
+        "revoke": ("generation",),
+        "revocations": ("generation",),
     },
 )

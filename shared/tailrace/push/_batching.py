@@ -1,6 +1,8 @@
 """Enqueueing: what is asked for at the same time goes out together, one script at a time and in order of asking."""
 
 import asyncio
+import logging
+import math
 import secrets
 import time
 from collections import deque
@@ -8,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError, ResponseError, TimeoutError as RedisTimeoutError
+from redis.exceptions import ConnectionError as RedisConnectionError, NoPermissionError, ResponseError, TimeoutError as RedisTimeoutError
 
 from tailrace.push._errors import QueueBrokenError, QueueFullError, enqueue_error
 from tailrace.push._planner import CALLS, NewJob
@@ -16,6 +18,7 @@ from tailrace.queue import script
 from tailrace.redis import Pipe, Refusal, Remedy, lacks_files, refusal
 from tailrace.wire import Keys
 
+_log = logging.getLogger(__name__)
 KEEP_S = 7 * 86_400
 """How long a payload outlives the time when its job is due."""
 FULL = 0.75
@@ -129,11 +132,16 @@ class Lane:
         return keys, args
 
     async def _look(self) -> None:
-        """See once a second that Redis has memory left. Raises QueueFullError."""
+        """See once a second that Redis has memory left, if this user may. Raises QueueFullError."""
         now = time.monotonic()
         if now - self._looked < _LOOK_EVERY_S:
             return
-        memory = await self._redis.info("memory")
+        try:
+            memory = await self._redis.info("memory")
+        except NoPermissionError:
+            _log.warning("the Redis user may not run INFO: pushes aren't refused when Redis has used %.0f %% of its memory", FULL * 100)
+            self._looked = math.inf
+            return
         used, most = memory["used_memory"], memory.get("maxmemory", 0)
         if most and used >= FULL * most:
             raise QueueFullError(f"Redis uses {used / most:.0%} of its memory")

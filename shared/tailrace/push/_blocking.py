@@ -87,9 +87,9 @@ class BlockingPusher(ProcessBound):
         """Enqueue pushes together, as `Pusher.push_many` does."""
         return BlockingBatch(self, self.run(self._pusher.push_many(pushes, receipt=receipt)))
 
-    def call(self, function: str, *argument: Any, **options: Any) -> BlockingJob:
+    def call(self, function: str, *args: Any, **options: Any) -> BlockingJob:
         """Enqueue a call of an application's function, as `Pusher.call` does."""
-        return BlockingJob(self, self.run(self._pusher.call(function, *argument, **options)))
+        return BlockingJob(self, self.run(self._pusher.call(function, *args, **options)))
 
     def status(self, job: str) -> JobReceipt | None:
         """Say where any job is; None where it is unknown or forgotten. Raises redis.RedisError."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tailrace.wire import PushError, PushRequest, check_push, convert_error, encode_foreign
+from tailrace.wire import PushError, PushRequest, check_numbers, check_push, convert_error, encode_foreign
 
 
 class Push(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,7 +49,10 @@ def to_request(push: Push, path: str = "$") -> PushRequest:
         ):  # JSON has no such numbers, so msgspec would write null, which is no time at all
             raise PushError("is no number of seconds", f"{path}.{name}")
     try:
-        request = _request.decode(_encoder.encode(push))
+        encoded = _encoder.encode(push)
+        if push.data is not UNSET and b"null" in encoded:
+            check_numbers(push.data, f"{path}.data")
+        request = _request.decode(encoded)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PushError(*convert_error(error, path).args) from None
     except (TypeError, ValueError, OverflowError) as error:  # from the encoder

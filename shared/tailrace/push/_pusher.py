@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -25,16 +25,18 @@ from tailrace.wire import (
     JobReceipt,
     JobState,
     Keys,
-    Options,
     PushError,
     PushRequest,
     Receipt,
     SetupError,
-    encode_job,
+    check_numbers,
+    encode_call,
 )
 
 LONGEST_ID = 256
 _SHORTEST_S = 0.001
+_WRITABLE = "#!lua\nreturn 1"
+"""Writes nothing, but may: a Redis that accepts no writes refuses such a script before it runs."""
 
 
 class Job(NamedTuple):
@@ -162,20 +164,23 @@ class Pusher(ProcessBound):
     async def call(  # noqa: PLR0913 - likewise
         self,
         function: str,
-        argument: Any = UNSET,
-        *,
+        *args: Any,
+        kwargs: Mapping[str, Any] | None = None,
         job_id: str | None = None,
         delay_s: float | None = None,
         at: datetime | None = None,
         receipt: bool = True,
     ) -> Job:
-        """Enqueue a call of an application's function with a Struct or dict. A `job_id` that is taken is left alone."""
+        """Enqueue a call of an application's function, with what `args` and `kwargs` hold: anything that msgspec can write as JSON.
+
+        A `@function` takes one positional argument; an arq function takes what it declares. Nothing is enqueued if a job has this `job_id`.
+        """
         if function in (PUSH, PUSH_MANY):
             raise PushError(f"`{function}` isn't called: use the verb of this name")
         session = self._session()
         now_ms = _now_ms()
         when = due(to_request(Push(to=ALL, text="", delay_s=delay_s, at=at)), now_ms)
-        payload, chosen = self._call(function, argument, now_ms, receipt), job_id is not None
+        payload, chosen = self._call(function, args, kwargs or {}, now_ms, receipt), job_id is not None
         job = NewJob(_checked(job_id) or self._ids.next(now_ms), CALLS, payload, when, chosen)
         (new,) = await session.lane.put([job])
         return Job(self, self._keys.public_id(job.id), new, chosen)
@@ -209,8 +214,8 @@ class Pusher(ProcessBound):
         return await self._session().jobs.cancel(job)
 
     async def ping(self) -> None:
-        """See that Redis answers. Raises redis.RedisError."""
-        await self._session().redis.ping()
+        """Check that Redis answers and accepts writes, without writing. Raises redis.RedisError."""
+        await self._session().redis.register_script(_WRITABLE)()
 
     def release(self) -> None:
         """Let all who wait for receipts in this loop go with None, now and until `aclose()`: for a service that is about to end."""
@@ -259,12 +264,16 @@ class Pusher(ProcessBound):
         self._planner = Planner(self._settings.partitions, self._listener, self._ids.next)
         return left
 
-    def _call(self, function: str, argument: Any, now_ms: int, receipt: bool) -> bytes:
-        options = Options(self._listener if receipt else None)
+    def _call(self, function: str, args: Sequence[Any], kwargs: Any, now_ms: int, receipt: bool) -> bytes:
+        if not (isinstance(kwargs, Mapping) and all(isinstance(each, str) for each in kwargs)):
+            raise PushError("expected a mapping of parameter names to values", "$.kwargs")
         try:
-            return encode_job(function, [] if argument is UNSET else [argument], options, now_ms)
+            payload = encode_call(function, args, kwargs, now_ms, self._listener if receipt else None)
+            if payload.count(b"null") > 1:  # one is `t`
+                check_numbers([args, kwargs], "$")
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise PushError(f"can't be written as JSON: {error}") from None
+        return payload
 
 
 def _now_ms() -> int:

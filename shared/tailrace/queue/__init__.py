@@ -1,7 +1,7 @@
 """The queue in Redis: its scripts and their clients, for producers, workers and whoever looks after dead letters."""
 
 from tailrace.queue._claims import Again, Back, CallQueue, Claimed, Found, Room, Settlement
-from tailrace.queue._dead_letters import DeadLetter, DeadLetters, Filter, LetterView
+from tailrace.queue._dead_letters import DeadLetter, DeadLetters, Filter
 from tailrace.queue._partition import (
     MAX_DEATHS,
     NEVER_MS,
@@ -34,7 +34,6 @@ __all__ = [
     "Found",
     "Grant",
     "Jobs",
-    "LetterView",
     "Queue",
     "QueueLimits",
     "Room",

@@ -14,7 +14,7 @@ abort_jobs_ss, in_progress_key_prefix = "arq:abort", "arq:in-progress:"
 result_key_prefix, retry_key_prefix = "arq:result:", "arq:retry:"
 ALIVE_MS = 15_000
 """How long an announcement of a function holds."""
-_AGAIN_MS = 1000, 15_000  # when a call on a shelf comes up again, should nobody serve it
+_AGAIN_MS = 1000, 15_000  # when a deferred call is due again, should no worker claim it
 _MARK_MS = 600_000
 _HEAD, _FIELDS = 3, 6
 LONE_DEATHS = MAX_DEATHS - 1
@@ -98,8 +98,8 @@ class CallQueue:
     def __init__(self, redis: Redis, keys: Keys, limits: QueueLimits, worker: str) -> None:
         self.key, self._bell, self._functions, self._missed = keys.calls(), keys.calls_bell(), keys.functions(), keys.missed()
         self._redis, self._keys, self._limits, self._worker = redis, keys, limits, worker
-        self._claim, self._keep, self._settle, self._shelve, self._announce, self._tick = (
-            redis.register_script(script(name)) for name in ("claim", "keep", "settle", "shelve", "announce", "tick")
+        self._claim, self._keep, self._settle, self._defer, self._announce, self._tick = (
+            redis.register_script(script(name)) for name in ("claim", "keep", "settle", "defer", "announce", "tick")
         )
 
     async def claim(self, number: int, room: Room, functions: Iterable[str]) -> Found:
@@ -140,13 +140,13 @@ class CallQueue:
         lost = {int(place) for place in (await self._settle(keys=keys, args=args)).split()}
         return [place not in lost for place in range(1, len(settled) + 1)]
 
-    async def shelve(self, claimed: Claimed, function: str, patience_ms: int) -> bool:
+    async def defer(self, claimed: Claimed, function: str, patience_ms: int) -> bool:
         """Leave a call to workers that have its function; return False if none has had it for too long. Raises redis.RedisError."""
         keys = [self.key, self._functions, self._missed, self._keys.shelf(function), self._bell]
         again_ms = max(_AGAIN_MS[0], min(patience_ms, _AGAIN_MS[1]))
         prefixes = (in_progress_key_prefix, retry_key_prefix)
         args: list[str | bytes | int] = [claimed.id, claimed.token, function, *prefixes, ALIVE_MS, patience_ms, again_ms]
-        return bool(await self._shelve(keys=keys, args=args))
+        return bool(await self._defer(keys=keys, args=args))
 
     async def announce(self, functions: Iterable[str]) -> None:
         """Say which functions this worker has. Raises redis.RedisError."""

@@ -7,23 +7,11 @@ from typing import NamedTuple
 import msgspec
 from redis.asyncio import Redis
 
+from tailrace.queue._scripts import script
 from tailrace.wire import JOB_PREFIX, JobError, Keys, decode_job
 
 _PAGE = 200
 _KEEP_S = 7 * 86_400
-# In one step per letter, so that a job can neither vanish nor stand in both places.
-# KEYS: letters, queue, payload, receipt, bell. ARGV: letter's id, job's id, payload, ms to keep the payload.
-_REDRIVE = """
-if redis.call('EXISTS', KEYS[3]) == 1 then return 'another job has its id' end
-if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 'it is gone' end
-local time = redis.call('TIME')
-redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
-redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[2])
-redis.call('DEL', KEYS[4], 'arq:result:' .. ARGV[2]) -- of the run that failed
-if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('RPUSH', KEYS[5], '1') end
-redis.call('PEXPIRE', KEYS[5], 60000)
-return ''
-"""
 
 
 class DeadLetter(NamedTuple):
@@ -52,19 +40,6 @@ class DeadLetter(NamedTuple):
             return decode_job(self.payload).f
         except JobError:
             return ""
-
-
-class LetterView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A dead letter as `--json` prints it."""
-
-    id: str
-    job: str
-    function: str
-    reason: str
-    path: str
-    queue: str
-    payload: str
-    traceback: str = ""
 
 
 class Filter(NamedTuple):
@@ -96,7 +71,7 @@ class Page(NamedTuple):
 class DeadLetters:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis, self._keys = redis, keys
-        self._redrive = redis.register_script(_REDRIVE)
+        self._redrive = redis.register_script(script("redrive"))
 
     async def count(self) -> int:
         return int(await self._redis.xlen(self._keys.dead()))
@@ -129,10 +104,9 @@ class DeadLetters:
         """Delete letters and say how many there were."""
         return int(await self._redis.xdel(self._keys.dead(), *[letter.id for letter in letters])) if letters else 0
 
-    def view(self, letter: DeadLetter) -> LetterView:
-        """Give a letter in a form that is text throughout, with the job's public id."""
-        job, payload = self._keys.public_id(letter.job), letter.payload.decode(errors="backslashreplace")
-        return LetterView(letter.id, job, letter.function, letter.reason, letter.path, letter.queue, payload, letter.traceback)
+    def public_id(self, letter: DeadLetter) -> str:
+        """Return the id by which producers know a letter's job."""
+        return self._keys.public_id(letter.job)
 
     def _obstacle(self, letter: DeadLetter) -> str:
         if not letter.payload:

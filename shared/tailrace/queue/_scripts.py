@@ -5,13 +5,13 @@ from tailrace.redis import Scripts
 script = Scripts(
     __package__,
     {
-        "acquire": ("batch", "replication"),
-        "take": ("batch", "replication"),
-        "finish": ("batch", "payload", "bell", "ending"),
-        "claim": ("payload", "bell", "claims", "time"),
-        "keep": ("payload", "claims", "time"),
-        "settle": ("payload", "bell", "claims", "ending"),
-        "shelve": ("payload", "bell", "claims"),
-        "tick": ("payload", "claims"),
+        "acquire": ("batch",),
+        "take": ("batch",),
+        "finish": ("batch", "ending"),
+        "claim": ("claims", "time"),
+        "keep": ("claims", "time"),
+        "settle": ("claims", "ending"),
+        "defer": ("claims",),
+        "tick": ("claims",),
     },
 )

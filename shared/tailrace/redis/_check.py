@@ -1,13 +1,16 @@
 """What has to be true of Redis before anything starts."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from tailrace.redis._cluster import ClusterRedis
 from tailrace.wire import Keys, SetupError
 
+_log = logging.getLogger(__name__)
 OLDEST_REDIS, OLDEST_VALKEY = (7, 0), (8, 0)
 MAX_SHARDS = 8
 
@@ -20,10 +23,17 @@ async def primaries(redis: Redis) -> list[Redis]:
 async def check_redis(redis: Redis) -> None:
     """See that this Redis can carry tailrace.
 
+    A user that may not run INFO can't see that; this is logged once.
+
     Raises SetupError: it is too old, its `maxmemory-policy` evicts keys, or it is one node of a Cluster.
     """
     for server in await primaries(redis):
-        _check(await server.info(), alone=server is redis)
+        try:
+            info = await server.info()
+        except NoPermissionError:
+            _log.warning("the Redis user may not run INFO: neither the version nor maxmemory-policy is checked")
+            return
+        _check(info, alone=server is redis)
 
 
 async def check_server(redis: Redis, key: str) -> None:
@@ -54,14 +64,19 @@ def _check(info: Mapping[str, Any], *, alone: bool) -> None:
 async def check_layout(redis: Redis, keys: Keys, shards: int) -> None:
     """See that all processes agree on the number of shards; the first one writes it.
 
-    Raises SetupError: Redis says another number.
+    A user that may not write it waits for another process to do so.
+
+    Raises SetupError: Redis says another number. Raises redis.NoPermissionError: there is none, and this user may not write it.
     """
     if not 1 <= shards <= MAX_SHARDS:
         message = f"`shards` is {shards}; 1 to {MAX_SHARDS} are possible"
         raise SetupError(message)
     here = await redis.get(keys.layout())  # a Redis that is full refuses even a SET that would change nothing
     if here is None:
-        here = await redis.set(keys.layout(), shards, nx=True, get=True)
+        try:
+            here = await redis.set(keys.layout(), shards, nx=True, get=True)
+        except NoPermissionError:
+            raise NoPermissionError(f"only a worker may write {keys.layout()}, and none has yet: start one") from None
     if here is not None and int(here) != shards:
         message = f"`shards` is {shards} here and {int(here)} in Redis ({keys.layout()}): all processes need the same"
         raise SetupError(message)

@@ -1,8 +1,10 @@
 """Clients of Redis: of one server, of a Cluster, or of the primary that Sentinels know."""
 
+import re
 import socket
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -17,6 +19,7 @@ from tailrace.wire import SetupError
 _KEEPALIVE = {
     getattr(socket, name): value for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3)) if hasattr(socket, name)
 }
+_DATABASE = re.compile(r"(/\d*)?")
 _SENTINEL_S = 1.0
 _MARGIN_S = 2.0
 """How long after the time that it may block a reader's answer is waited for."""
@@ -83,6 +86,8 @@ def _client(url: str, timeout_s: float | None, connections: int, connect_s: floa
         options |= {"socket_connect_timeout": connect_s, "socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
     if url.startswith("rediss"):  # redis-py verifies no names before version 6; what the URL says wins over both
         options["ssl_check_hostname"] = "ssl_cert_reqs=none" not in url
+    if not url.startswith("unix") and not _DATABASE.fullmatch(urlsplit(url).path):
+        raise bad_url(url)  # redis-py would take database 0 for one that is no number
     try:
         redis: Redis = Redis.from_url(url, **options)
     except ValueError:

@@ -1,4 +1,7 @@
-"""What every service and command needs: settings, its log, a listening socket, and bounds on what clients send."""
+"""What every service and command needs: settings, logging, listening sockets, bounds on requests, and restarts.
+
+The HTTP server is in `tailrace.service.http`.
+"""
 
 from tailrace.service._bind import bind, own_names
 from tailrace.service._command import Command
@@ -10,6 +13,8 @@ from tailrace.service._logging import LogLine, announce, configure_logging, http
 from tailrace.service._origins import check_origins
 from tailrace.service._path import add_current_folder
 from tailrace.service._plain import plain, plain_json, plain_lines
+from tailrace.service._problem import Problem
+from tailrace.service._restarts import RestartBackoff, exit_cause
 from tailrace.service._settings import SettingsError, add_settings, read_settings
 from tailrace.service._sockets import Sockets
 
@@ -20,6 +25,8 @@ __all__ = [
     "Command",
     "HostGuard",
     "LogLine",
+    "Problem",
+    "RestartBackoff",
     "SettingsError",
     "Sockets",
     "add_current_folder",
@@ -29,6 +36,7 @@ __all__ = [
     "check_origins",
     "configure_logging",
     "end_slow",
+    "exit_cause",
     "http_address",
     "is_loopback",
     "most_sockets",

@@ -1,4 +1,4 @@
-"""What a package offers to the command line, under the entry point group `tailrace.commands`."""
+"""A command of `tailrace`, which a package registers under the entry point group `tailrace.commands`."""
 
 import argparse
 from collections.abc import Callable
@@ -12,6 +12,6 @@ class Command:
     configure: Callable[[argparse.ArgumentParser], None]
     """Adds the command's arguments."""
     run: Callable[[argparse.Namespace], int]
-    """Does the work and returns the exit status."""
+    """Runs the command and returns the exit status."""
     epilog: str = ""
-    """Examples, shown as they are written below the options."""
+    """Examples, shown verbatim below the options."""

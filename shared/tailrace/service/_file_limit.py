@@ -1,9 +1,9 @@
-"""The limit of open files, which bounds a service's connections."""
+"""The limit on open files, which bounds a service's connections."""
 
 import resource
 
 _RESERVED, _RESERVED_SHARE = 96, 20
-"""Descriptors that clients can't take: for Redis, the log, listeners and the loop; at least so many, and one in so many."""
+"""Descriptors reserved for Redis, the log, listeners and the loop: at least 96, and one in 20."""
 
 
 def raise_file_limit() -> None:
@@ -13,6 +13,6 @@ def raise_file_limit() -> None:
 
 
 def most_sockets() -> int:
-    """Return how many sockets of clients leave descriptors for everything else."""
+    """Return the most client sockets that leave enough descriptors for everything else."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(soft // 2, soft - max(_RESERVED, soft // _RESERVED_SHARE))

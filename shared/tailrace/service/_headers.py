@@ -1,4 +1,4 @@
-"""Headers that keep a browser from making more of an answer than was meant."""
+"""Headers that keep browsers from running or embedding what a service answers."""
 
 import base64
 import hashlib
@@ -8,12 +8,12 @@ SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-"""For every answer that isn't a page with a policy of its own."""
+"""For every answer, except pages that have a policy of their own."""
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 def page_headers(page: str) -> dict[str, str]:
-    """Return the same for a service with a page of one file: its own inline script and style run, and it talks to its own origin."""
+    """Return the headers of a single-file page: its inline scripts and styles may run, and it may connect to its own origin."""
     sources: dict[str, list[str]] = {"script": [], "style": []}
     for kind, text in _INLINE.findall(page):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

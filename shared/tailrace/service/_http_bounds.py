@@ -1,6 +1,6 @@
-"""Bounds for the requests that a server takes: how large their heads and trailers are, and how long they may take to come.
+"""Bounds on requests: the size of their heads and trailers, and the time that clients take to send them.
 
-uvicorn has none. It isn't imported here, for a producer has no use for it: `BoundedRequests` is mixed in before its protocol.
+uvicorn has none. It isn't imported here, since producers don't install it: `BoundedRequests` is mixed in before its protocol.
 """
 
 import asyncio
@@ -13,21 +13,21 @@ from typing import Any
 from tailrace.service._sockets import Sockets
 
 HEAD_BYTES = 32 << 10
-"""Most bytes of a request's head, and of its trailers."""
+"""Most bytes in a request's head, and in its trailers."""
 MAX_FIELDS = 128
-"""Most fields of a request: each costs some 200 bytes of memory beside its own."""
+"""Most header fields in a request; each costs about 200 bytes of memory besides its own."""
 HEAD_S = 10.0
-"""Seconds that a client may take to send a request's head, and to begin one on a new connection."""
+"""Seconds a client has to send a request's head, and to begin one on a new connection."""
 _NO_HEAD = -1
 _PIECE_BYTES = 64 << 10
-"""Most bytes of a body that are parsed at once: as many of the next head may be behind it, uncounted."""
+"""Most bytes of a body parsed at once, since that many bytes of the next head may follow it uncounted."""
 _FIELD_BYTES = 200
 _LINGER_S = 2
 logger = logging.getLogger(__name__)
 
 
 class _Awaited(Enum):
-    """What a client is to send next."""
+    """What the client sends next."""
 
     REQUEST = auto()
     HEAD = auto()
@@ -38,7 +38,7 @@ _REFUSAL = b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\nx-conte
 
 
 class _Lingering(asyncio.Protocol):
-    """Reads and forgets what still comes, as long as the socket is open."""
+    """Discards what a refused client still sends, until the socket closes."""
 
     def __init__(self, sockets: Sockets, transport: asyncio.Transport) -> None:
         self._sockets, self._transport = sockets, transport
@@ -48,9 +48,9 @@ class _Lingering(asyncio.Protocol):
 
 
 class BoundedRequests(asyncio.Protocol):
-    """Answers 431 (RFC 6585, 5) where httptools would gather a head of any size, and 408 (RFC 9110, 15.5.9) for what doesn't come.
+    """Answers 431 (RFC 6585, 5) to a head that is too large, which httptools would buffer, and 408 (RFC 9110, 15.5.9) to a slow client.
 
-    A request that comes before the answer to the last gets none, and may be sent again (RFC 9112, 9.3.2).
+    A pipelined request gets no answer; the client may send it again (RFC 9112, 9.3.2).
     """
 
     loop: asyncio.AbstractEventLoop
@@ -63,21 +63,21 @@ class BoundedRequests(asyncio.Protocol):
         self._head_left = HEAD_BYTES
         self._fields = 0
         self._deaf = False
-        """Whether nothing more is read: the connection ends, at the latest with the answer that is under way."""
+        """Whether to stop reading: the connection closes, after the answer that is under way if there is one."""
         self._unsent = 0
         self._await(_Awaited.REQUEST)
 
     def begin_request(self) -> None:
-        """Have the request whose head is there answered."""
+        """Start answering the request whose head is complete."""
         super().on_headers_complete()  # type: ignore[misc]  # uvicorn's, here and below
 
     def refuse(self, status: HTTPStatus) -> None:
-        """Answer and end, but read on for a while: a socket closed with bytes unread takes its answer back."""
+        """Answer and close, but keep reading briefly: closing a socket with unread bytes resets it, and the answer is lost."""
         if self._is_answering():
             self._end_with_answer()
             return
         self._deaf, transport = True, self.transport
-        super().connection_lost(ConnectionAbortedError())  # for whoever still answers
+        super().connection_lost(ConnectionAbortedError())  # tells the application, which may still be answering
         self._sockets.serve(transport)
         transport.set_protocol(_Lingering(self._sockets, transport))
         transport.write(_REFUSAL % (status, status.phrase.encode()))
@@ -85,11 +85,11 @@ class BoundedRequests(asyncio.Protocol):
         self.loop.call_later(_LINGER_S, transport.abort)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's signature
-        """Answer what can't be parsed."""
+        """Answer a request that can't be parsed."""
         self.refuse(HTTPStatus.BAD_REQUEST)
 
     def end_if_slow(self, body_s: float | None) -> None:
-        """End the connection if what its client is to send, or to take of an answer, is late; to be called now and then."""
+        """Close the connection if its client is slow to send a request or to read an answer. Call it about once a second."""
         now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
         in_body = self._awaited is _Awaited.BODY
         if self._is_answering() or unsent < self._unsent:
@@ -110,7 +110,7 @@ class BoundedRequests(asyncio.Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse in pieces, since the parser would gather a head of any size."""
+        """Parse in pieces, since the parser would buffer a head of any size."""
         start = 0
         while start < len(data) and self._reads():
             counted = self._head_left != _NO_HEAD
@@ -166,7 +166,7 @@ class BoundedRequests(asyncio.Protocol):
         self._await(_Awaited.REQUEST)
 
     def on_response_complete(self) -> None:
-        """Keep nothing of a request that was answered while its connection waits for the next."""
+        """Drop references to the answered request while the connection waits for the next one."""
         if self._awaited is not _Awaited.HEAD:  # of the next one, which has begun
             protocol: Any = self  # whose attributes uvicorn declares
             protocol.scope = protocol.headers = protocol.cycle.scope = None
@@ -178,7 +178,7 @@ class BoundedRequests(asyncio.Protocol):
         self._awaited, self._since = what, self.loop.time()
 
     def _is_answering(self) -> bool:
-        """Say whether a request is there whole, and its answer isn't."""
+        """Return whether a complete request awaits the end of its answer."""
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def _reads(self) -> bool:
@@ -189,7 +189,7 @@ class BoundedRequests(asyncio.Protocol):
 
 
 def end_slow(connections: Iterable[object], body_s: float | None = None) -> None:
-    """End connections whose clients are too slow; the body of a request may take `body_s` seconds, or else as long as a head."""
+    """Close connections of slow clients. A request's body may take `body_s` seconds; None: as long as a head."""
     for connection in list(connections):
         if isinstance(connection, BoundedRequests):
             connection.end_if_slow(body_s)

@@ -1,4 +1,4 @@
-"""Origins as settings name them."""
+"""Origins in settings."""
 
 import re
 from collections.abc import Iterable
@@ -7,10 +7,10 @@ _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
 
 
 def check_origins(origins: Iterable[str]) -> None:
-    """Refuse what no browser sends as an `Origin` (RFC 6454, 7): it would never match. Raises ValueError."""
+    """Check that browsers can send each as `Origin` (RFC 6454, 7), since any other would never match. Raises ValueError."""
     for origin in origins:
         if not _ORIGIN.fullmatch(origin):
             raise ValueError(
-                f"--origins (TAILRACE_ORIGINS): {origin} is no origin; one is a scheme, a host in small letters and perhaps a port, "
-                "such as https://example.org"
+                f"--origins (TAILRACE_ORIGINS): invalid origin {origin!r}: expected scheme://host[:port] in lower case, "
+                "such as https://example.org, or *"
             )

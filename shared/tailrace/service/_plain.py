@@ -1,4 +1,4 @@
-"""Text that others wrote, without what a terminal would obey: escape sequences (C0, DEL, C1), bidi controls, line separators."""
+"""Untrusted text made safe to print: escape sequences (C0, DEL, C1), bidi controls and line separators are escaped."""
 
 import re
 
@@ -8,19 +8,19 @@ _UNSEEN = re.compile(
 
 
 def plain(text: str) -> str:
-    """Write characters that don't print, line breaks included, as backslash escapes."""
+    """Replace unprintable characters, including line breaks, by backslash escapes."""
     if text.isprintable():
         return text
     return "".join([char if char.isprintable() else char.encode("unicode_escape").decode() for char in text])
 
 
 def plain_lines(text: str) -> str:
-    """Do the same to each line of a text whose line breaks are ours, such as a traceback."""
+    """Do so in each line of a text whose line breaks are trusted, such as a traceback."""
     return "\n".join([plain(line.replace("\t", "    ")) for line in text.split("\n")])
 
 
 def plain_json(data: bytes) -> str:
-    """Write a JSON text so that it means the same and prints: in JSON such characters stand in strings alone."""
+    """Escape such characters in a JSON text, where they occur only in strings; its meaning stays the same."""
     return _UNSEEN.sub(_json_escape, data.decode())
 
 

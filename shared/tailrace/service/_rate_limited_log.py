@@ -1,4 +1,4 @@
-"""Log lines that any client can provoke: at most one of a kind a minute."""
+"""Log lines that any client can cause: at most one of each kind per minute."""
 
 import logging
 import time
@@ -7,14 +7,14 @@ _EVERY_S = 60.0
 
 
 class Seldom:
-    """Logs the first occurrence at once, and those of the next minute together with the first one after it."""
+    """Logs the first occurrence at once, and counts those of the next minute in the first line after it."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._count, self._next = 0, 0.0
 
     def count(self) -> int:
-        """Count an occurrence; return how many a line has to report now, or 0 if there is to be no line."""
+        """Count an occurrence; return how many to report in a line now, or 0 for no line."""
         self._count += 1
         now = time.monotonic()
         if now < self._next:
@@ -22,14 +22,14 @@ class Seldom:
         reported, self._count, self._next = self._count, 0, now + _EVERY_S
         return reported
 
-    def warn(self, message: str) -> None:
-        """Log a message, with the number of its kind since the last line."""
+    def warn(self, message: str, **fields: object) -> None:
+        """Log a message with the number of occurrences since the last line; `fields` are the message's values."""
         if count := self.count():
-            self._logger.warning("%s (%d since the last such line)", message, count)
+            self._logger.warning("%s (%d since the last such line)", message, count, extra={**fields, "count": count})
 
 
 class Malformed(logging.Filter):
-    """Reports the requests that uvicorn can't read, for which it has a warning each, and two with advice for each upgrade."""
+    """Counts requests that uvicorn can't parse; uvicorn itself logs a warning for each, and two for each upgrade."""
 
     _ABOUT = ("Invalid HTTP request received.", "Unsupported upgrade request.")
     _ADVICE = "No supported WebSocket library detected."
@@ -39,9 +39,10 @@ class Malformed(logging.Filter):
         self._seldom = Seldom(logging.getLogger(__name__))
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether a record is logged; one about a request is rewritten or dropped."""
+        """Return whether to log a record; one about a request is rewritten or dropped."""
         if record.msg in self._ABOUT:
             count = self._seldom.count()
             record.msg, record.args = "malformed or unsupported HTTP requests: %d since the last such line", (count,)
+            vars(record)["count"] = count
             return bool(count)
         return not str(record.msg).startswith(self._ADVICE)

@@ -1,4 +1,4 @@
-"""Settings: each field of a configuration Struct as a flag, a variable and a default, in this order of precedence."""
+"""Settings: each field of a configuration Struct is a flag, an environment variable and a default, in this order of precedence."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ import msgspec
 
 Config = TypeVar("Config", bound=msgspec.Struct)
 
-# The two variables whose names people know from elsewhere.
+# Variables whose names differ from their fields.
 _VARIABLES = {"redis": "TAILRACE_REDIS_URL", "queue_redis": "TAILRACE_QUEUE_URL"}
 _SCALARS = (
     msgspec.inspect.StrType,
@@ -23,12 +23,12 @@ _SEQUENCES = (msgspec.inspect.VarTupleType, msgspec.inspect.ListType)
 
 
 class SettingsError(Exception):
-    """A setting is wrong, and so the user's to mend: the message names it, and the command line exits with status 2."""
+    """A setting is wrong: the message names it, and the command exits with status 2."""
 
 
 def add_settings(parser: argparse.ArgumentParser, config: type[msgspec.Struct]) -> None:
-    """Add a flag for each field of `config` that can be written as text: number, string, boolean, or several of one."""
-    group = parser.add_argument_group("settings", "A flag wins over its variable, the variable over the default.")
+    """Add a flag for each field of `config` that is a number, string, boolean, or a sequence of them."""
+    group = parser.add_argument_group("settings", "A flag takes precedence over its variable, and the variable over the default.")
     for field in _fields(config):
         kind, description = _unwrapped(field.type)
         many = isinstance(kind, _SEQUENCES)
@@ -47,7 +47,7 @@ def read_settings(config: type[Config], namespace: argparse.Namespace, environ: 
     """Build `config` from flags, variables and defaults.
 
     Raises:
-        SettingsError: a value that its field doesn't take; the message names the flag or the variable.
+        SettingsError: a value is invalid; the message names its flag or variable.
     """
     hints = get_type_hints(config, include_extras=True)
     values = {}
@@ -71,7 +71,7 @@ def variable_of(name: str) -> str:
 
 
 def _found(field: msgspec.inspect.Field, namespace: argparse.Namespace, environ: Mapping[str, str]) -> tuple[str, Any] | None:
-    """Give where a value was set and the value, or None where the default stands. An empty variable is not set."""
+    """Return where a value was set and the value, or None for the default. An empty variable counts as unset."""
     if hasattr(namespace, field.name):
         return flag_of(field.name), getattr(namespace, field.name)
     variable = variable_of(field.name)
@@ -101,7 +101,7 @@ def _fields(config: type[msgspec.Struct]) -> tuple[msgspec.inspect.Field, ...]:
 
 
 def _unwrapped(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.Type, str]:
-    """Take the description off a type, and None out of a union with one other member."""
+    """Separate a type from its description, and from None in a union with one other member."""
     description = ""
     while isinstance(kind, msgspec.inspect.Metadata | msgspec.inspect.UnionType):
         if isinstance(kind, msgspec.inspect.Metadata):
@@ -139,7 +139,7 @@ def _help(field: msgspec.inspect.Field, description: str) -> str:
 
 
 def _plain(value: object) -> str:
-    """Write a default as one would give it."""
+    """Format a default as a user would write it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

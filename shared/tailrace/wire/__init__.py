@@ -34,7 +34,7 @@ from tailrace.wire._errors import (
     TooLargeError,
 )
 from tailrace.wire._events import Busy, Connect, Control, Drain, Gap, Heartbeat, Reset, encode_control
-from tailrace.wire._foreign import encode_foreign, is_model_class
+from tailrace.wire._foreign import check_numbers, encode_foreign, is_model_class
 from tailrace.wire._ids import format_id, id_at, id_parts, parse_id
 from tailrace.wire._job import (
     PUSH,
@@ -44,14 +44,15 @@ from tailrace.wire._job import (
     Pushes,
     decode_job,
     decode_pushes,
+    encode_call,
     encode_job,
     encode_pushes,
     receipt_listener,
 )
 from tailrace.wire._keys import JOB_PREFIX, Keys
-from tailrace.wire._presence import EDGE_FORMAT, ClientEntry, ClientInfo, decode_client, encode_client, registered_name
 from tailrace.wire._push import MAX_DATA_BYTES, PushJob, PushRequest, check_push, convert_error, render, stamp
 from tailrace.wire._receipt import JobReceipt, JobState, Receipt, decode_receipt, encode_receipt
+from tailrace.wire._registry import EDGE_FORMAT, ClientEntry, ClientInfo, decode_client, encode_client, registered_name
 from tailrace.wire._sse import (
     CONTROL_EVENTS,
     RESERVED_EVENTS,
@@ -115,6 +116,7 @@ __all__ = [
     "bucket",
     "check_channel",
     "check_event_name",
+    "check_numbers",
     "check_push",
     "client_channel",
     "convert_error",
@@ -125,6 +127,7 @@ __all__ = [
     "decode_pushes",
     "decode_receipt",
     "decode_rewind",
+    "encode_call",
     "encode_client",
     "encode_control",
     "encode_cursor",

@@ -28,7 +28,8 @@ def decode_entry(entry_id: bytes, fields: list[bytes]) -> Entry:
     """Read an entry from its id and its flat list of fields and values.
 
     Ignores additional words of the head and additional fields, which a later version may write.
-    Raises EntryError: the append script didn't write this entry, or its block isn't whole.
+    Raises EntryError: the append script didn't write this entry, or its block isn't whole. Links point back: a reader that followed
+    one to the future would wait there for ever.
     """
     try:
         words, block = fields[1].decode().split(" "), fields[3]
@@ -36,6 +37,9 @@ def decode_entry(entry_id: bytes, fields: list[bytes]) -> Entry:
     except (ValueError, IndexError) as error:
         message = f"entry {entry_id!r} has another form: {error}"
         raise EntryError(message) from None
+    if not (entry.before < entry.id > entry.log_before):
+        message = f"entry {entry_id!r} links to itself or to a later entry"
+        raise EntryError(message)
     if not is_block(block):
         message = f"entry {entry_id!r} holds no whole block"
         raise EntryError(message)

@@ -23,6 +23,8 @@ class Connect(Control, frozen=True, tag="connect"):
     heartbeat_s: float
     ignored: list[str] | UnsetType = UNSET
     """Names of the request's query parameters that mean nothing, if there are any."""
+    connections: int | UnsetType = UNSET
+    """How many streams of this edge process have this client's id, if there are several: another page, or someone who stole it."""
 
 
 class Heartbeat(Control, frozen=True, tag="heartbeat"):

@@ -1,10 +1,10 @@
 """The job wire: arq's own job format with a JSON serializer, so that any language may produce."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from tailrace.wire._errors import JobError, PushError
 from tailrace.wire._foreign import encode_foreign
@@ -12,6 +12,8 @@ from tailrace.wire._push import PushJob, check_push, convert_error
 
 PUSH, PUSH_MANY = "push", "push_many"
 _PICKLE = b"\x80"
+_EMPTY_ARRAY, _NO_KEYWORDS = Raw(b"[]"), Raw(b"{}")
+"""PHP writes an empty array for no keywords."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -32,8 +34,11 @@ class Job(msgspec.Struct, frozen=True):
     """Its keyword arguments, a JSON object."""
     t: int | None = None
     """Tries so far, where a job was put back."""
-    et: int = 0
-    """When it was enqueued, in Unix milliseconds."""
+    et: int | float = 0
+    """When it was enqueued, in Unix milliseconds; some languages know no other numbers than floats."""
+    receipt: str | UnsetType | None = UNSET
+    """Make a receipt, and announce it to whoever listens under this name. If the field is there, null included, then all of `k` belongs
+    to the function; otherwise `receipt` among the keywords asks for the receipt."""
 
 
 class Pushes(msgspec.Struct, frozen=True):
@@ -62,6 +67,11 @@ def encode_job(function: str, args: Sequence[Any], kwargs: Any, enqueued_ms: int
     return _encoder.encode({"t": None, "f": function, "a": args, "k": kwargs, "et": enqueued_ms})
 
 
+def encode_call(function: str, args: Sequence[Any], kwargs: Mapping[str, Any], enqueued_ms: int, receipt: str | None) -> bytes:
+    """Write a job for an application's function. `receipt` names who listens for its receipt, if anybody does."""
+    return _encoder.encode({"t": None, "f": function, "a": args, "k": kwargs, "et": enqueued_ms, "receipt": receipt})
+
+
 def encode_pushes(pushes: Sequence[PushJob], enqueued_ms: int, *, many: bool = False, receipt: str | None = None) -> bytes:
     """Write a `push` job, or with `many` a `push_many` job."""
     return encode_job(PUSH_MANY if many else PUSH, [pushes] if many else pushes, Options(receipt), enqueued_ms)
@@ -76,9 +86,10 @@ def decode_job(payload: bytes) -> Job:
         message = "the job is pickled, which tailrace never reads: give the producer `job_serializer=msgspec.json.encode`"
         raise JobError(message)
     try:
-        return _job.decode(payload)
+        job = _job.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise JobError(*convert_error(error, source=payload).args) from None
+    return msgspec.structs.replace(job, k=_NO_KEYWORDS) if job.k == _EMPTY_ARRAY else job
 
 
 def decode_pushes(job: Job) -> Pushes:
@@ -96,11 +107,15 @@ def decode_pushes(job: Job) -> Pushes:
         pushes = tuple(_many.decode(job.a)[0]) if many else _one.decode(job.a)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _from_push(convert_error(error)) from None
+    if isinstance(job.receipt, str):
+        options = Options(job.receipt)
     return Pushes(tuple([check_push(push, f"$[{index}]" if many else "$") for index, push in enumerate(pushes)]), options)
 
 
 def receipt_listener(job: Job) -> str | None:
     """Return who asked for a job's receipt, whatever else is wrong with the job or unknown in it."""
+    if job.receipt is not UNSET:
+        return job.receipt
     try:
         return _asker.decode(job.k).receipt
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -56,6 +56,14 @@ class Keys(msgspec.Struct, frozen=True):
         """String: the id of a channel's last entry."""
         return f"{self.shard(shard)}last:{channel}"
 
+    def revocations(self, shard: int) -> str:
+        """Hash: the shard's revocations that still concern somebody (`r:<id>`), and the latest `before` that was given out."""
+        return self.shard(shard) + "revocations"
+
+    def revocation_ends(self, shard: int) -> str:
+        """Sorted set: the ids of the shard's revocations, by when each may be forgotten, in Unix milliseconds."""
+        return self.shard(shard) + "revocations:ends"
+
     def layout(self) -> str:
         """String: the number of shards. No TTL."""
         return f"{self.prefix}:layout"

@@ -1,4 +1,4 @@
-"""What the demo page's dashboard shows: this machine and its tailrace, seen once a second while somebody looks."""
+"""The source of the demo page's dashboard: a sample of this machine and of tailrace, once a second while someone watches."""
 
 from tailrace.demo._machine import Sample, machine
 

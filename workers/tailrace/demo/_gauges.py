@@ -1,15 +1,15 @@
-"""What the machine tells of itself, from /proc; other systems tell less."""
+"""CPU and memory use, from /proc; other systems report less."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
 Cpu = tuple[int, int] | None
-"""Ticks spent idle and in all, since the start; None where there is no /proc."""
+"""Idle and total ticks since boot; None without /proc."""
 
 
 def read_cpu(stat: Path = Path("/proc/stat")) -> Cpu:
-    """Read how long the cores were idle and in all."""
+    """Return the idle and total CPU ticks."""
     with suppress(OSError, ValueError, IndexError):
         ticks = [int(word) for word in stat.read_text().splitlines()[0].split()[1:9]]
         return ticks[3] + ticks[4], sum(ticks)
@@ -17,7 +17,7 @@ def read_cpu(stat: Path = Path("/proc/stat")) -> Cpu:
 
 
 def cpu_percent(before: Cpu, now: Cpu) -> float | None:
-    """Return how busy all cores were in between; without /proc, the load of the last minute in its place."""
+    """Return the CPU use between two readings in per cent; without /proc, the load of the last minute instead."""
     if before and now:
         idle, whole = now[0] - before[0], now[1] - before[1]
         return round(100 * (whole - idle) / whole, 1) if whole > 0 else None
@@ -27,7 +27,7 @@ def cpu_percent(before: Cpu, now: Cpu) -> float | None:
 
 
 def memory(meminfo: Path = Path("/proc/meminfo")) -> tuple[float | None, float | None]:
-    """Return the bytes in use and in all; None where the system doesn't tell."""
+    """Return the bytes in use and in total; None if the system doesn't report them."""
     with suppress(OSError, ValueError, KeyError, IndexError):
         fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
         total, free = [int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable")]

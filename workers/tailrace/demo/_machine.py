@@ -1,4 +1,4 @@
-"""The dashboard's source: a function that runs by itself, and emits only while somebody listens."""
+"""A scheduled function that emits a sample only while someone listens."""
 
 import asyncio
 import socket
@@ -17,22 +17,22 @@ CHANNEL = "dashboard"
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """How things stand; None where this system doesn't tell."""
+    """The state of the machine; None for what this system doesn't report."""
 
     host: str
     cpu: float | None
-    """Per cent of all cores, since the sample before."""
+    """Per cent of all cores, since the previous sample."""
     memory: float | None
     """Bytes in use."""
     memory_total: float | None
     events: float
-    """Events per second in all logs, since the sample before."""
+    """Events per second in all logs, since the previous sample."""
     clients: int
-    """Clients connected to all edges."""
+    """Clients connected to all edges together."""
 
 
 class _Before:
-    """What the last run saw; the next one tells the difference."""
+    """The previous run's readings, for the difference to the next."""
 
     cpu = read_cpu()
     at = time.monotonic()
@@ -41,11 +41,11 @@ class _Before:
 
 @every(1)
 async def machine(ctx: dict[str, Any]) -> Event | None:
-    """Take a sample, and emit it if somebody is in the channel."""
+    """Take a sample, and emit it if anyone is in the channel."""
     logs, keys = ctx["logs"], ctx["keys"]
     clients, watchers = await Registry(logs, keys).recipients([ALL, CHANNEL])
     appended = await _appended(logs, keys, ctx["shards"])
-    sample = await asyncio.to_thread(_sample, appended, clients)  # /proc may take its time
+    sample = await asyncio.to_thread(_sample, appended, clients)  # reading /proc can block
     return Event(CHANNEL, sample, event="machine") if watchers > 0 else None
 
 
@@ -60,7 +60,7 @@ def _sample(appended: int, clients: int) -> Sample:
 
 
 async def _appended(logs: Redis, keys: Keys, shards: int) -> int:
-    """Count the events that were ever appended; 0 where a log doesn't exist yet."""
+    """Return how many events were ever appended to all logs."""
     count = 0
     for shard in range(shards):
         if await logs.exists(keys.log(shard)):

@@ -1,10 +1,11 @@
 """Receipts: what who asked for it is told about a job."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec import UNSET, Raw
 
-from tailrace.events import AWAY, Appended
+from tailrace.events import AWAY, Appended, Registry
 from tailrace.wire import (
     ALL,
     CLIENT_PREFIX,
@@ -16,6 +17,7 @@ from tailrace.wire import (
     format_id,
     stamp,
 )
+from tailrace.worker._retry import Patience
 
 LOST = "the job's payload is gone or of another type: it expired, was deleted, or overwritten"
 _DATA = b"\ndata: "
@@ -53,3 +55,15 @@ def dead(job: str, reason: str, path: str) -> bytes:
     """Write the receipt of a dead letter."""
     receipts: Sequence[Receipt] = [Receipt(status="error", message=reason, path=path)]
     return encode_receipt(JobReceipt(job, JobState.DEAD, list(receipts)))
+
+
+_AT_ONCE = 1000  # a script's arguments are limited by Lua's stack
+
+
+async def count(registry: Registry, patience: Patience, channels: Sequence[str]) -> dict[str, int]:
+    """Count who is in each channel; AWAY for the own channel of a client that left a moment ago."""
+    there: dict[str, int] = {}
+    for start in range(0, len(channels), _AT_ONCE):
+        some = channels[start : start + _AT_ONCE]
+        there.update(zip(some, await patience.ask(partial(registry.recipients, some)), strict=True))
+    return there

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 from redis.exceptions import RedisError
@@ -69,3 +69,15 @@ class Patience:
             self._waiting.discard(me)
             if not self._waiting:
                 _log.warning("waited for %s long enough: going on", self._whom)
+
+
+async def before(stopping: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
+    """Return what some work returns, or None where it was time to stop before it was done; then it is given up."""
+    doing, stop = asyncio.create_task(work), asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([doing, stop], return_when=asyncio.FIRST_COMPLETED)
+        return doing.result() if doing.done() else None
+    finally:
+        for task in (doing, stop):
+            task.cancel()
+        await asyncio.gather(doing, stop, return_exceptions=True)

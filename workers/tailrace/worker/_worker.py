@@ -21,11 +21,10 @@ from tailrace.redis import check_layout, check_redis, connect, connect_queue
 from tailrace.wire import Keys
 from tailrace.worker._bell import LONGEST_S, Bell
 from tailrace.worker._config import WorkerConfig
-from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
-from tailrace.worker._stopping import before
+from tailrace.worker._retry import TROUBLES, Patience, before, heed_cancel
 from tailrace.worker.calls._arq_settings import Application
-from tailrace.worker.calls._emitter import Emitter
-from tailrace.worker.calls._service import Means, serve_calls
+from tailrace.worker.calls._lifecycle import Means, serve_calls
+from tailrace.worker.calls._runner import Emitter
 from tailrace.worker.pushes._lease import serve
 from tailrace.worker.pushes._pipeline import Line
 from tailrace.worker.pushes._rebalance import Share

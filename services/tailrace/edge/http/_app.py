@@ -10,8 +10,8 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
 from tailrace.edge._engine import Engine
-from tailrace.edge.http._asgi import Problem, StreamHandler
-from tailrace.service import SAFE_HEADERS, page_headers
+from tailrace.edge.http._asgi import StreamHandler
+from tailrace.service import SAFE_HEADERS, Problem, page_headers
 
 _READS = [HttpMethod.GET, HttpMethod.HEAD]
 

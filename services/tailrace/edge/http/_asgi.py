@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import msgspec
 from litestar.enums import ScopeType
-from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
+from litestar.types import HTTPDisconnectEvent, HTTPResponseStartEvent, Receive, Scope, Send
 
 from tailrace.edge._edge import Edge
 from tailrace.edge._engine import Engine
@@ -14,7 +15,7 @@ from tailrace.edge.http._connection import SendConnection, SocketConnection, han
 from tailrace.edge.streams._frames import busy_block
 from tailrace.edge.streams._request import StreamRequest, read_request
 from tailrace.edge.streams._subscriber import Subscriber
-from tailrace.service import SAFE_HEADERS
+from tailrace.service import SAFE_HEADERS, Problem
 from tailrace.wire import with_comment
 
 Exchange = tuple[Scope, Receive, Send]
@@ -29,14 +30,6 @@ STREAM_HEAD: Headers = [
 
 
 _SAFE: Headers = [(name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()]
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """The body of an answer that refuses."""
-
-    message: str
-    path: str
-    status: str = "error"
 
 
 class _GoneError(Exception):
@@ -75,7 +68,8 @@ class StreamHandler:
                 await _answer(send, 200, [*STREAM_HEAD, *allowed])
                 return
             engine = self._edge.require()
-            subscriber = await _enter(engine, request, engine.addresses.of(scope.get("client"), headers), receive)
+            address = engine.addresses.of(scope.get("client"), headers)
+            subscriber, leave = await _enter(engine, request, address, receive)
         except RequestError as error:
             await _answer(send, error.status, allowed, Problem(str(error), error.path))
         except BusyError as error:
@@ -83,7 +77,11 @@ class StreamHandler:
         except _GoneError:
             pass
         else:
-            await self._stream(engine, subscriber, allowed, exchange)
+            try:
+                await self._stream(engine, subscriber, allowed, (scope, partial(_departure, leave) if leave else receive, send))
+            finally:
+                if leave:
+                    leave.cancel()
 
     async def _stream(self, engine: Engine, subscriber: Subscriber, allowed: Headers, exchange: Exchange) -> None:
         scope, receive, send = exchange
@@ -128,10 +126,14 @@ def _preflight(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [(b"access-control-allow-methods", _ALLOWED), allowed, (b"access-control-max-age", b"86400")]
 
 
-async def _enter(engine: Engine, request: StreamRequest, address: str, receive: Receive) -> Subscriber:
-    """Let a client in; stop if it leaves while its channels' histories are read. Raises BusyError, _GoneError."""
+async def _enter(engine: Engine, request: StreamRequest, address: str, receive: Receive) -> tuple[Subscriber, asyncio.Task[None] | None]:
+    """Let a client in; stop if it leaves while its channels' histories are read.
+
+    Returns the subscriber, and the task that waits for the client to leave, where there is one. The stream has to go on with that
+    task: granian loses a message, or reports a client as gone, when a pending `receive` is cancelled. Raises BusyError, _GoneError.
+    """
     if not request.rewind:
-        return await engine.enter(request, address)
+        return await engine.enter(request, address), None
     enter = asyncio.create_task(engine.enter(request, address))
     leave = asyncio.create_task(until_gone(receive))
     entered = False
@@ -141,13 +143,24 @@ async def _enter(engine: Engine, request: StreamRequest, address: str, receive: 
             raise _GoneError
         subscriber = enter.result()
         entered = True
-        return subscriber
+        return subscriber, leave
     finally:
-        for task in (enter, leave):
-            task.cancel()
-        await asyncio.wait((enter, leave))
-        if not (entered or enter.cancelled() or enter.exception()):
-            engine.leave(enter.result())
+        if not entered:
+            await _abandon(engine, enter, leave)
+
+
+async def _departure(leave: asyncio.Task[None]) -> HTTPDisconnectEvent:
+    """Stand in for `receive` where a task waits for the client's departure already."""
+    await asyncio.shield(leave)
+    return {"type": "http.disconnect"}
+
+
+async def _abandon(engine: Engine, enter: asyncio.Task[Subscriber], leave: asyncio.Task[None]) -> None:
+    for task in (enter, leave):
+        task.cancel()
+    await asyncio.wait((enter, leave))
+    if not (enter.cancelled() or enter.exception()):
+        engine.leave(enter.result())
 
 
 def _start(status: int, headers: Headers) -> HTTPResponseStartEvent:

@@ -17,13 +17,10 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NamedTuple
 
-from tailrace.service import bind
+from tailrace.service import RestartBackoff, bind, exit_cause
 
 logger = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_BACKOFF_S = (0.1, 0.5, 1, 2, 5, 10)
-_STEADY_S = 30
-"""Having lived this long, a process starts over with the shortest pause."""
 
 
 class Member(NamedTuple):
@@ -66,7 +63,7 @@ class Group:
         self._processes: dict[int, _Process] = {}
         self._ready: set[int] = set()
         """Who was ever ready."""
-        self._deaths = [0] * size
+        self._backoffs = [RestartBackoff() for _ in range(size)]
         self._due: dict[int, float] = {}
         """When the dead are started again."""
         self._stopping = False
@@ -155,13 +152,9 @@ class Group:
 
     def _put_off(self, process: _Process, status: int) -> None:
         number = process.number
-        if time.monotonic() - process.began > _STEADY_S:
-            self._deaths[number] = 0
-        pause_s = _BACKOFF_S[min(self._deaths[number], len(_BACKOFF_S) - 1)]
-        self._deaths[number] += 1
+        pause_s = self._backoffs[number].delay_s(time.monotonic() - process.began)
         self._due[number] = time.monotonic() + pause_s
-        cause = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-        logger.error("process %d (%d) ended %s; it is started again in %s s", number, process.pid, cause, pause_s)
+        logger.error("process %d (%d) ended %s; it is started again in %s s", number, process.pid, exit_cause(status), pause_s)
 
 
 def _tell(pipe: int) -> None:

@@ -18,12 +18,11 @@ from tailrace.edge._engine import Engine
 from tailrace.edge.http._app import make_app, make_metrics_app
 from tailrace.edge.http._asgi import StreamHandler
 from tailrace.edge.http._fast_accept import Door
-from tailrace.edge.http._handover import HandoverProtocol
+from tailrace.edge.http._handover import HandoverProtocol, rehearse
 from tailrace.edge.http._prefork import Member
-from tailrace.edge.http._rehearsal import rehearse
 from tailrace.service import Sockets, announce, bind, end_slow
+from tailrace.service.http import uvicorn_config
 
-_BACKLOG = 4096
 _GC = 10_000, 20, 20
 """What a client brings stays as long as it does, and no cycle of ours is left by who goes: looking for garbage often finds none."""
 _TICK_S = 1.0
@@ -146,18 +145,7 @@ def _direct(stream: StreamHandler, path: str, app: Litestar) -> ASGIApp:
 
 
 def _settings(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=protocol,  # type: ignore[arg-type]  # it is only called
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # nobody here asks who the client is
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=1,
-    )
+    return uvicorn_config(app, protocol, grace_s=1, lifespan="off")
 
 
 def _tuned(listener: socket.socket, stall_s: float) -> socket.socket:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from tailrace.edge.presence._roster import Presence
+from tailrace.edge.registry._registrar import Presence
 from tailrace.edge.streams._frames import Rewind, chunked
 from tailrace.edge.streams._resume import Move, next_move
 from tailrace.edge.window._tail import Tail

@@ -1,17 +1,26 @@
 -- Append events to the log and to their channels' histories. Needs generation.lua.
-
--- KEYS: log, generations. ARGV: prefix, fresh label, state_ms, ms that keys are remembered, the events' names with spaces between, their
--- blocks one after another, and in MessagePack: what histories keep as "<entries> <seconds>" ('' for none), the channels, each once, of
--- each event which of them it has and the bytes of its block, and by the event's number from 1 what another history keeps, and the keys
--- that events have. Packed like this, Redis reads them and a client writes them several times faster than as arguments of their own.
--- Returns the names, a line feed, and an id for each, with "d" behind it where the key was known and nothing was appended.
--- What an event costs is its calls and their arguments, so channels' last ids are read and written together, and histories trimmed now
--- and then. Next come tables that grow and calls of iterators, so there are few of either.
--- TTLs are renewed with a channel's first event of each minute, so a history lives up to a minute longer than asked; a short one is
--- renewed with every commit.
--- What a script has written stays when it fails half way, and would be written again when it is sent again. So once an event is in the log
--- nothing fails any more: a last id or key that another program has overwritten counts as missing, and a history that takes no entry is
--- begun anew.
+-- KEYS[1]  the log
+-- KEYS[2]  the generations
+-- ARGV[1]  start of the shard's keys
+-- ARGV[2]  fresh label
+-- ARGV[3]  how long a channel's last id says for certain what came before, ms
+-- ARGV[4]  how long the keys of events are remembered, ms
+-- ARGV[5]  the events' names, with spaces between them
+-- ARGV[6]  the events' blocks, one after another
+-- ARGV[7]  in MessagePack: what histories keep as "<entries> <seconds>" ('' for none); the channels, each once; of each event, the
+--          position of its channel and the bytes of its block; what another history keeps, by the event's number from 1; the keys of
+--          events, likewise
+-- Returns the outcome: the names, a line feed, and an id for each, followed by "d" if its key was known and nothing was appended.
+--
+-- Redis reads MessagePack, and a client writes it, several times faster than separate arguments. The cost of an event is its commands and
+-- their arguments, so the channels' last ids are read and written together, and histories are trimmed now and then. Growing tables and
+-- calls of iterators come next, so there are few of either.
+--
+-- A TTL is renewed with a channel's first event of each minute, so a history lives up to a minute longer than asked. A short one is renewed
+-- with every commit.
+--
+-- What a script has written stays if it fails half way, and would be written again when it is sent again. So nothing fails once an event
+-- is in the log: a last id or key that another program has overwritten counts as missing, and a history that takes no entry begins again.
 local LAZY_S = 600
 local TRIM_EACH, LAZY_ENTRIES = 8, 64 -- one event in so many trims its history, by chance, where that may have so many entries
 local AT_ONCE = 1000 -- values that Lua hands over in one call
@@ -20,7 +29,7 @@ local AT_ONCE = 1000 -- values that Lua hands over in one call
 local function get_all(names)
   if #names <= AT_ONCE then return redis.call('MGET', unpack(names)) end
   local values = {}
-  for i, name in ipairs(names) do values[i] = ask('GET', name) end
+  for i, name in ipairs(names) do values[i] = read_typed('GET', name) end
   return values
 end
 
@@ -69,7 +78,7 @@ local function append(log, gen)
     local channel, block = channels[place], sub(blocks, at, at + size - 1)
     at = at + size
     local key_name = key and prefix .. 'key:' .. channel .. ' ' .. key
-    local known = key_name and ask('GET', key_name)
+    local known = key_name and read_typed('GET', key_name)
     if known then
       ids[number] = known .. 'd'
     else

@@ -1,2 +1,3 @@
--- Append outside the line. KEYS and ARGV: as append.lua has them.
+-- Append without an order among commits.
+-- KEYS and ARGV: as in append.lua. Returns the outcome.
 return append(KEYS[1], KEYS[2])

@@ -1,8 +1,8 @@
 #!lua flags=no-writes,allow-oom
--- Find the first of a stream's last entries up to an id; entries themselves stay in Redis.
+-- Find the first of a stream's last entries up to an id. The entries themselves stay in Redis.
 -- KEYS[1]  the stream
 -- ARGV[1]  how many of the last entries
--- ARGV[2]  the id of the last entry that counts
+-- ARGV[2]  id of the last entry that counts
 -- Returns {id of the first, or '' if there is none; 1 if there are as many as were asked for, else 0}.
 local key, most, last = KEYS[1], tonumber(ARGV[1]), ARGV[2]
 local length = redis.call('XLEN', key)

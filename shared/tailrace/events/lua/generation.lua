@@ -3,10 +3,6 @@
 
 local MAX_PAST = 32
 
-local function replication_id()
-  return redis.call('INFO', 'replication'):match('master_replid:(%w+)')
-end
-
 local function last_id(log)
   if redis.call('EXISTS', log) == 0 then return '0-0' end
   local info = redis.call('XINFO', 'STREAM', log)
@@ -29,6 +25,7 @@ local function current_generation(key, log, fresh)
   local state = redis.call('HMGET', key, 'label', 'replid', 'top', 'past')
   local label, replid, top, past = state[1], state[2], state[3], state[4] or ''
   local here = replication_id()
+  if here == '' then error(redis.error_reply('ERR INFO replication tells no master_replid, which tells generations apart')) end
   if label and replid == here then return label, top, past end
   top = last_id(log)
   if label then past = past .. label .. ' ' .. top .. '\n' end
@@ -36,18 +33,4 @@ local function current_generation(key, log, fresh)
   for _ = MAX_PAST + 1, count do past = past:gsub('^[^\n]*\n', '') end
   redis.call('HSET', key, 'label', fresh, 'replid', here, 'top', top, 'past', past)
   return fresh, top, past
-end
-
--- What a command answers, or false where another program has overwritten the key with something of another type.
-local function ask(...)
-  local answer = redis.pcall(...)
-  if type(answer) ~= 'table' or not answer.err then return answer end
-  if not answer.err:find('WRONGTYPE', 1, true) then error(answer) end
-  return false
-end
-
--- Return Redis' time in milliseconds, and the microseconds of its second.
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000), tonumber(time[2])
 end

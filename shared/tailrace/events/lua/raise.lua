@@ -1,7 +1,12 @@
 #!lua flags=allow-oom
--- Raise a shard to a holder's epoch: from here on no former holder can append. KEYS: commits. ARGV: epoch, holder.
+-- Raise a shard to a holder's epoch. From then on no former holder can append.
+-- KEYS[1]  the partition's commits
+-- ARGV[1]  epoch
+-- ARGV[2]  holder
 -- Returns {"done", field, outcome, ...} with all outcomes that the shard remembers, or {"refused", the shard's epoch}.
--- A queue that has lost acknowledged writes may give out an epoch again, to another: then the commits here have that one's numbers.
+-- A queue that has lost acknowledged writes may grant one epoch twice, to two holders. The commits here then have the first one's numbers,
+-- so
+-- the second one is refused.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'holder')
 local epoch, here = tonumber(ARGV[1]), tonumber(state[1] or '0')
 if epoch < here or (epoch == here and (state[2] or '') ~= ARGV[2]) then return {'refused', tostring(here)} end

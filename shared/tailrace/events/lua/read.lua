@@ -1,9 +1,15 @@
 #!lua flags=allow-oom
--- Answer what channels' histories hold after a position of each. KEYS: log, generations.
--- ARGV: prefix, fresh label, state_ms, how many of what is asked must be answered, how large an answer the others may wait for, then for
--- each: channel, after (an id), entries at most.
--- Returns label, last id of the log, then for each: its entries, "1" if there may be more, its last id (or what its absence proves); or
--- nothing where it has to be asked again, because the answer is large enough.
+-- Read what channels' histories hold after a position of each.
+-- KEYS[1]  the log
+-- KEYS[2]  the generations
+-- ARGV[1]  start of the shard's keys
+-- ARGV[2]  fresh label
+-- ARGV[3]  how long a channel's last id is kept, ms
+-- ARGV[4]  how many questions must be answered
+-- ARGV[5]  bytes of the answer after which other questions aren't
+-- ARGV[6]  ... for each question: channel, after (an id), the most entries
+-- Returns {label, last id of the log, then for each question: {entries, "1" if there may be more, the channel's last id, or the latest
+-- that it can be}, or false where it must be asked again because the answer is large enough}.
 local ENTRY_BYTES, AT_ONCE = 640, 1000
 local label, top = current_generation(KEYS[2], KEYS[1], ARGV[2])
 local horizon = string.format('%.0f-0', now_ms() - tonumber(ARGV[3]))
@@ -35,7 +41,7 @@ for number, last in ipairs(lasts) do
   if last and not is_later(last, after) then
     reply[#reply + 1] = {{}, '0', last}
   elseif number <= must or room > 0 then
-    local entries = ask('XRANGE', ARGV[1] .. 'history:' .. channel, '(' .. after, '+', 'COUNT', most) or {}
+    local entries = read_typed('XRANGE', ARGV[1] .. 'history:' .. channel, '(' .. after, '+', 'COUNT', most) or {}
     for _, entry in ipairs(entries) do room = room - ENTRY_BYTES - #(entry[2][4] or '') end
     reply[#reply + 1] = {entries, #entries == most and '1' or '0', last or horizon}
   else

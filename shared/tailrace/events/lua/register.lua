@@ -24,8 +24,7 @@ elseif redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now_ms()
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 
 -- This edge first, then the others by lease, the one that renewed last first.

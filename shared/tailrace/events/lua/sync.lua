@@ -1,3 +1,7 @@
 #!lua flags=allow-oom
--- Answer what the generations are. KEYS: log, generations. ARGV: fresh label. Returns label, last id of the log, past generations.
+-- Read the generations.
+-- KEYS[1]  the log
+-- KEYS[2]  the generations
+-- ARGV[1]  fresh label
+-- Returns {label, last id of the log, earlier generations}.
 return {current_generation(KEYS[2], KEYS[1], ARGV[1])}

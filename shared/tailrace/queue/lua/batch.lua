@@ -1,5 +1,7 @@
--- A batch in hand: a field "<series>.<first>" names the ticket of its first job, the others count on from there. Its value holds the epoch
--- that has it, how many deaths it has seen, and for each job its id (false once it has ended) and its score.
+-- A batch in flight is a field of the hash of batches in flight. Its name "<series>.<number>" is the ticket of its first job; the tickets
+-- of the others count on from there. Its value holds the epoch that has the batch, how many deaths it has seen, and for each job its id
+-- (false
+-- once the job has ended) and its score.
 local function read_batch(field, value)
   local series, first = field:match('^(%d+)%.(%d+)$')
   local epoch, deaths, rest = value:match('^(%d+) (%d+) (.*)$')

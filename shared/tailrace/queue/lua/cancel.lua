@@ -1,19 +1,25 @@
 #!lua flags=allow-oom
--- Cancel a job that no worker has. KEYS: its receipt, its payload ('' if another system may have written it), arq's mark that it runs, then
--- the queues.
--- ARGV: id, the receipt to leave, ms to keep it. Frees more than it takes, so it works while Redis is out of memory.
+-- Cancel a job that no worker has. Frees more memory than it takes, so it works while Redis is out of memory.
+-- KEYS[1]  the job's receipt
+-- KEYS[2]  the job's payload, or '' if another system may have written it
+-- KEYS[3]  arq's mark that the job runs
+-- KEYS[4]  ... the queues
+-- ARGV[1]  id
+-- ARGV[2]  the receipt to leave
+-- ARGV[3]  how long the receipt is kept, ms
 -- Returns {"cancelled", payload}, {"late"} (a worker has it), {"receipt", text} (it has ended) or {"unknown"}.
+local receipt_key, payload_key, running = KEYS[1], KEYS[2], KEYS[3]
+local id, cancelled, receipt_ms = ARGV[1], ARGV[2], ARGV[3]
 for i = 4, #KEYS do
-  if type(redis.pcall('ZSCORE', KEYS[i], ARGV[1])) == 'string' then -- not an error: the key may be of another type
-    if redis.call('EXISTS', KEYS[3]) == 1 then return {'late'} end
-    redis.call('ZREM', KEYS[i], ARGV[1])
-    local payload = redis.pcall('GET', 'arq:job:' .. ARGV[1])
-    if type(payload) ~= 'string' then payload = '' end -- it is gone, or of another type
-    redis.call('DEL', 'arq:job:' .. ARGV[1], 'arq:retry:' .. ARGV[1]) -- tries and deaths would count for a later job of this id
-    redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  if read_typed('ZSCORE', KEYS[i], id) then
+    if redis.call('EXISTS', running) == 1 then return {'late'} end
+    redis.call('ZREM', KEYS[i], id)
+    local payload = read_typed('GET', 'arq:job:' .. id) or ''
+    redis.call('DEL', 'arq:job:' .. id, 'arq:retry:' .. id) -- tries and deaths would count for a later job of this id
+    redis.call('SET', receipt_key, cancelled, 'PX', receipt_ms)
     return {'cancelled', payload}
   end
 end
-local receipt = redis.call('GET', KEYS[1])
+local receipt = redis.call('GET', receipt_key)
 if receipt then return {'receipt', receipt} end
-return {redis.call('EXISTS', KEYS[2]) == 1 and 'late' or 'unknown'}
+return {redis.call('EXISTS', payload_key) == 1 and 'late' or 'unknown'}

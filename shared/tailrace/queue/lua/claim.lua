@@ -1,48 +1,65 @@
 #!lua flags=allow-oom
--- Claim calls that are due. KEYS: calls, their time, what this worker claimed last, bell, functions that workers announced, then for each
--- function that this worker has its shelf, its calls that have to run alone, and who makes room for them. ARGV: token, calls at most, bytes
--- of payload at most, lease_ms, start of a payload's key, of a claim's, of what is known of earlier runs, of the calls that have to run
--- alone, arq's aborts ('' for none), deaths after which a call runs alone, ms that an announcement holds, "1" if calls run here, "1" if one
--- that runs alone is to come first.
--- A call stays in the queue until it ends; while it is claimed its score is when the claim runs out, so it comes up by itself if its worker
--- dies.
--- One that has to run alone is set aside for a worker that has its function and runs nothing. A worker that is busy makes room: it takes
--- nothing more. Of those with a function one does so at a time, so that calls go on elsewhere.
--- Returns {Redis' time in ms, when the next call is due ('' if there is none), "1" if room is to be made, then id, due, deaths, tries, "1"
--- if it is to be aborted, payload of each}.
+-- Claim calls that are due.
+-- KEYS[1]  the queue of calls
+-- KEYS[2]  the calls' own time, see time.lua
+-- KEYS[3]  what this worker claimed last
+-- KEYS[4]  the queue's bell
+-- KEYS[5]  functions that workers announced
+-- KEYS[6]  ... for each function of this worker: its deferred calls, its calls that must run alone, and who makes room for those
+-- ARGV[1]  token of this claim, "<worker>.<number>"
+-- ARGV[2]  the most calls
+-- ARGV[3]  the most bytes of payload
+-- ARGV[4]  how long the claims last, ms
+-- ARGV[5]  start of a payload's key
+-- ARGV[6]  start of a claim's key
+-- ARGV[7]  start of the key of earlier runs
+-- ARGV[8]  start of the key of a function's calls that must run alone
+-- ARGV[9]  arq's aborts, or '' to ignore them
+-- ARGV[10] deaths after which a call runs alone
+-- ARGV[11] how long an announcement holds, ms
+-- ARGV[12] "1" if calls run in this worker
+-- ARGV[13] "1" if a call that runs alone comes first
+-- Returns {Redis's time in ms, when the next call is due ('' if none is), "1" if this worker must make room, then of each call: id, due
+-- time,
+-- deaths, tries, "1" if it is to be aborted, payload}.
+-- A call stays in the queue until it ends. While it is claimed, its score is when the claim expires, so it is due again if its worker dies.
+-- A call that must run alone is set aside for a worker that has its function and runs nothing. A busy worker makes room for it by claiming
+-- nothing more. Of the workers with that function, one at a time makes room, so other calls still run elsewhere.
+local announced, payload_start, claim_start, past_start, alone_start = KEYS[5], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local aborts, lone_deaths, announced_ms, alone_first = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[13] == '1'
 local calls, memory, bell, token = KEYS[1], KEYS[3], KEYS[4], ARGV[1]
 local worker = token:match('^(.*)%.')
 local most, most_bytes, lease_ms, busy = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[12] == '1'
 check_calls(calls)
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + clock[2] / 1000
+local now = precise_now_ms()
 local time = calls_time(KEYS[2], now, lease_ms)
 local reply, ids, bytes = {string.format('%.17g', now), '', '0'}, {}, 0
-local shelves, alone, rooms, mine = {}, {}, {}, {}
+local deferred, alone, rooms, mine = {}, {}, {}, {}
 for i = 6, #KEYS, 3 do
-  shelves[#shelves + 1], alone[#alone + 1], rooms[#rooms + 1] = KEYS[i], KEYS[i + 1], KEYS[i + 2]
+  deferred[#deferred + 1], alone[#alone + 1], rooms[#rooms + 1] = KEYS[i], KEYS[i + 1], KEYS[i + 2]
   mine[KEYS[i + 1]] = true
 end
-local shelved, some_alone = shelves[1] and redis.call('EXISTS', unpack(shelves)) > 0, alone[1] and redis.call('EXISTS', unpack(alone)) > 0
+local some_deferred = deferred[1] and redis.call('EXISTS', unpack(deferred)) > 0
+local some_alone = alone[1] and redis.call('EXISTS', unpack(alone)) > 0
 
--- Let a call come up again when the claim on it has run out.
+-- Make a call due again after some time.
 local function put_off(id, wait_ms) redis.call('ZADD', calls, 'XX', string.format('%.0f', now + wait_ms), id) end
 
--- Say whether `Job.abort` has named a job, and not an earlier one of this id, which had ended by then: arq keeps its word for ever.
+-- Say whether `Job.abort` was called for this job. arq never deletes an abort, so it may mean an earlier job with the same id.
 local function is_aborted(id, payload)
-  local named = ARGV[9] ~= '' and redis.call('ZSCORE', ARGV[9], id)
+  local named = aborts ~= '' and redis.call('ZSCORE', aborts, id)
   if not named then return false end
   local read, job = pcall(cjson.decode, payload or '')
   local enqueued = read and type(job) == 'table' and tonumber(job.et) or 0
   if tonumber(named) > enqueued - 60000 then return true end -- the clocks of two clients may differ
-  redis.call('ZREM', ARGV[9], id)
+  redis.call('ZREM', aborts, id)
   return false
 end
 
 local function give_out(id, due, tries, deaths, dead)
-  write_claim(ARGV[6] .. id, {token = token, deaths = deaths, ends = time + lease_ms, due = due, before = dead or ''}, lease_ms)
+  write_claim(claim_start .. id, {token = token, deaths = deaths, ends = time + lease_ms, due = due, before = dead or ''}, lease_ms)
   put_off(id, lease_ms)
-  local payload = read_payload(ARGV[5] .. id)
+  local payload = read_typed('GET', payload_start .. id)
   local at = #reply
   reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = id, due, deaths, tries
   reply[at + 5], reply[at + 6] = is_aborted(id, payload) and '1' or '0', payload
@@ -50,29 +67,29 @@ local function give_out(id, due, tries, deaths, dead)
   bytes = bytes + (payload and #payload or 0)
 end
 
--- Returns false if nobody has the call's function: then it isn't run, and whoever claims it says so.
+-- Returns false if no worker has the call's function. The call isn't run then, and the worker that claims it says so.
 local function set_aside(id, due)
-  local read, job = pcall(cjson.decode, read_payload(ARGV[5] .. id) or '')
+  local read, job = pcall(cjson.decode, read_typed('GET', payload_start .. id) or '')
   if not read or type(job) ~= 'table' or type(job.f) ~= 'string' then return false end
-  local key = ARGV[8] .. job.f
-  if not mine[key] and now - tonumber(redis.call('ZSCORE', KEYS[5], job.f) or '0') > tonumber(ARGV[11]) then return false end
+  local key = alone_start .. job.f
+  if not mine[key] and now - tonumber(redis.call('ZSCORE', announced, job.f) or '0') > announced_ms then return false end
   redis.call('ZADD', key, 'NX', due, id)
   redis.call('PEXPIRE', key, 60000)
   some_alone = some_alone or mine[key]
-  put_off(id, 15000) -- it comes up again, whatever becomes of the others
+  put_off(id, 15000) -- it is due again then, whatever becomes of the others
   return true
 end
 
 local function claim(id, due, its_turn)
-  local key, past = ARGV[6] .. id, ARGV[7] .. id
+  local key, past = claim_start .. id, past_start .. id
   local held, tries, deaths = read_claim(key), read_past(past)
-  if held and held.ends > time then -- it runs: `Job.abort` has moved it, or the clock was set
+  if held and held.ends > time then -- it is running: `Job.abort` has moved it, or the clock was set
     put_off(id, math.max(held.ends - time, 1))
     return
   end
-  local dead = held and held.token:match('^(.*)%.') ~= worker and held.token -- this one was only away
+  local dead = held and held.token:match('^(.*)%.') ~= worker and held.token -- this worker itself was only away
   if held then due, deaths = held.due, held.deaths + (dead and 1 or 0) end
-  if deaths == tonumber(ARGV[10]) and not its_turn and set_aside(id, due) then
+  if deaths == lone_deaths and not its_turn and set_aside(id, due) then
     if held then unclaim(key, past, deaths) end
   else
     give_out(id, due, tries, deaths, dead)
@@ -82,8 +99,8 @@ end
 local function room() return #ids < most and bytes < most_bytes end
 
 local function waits_alone(id)
-  local _, deaths = read_past(ARGV[7] .. id)
-  return deaths == tonumber(ARGV[10]) and redis.call('ZSCORE', calls, id) and redis.call('EXISTS', ARGV[6] .. id) == 0
+  local _, deaths = read_past(past_start .. id)
+  return deaths == lone_deaths and redis.call('ZSCORE', calls, id) and redis.call('EXISTS', claim_start .. id) == 0
 end
 
 local function claim_alone()
@@ -114,12 +131,12 @@ local function make_room()
 end
 
 local before = redis.call('GET', memory)
-if before and before:sub(1, #token + 1) == token .. ' ' then -- the answer was lost
+if before and before:sub(1, #token + 1) == token .. ' ' then -- this request was answered, and the answer was lost
   for _, id in ipairs(cmsgpack.unpack(before:sub(#token + 2))) do
-    local key = ARGV[6] .. id
+    local key = claim_start .. id
     local held = read_claim(key)
     if held and held.token == token then
-      give_out(id, held.due, read_past(ARGV[7] .. id), held.deaths, held.before)
+      give_out(id, held.due, read_past(past_start .. id), held.deaths, held.before)
     else
       revive(key, held, token)
     end
@@ -128,15 +145,15 @@ if before and before:sub(1, #token + 1) == token .. ' ' then -- the answer was l
 end
 
 if some_alone then
-  if not busy and ARGV[13] == '1' then claim_alone() end
+  if not busy and alone_first then claim_alone() end
   if busy then make_room() end
 end
-if shelved then
-  for _, shelf in ipairs(shelves) do
+if some_deferred then
+  for _, waiting in ipairs(deferred) do
     while room() do
-      local first = redis.call('ZPOPMIN', shelf)
+      local first = redis.call('ZPOPMIN', waiting)
       if not first[1] then break end
-      local score = redis.call('ZSCORE', calls, first[1]) -- what was shelved comes up within 15 s; else it is a later call of its id
+      local score = redis.call('ZSCORE', calls, first[1]) -- a deferred call is due within 15 s; else this is a later call with its id
       if score and tonumber(score) <= now + 15000 then claim(first[1], first[2]) end
     end
   end
@@ -153,5 +170,5 @@ if not busy and #ids == 0 and some_alone then claim_alone() end
 
 if #ids > 0 then redis.call('SET', memory, token .. ' ' .. cmsgpack.pack(ids), 'PX', 60000) end
 reply[2] = redis.call('ZRANGE', calls, 0, 0, 'WITHSCORES')[2] or ''
-if reply[2] ~= '' and tonumber(reply[2]) <= now then ring(bell) end -- more than this worker takes
+if reply[2] ~= '' and tonumber(reply[2]) <= now then ring(bell) end -- there is more than this worker takes
 return reply

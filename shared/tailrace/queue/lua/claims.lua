@@ -1,10 +1,14 @@
--- A claim: who runs a call, how many workers died running it before, when the claim runs out by the calls' own time, when the call was
--- due, and whose claim ran out before, which counts as a death until that worker says that it lives. It stands under arq's own mark that a
--- job runs, and outlives its end, so that a death is counted whenever somebody looks. What has become of earlier runs stands under arq's
--- count of tries: "<failures>", and where workers died, "<failures> <deaths>". What a later version writes after these is ignored. Needs
--- payload.lua.
+-- A claim says who runs a call, how many workers died running it before, when the claim expires by the calls' own time, when the call was
+-- due, and whose claim expired before. The last counts as a death until that worker says that it lives. A claim is stored under arq's own
+-- mark that a job runs, and outlives its end, so that a death is counted whenever somebody looks. What became of earlier runs is stored
+-- under arq's count of tries: "<failures>", and where workers died, "<failures> <deaths>". What a later version writes after these is
+-- ignored.
+--
+-- History that would break without `before`: worker A claims a call and is suspended past its lease; worker B claims it and counts a death;
+-- A resumes, and keeps or ends its claim. `revive` takes the death back. Else three pauses would dead-letter a call that never killed
+-- anybody.
 local function read_claim(key)
-  local token, deaths, ends, due, before = (read_payload(key) or ''):match('^(%S+) (%d+) (%S+) (%S+) ?(%S*)')
+  local token, deaths, ends, due, before = (read_typed('GET', key) or ''):match('^(%S+) (%d+) (%S+) (%S+) ?(%S*)')
   return token and {token = token, deaths = tonumber(deaths), ends = tonumber(ends), due = due, before = before}
 end
 
@@ -28,7 +32,7 @@ local function revive(key, held, token)
 end
 
 local function read_past(key)
-  local tries, deaths = ((read_payload(key) or '') .. ' '):match('^(%d+) (%d*)')
+  local tries, deaths = ((read_typed('GET', key) or '') .. ' '):match('^(%d+) (%d*)')
   return tries or '0', tonumber(deaths or '') or 0
 end
 

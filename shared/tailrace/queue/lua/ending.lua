@@ -1,11 +1,11 @@
--- What is left of a job that ends: its receipt, and its dead letter.
+-- What remains of a job that ends: its receipt, and its dead letter.
 local function tell(receipts, listeners, kept_ms, id, receipt, listener)
   if receipt == '' then return end
   redis.call('SET', receipts .. id, receipt, 'PX', kept_ms)
   if listener ~= '' then redis.call('PUBLISH', listeners .. listener, receipt) end
 end
 
-local function bury(dead, most, most_bytes, queue, id, payload, reason, path, traceback)
+local function dead_letter(dead, most, most_bytes, queue, id, payload, reason, path, traceback)
   local letter = {'job', id, 'reason', reason, 'path', path, 'queue', queue, 'payload', payload or ''}
   if traceback ~= '' then
     letter[11], letter[12] = 'traceback', traceback

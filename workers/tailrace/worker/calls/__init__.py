@@ -1,1 +1,4 @@
-"""Calls of functions: what an application brings, when a call runs, and what becomes of it."""
+"""Calls of an application's functions: how they are declared and loaded, claimed, run, scheduled and ended.
+
+Nothing outside `tailrace.worker` imports this package, and it shares nothing with `pushes` but the modules of the worker itself.
+"""

@@ -1,4 +1,4 @@
-"""Reads a function's argument from the bytes of its job: a reader is made, and a type refused, when the function is declared."""
+"""Decodes a function's argument from the bytes of its job. Decoders are made, and types refused, when the function is declared."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +14,15 @@ Reader = Callable[[bytes], Any]
 
 
 def reader_of(kind: Any) -> Reader:
-    """Make the reader of a type: msgspec's, or pydantic's if a model of pydantic is named in it.
+    """Make the decoder of a type: pydantic's if the type names a pydantic model, otherwise msgspec's.
 
-    Raises SetupError: neither can read this type from JSON.
+    Raises SetupError: the type can't be read from JSON.
     """
     try:
         return _pydantics(kind) if _names_model(kind) else _msgspecs(kind)
     except SetupError:
         raise
-    except Exception as error:  # whatever the two libraries find wrong with a type
+    except Exception as error:  # either library's complaint about the type
         raise SetupError(str(error)) from error
 
 
@@ -46,7 +46,7 @@ def _msgspecs(kind: Any) -> Reader:
 
 
 def _customs(node: Any, seen: set[int]) -> Iterator[Any]:
-    """List the classes in a type that msgspec doesn't know."""
+    """List the classes in a type that msgspec doesn't support."""
     if isinstance(node, CustomType) and node.cls is not object:
         yield node.cls
     if not isinstance(node, Type | Field | tuple) or id(node) in seen:
@@ -57,7 +57,7 @@ def _customs(node: Any, seen: set[int]) -> Iterator[Any]:
 
 
 def _read_model(kind: Any, value: Any) -> Any:
-    """Read a model that stands in a Struct: msgspec's `dec_hook`."""
+    """Decode a pydantic model inside a Struct: msgspec's `dec_hook`."""
     if kind is object:
         return value
     try:
@@ -81,7 +81,7 @@ def _pydantics(kind: Any) -> Reader:
 
 
 def _first(error: Any) -> PushError:
-    """Give the first of what pydantic found wrong."""
+    """Return the first of pydantic's errors."""
     first = error.errors(include_url=False)[0]
     return PushError(first["msg"], _path(first["loc"]))
 

@@ -1,4 +1,4 @@
-"""What an application brings to a worker: its modules' functions, and arq's `WorkerSettings` if one of them has it."""
+"""Loads an application: the functions of its modules, and arq's `WorkerSettings` if a module has one."""
 
 import importlib.util
 import inspect
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Hooks(msgspec.Struct, frozen=True):
-    """What arq calls around jobs."""
+    """arq's hooks around jobs and around the worker."""
 
     on_startup: Hook | None = None
     on_shutdown: Hook | None = None
@@ -44,7 +44,7 @@ class Hooks(msgspec.Struct, frozen=True):
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What `WorkerSettings` says of how calls are run; None leaves it to the worker's own settings."""
+    """How `WorkerSettings` wants calls to be run; None leaves it to the worker's own settings."""
 
     max_jobs: int | None = None
     job_timeout: float | None = None
@@ -68,9 +68,9 @@ class Application(msgspec.Struct, frozen=True):
 
 
 def load(names: Iterable[str]) -> Application:
-    """Import modules, or arq's settings classes by dotted name, and return what they bring.
+    """Import modules, or arq's settings classes by dotted name, and return what they declare.
 
-    Raises SetupError: one can't be imported or has no functions, two functions have one name, or there are two settings classes.
+    Raises SetupError: a module can't be imported or has no functions, two functions share a name, or there are two settings classes.
     """
     found: dict[str, Function] = {}
     settings: list[Application] = []
@@ -79,7 +79,7 @@ def load(names: Iterable[str]) -> Application:
         own = _marked(module) if chosen is None else {}
         chosen = vars(module).get(SETTINGS) if chosen is None else chosen
         if chosen is not None:
-            settings.append(_read(chosen))
+            settings.append(read_settings(chosen))
             own |= settings[-1].functions
         if not own:
             file = getattr(module, "__file__", None) or "no file"
@@ -108,10 +108,10 @@ def _import(name: str) -> tuple[ModuleType, Any]:
 
 
 def _mark_of(member: Any) -> Function | None:
-    """Return what `@function` or `@every` has noted of a module's member.
+    """Return the declaration that `@function` or `@every` attached to a module's member.
 
-    Nothing of the member's own code runs: proxies such as Flask's `current_app` and Django's `settings` raise when they are
-    asked for anything outside of a request or before the configuration.
+    None of the member's own code runs: proxies such as Flask's `current_app` and Django's `settings` raise on any attribute access
+    outside a request or before they are configured.
     """
     mark = inspect.getattr_static(member, MARK, None)
     return mark if type(mark) is Function else None
@@ -126,14 +126,14 @@ def _marked(module: ModuleType) -> dict[str, Function]:
     return named
 
 
-def _read(settings: Any) -> Application:
+def read_settings(settings: Any) -> Application:
     """Read a settings class, or a dict, as arq does."""
     given: dict[str, Any] = (
         {} if isinstance(settings, dict) else {k: v for each in reversed(settings.__mro__) for k, v in get_kwargs(each).items()}
     )
     given |= get_kwargs(settings)
     for name, instead in _OURS.items():
-        if given.get(name) is not None and given[name] is not False:  # by identity: it may be a proxy that can't be asked
+        if given.get(name) is not None and given[name] is not False:  # by identity: comparing a proxy may raise
             _log.warning("%s.%s is not used: it is %s here", SETTINGS, name, instead)
     crons = tuple(given.get("cron_jobs") or ())
     functions = [_function(each) for each in given.get("functions") or ()] + [_of_cron(each) for each in crons]

@@ -1,4 +1,4 @@
-"""When a cron job runs next, by the clock on the wall of a time zone: also where that clock is put forward or back."""
+"""When a cron job runs next by the local time of a time zone, across changes of its UTC offset."""
 
 import math
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def next_run(job: CronJob, after: datetime, zone: tzinfo | None = None) -> datet
     once = job.hour is not None and job.minute is not None
     start, offset = after.astimezone(UTC), _offset(after, zone)
     while True:
-        # arq counts by the clock alone, which is right as long as the offset stays the same.
+        # arq computes in local time only, which is correct while the offset stays the same.
         found = next_cron(start.astimezone(timezone(offset)), **_fields(job)).astimezone(UTC)
         change = _change(start, found, offset, zone)
         if change is None:
@@ -27,7 +27,7 @@ def next_run(job: CronJob, after: datetime, zone: tzinfo | None = None) -> datet
                 return found
             start = found
             continue
-        if once and found - change < _offset(change, zone) - offset:  # the clock skips it
+        if once and found - change < _offset(change, zone) - offset:  # local time skips it
             return found
         start, offset = change - _SECOND, _offset(change, zone)
 

@@ -1,7 +1,12 @@
-"""An application's own functions: how they are declared, found, called, and what they give back."""
+"""An application's functions: how they are declared and called, in threads where they block, and how their results are read."""
 
+import asyncio
+import contextlib
+import contextvars
+import enum
 import inspect
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, get_type_hints, overload
@@ -17,7 +22,6 @@ from redis.exceptions import (
 
 from tailrace.wire import PUSH, PUSH_MANY, PushError, PushJob, SetupError, check_push, encode_foreign
 from tailrace.worker.calls._argument import Reader, reader_of
-from tailrace.worker.calls._thread import Threads
 
 F = TypeVar("F", bound=Callable[..., Any])
 RetryOn = type[Exception] | Sequence[type[Exception]]
@@ -26,7 +30,51 @@ CTX, RECEIPT = "ctx", "receipt"
 VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 _encoder = msgspec.json.Encoder(enc_hook=encode_foreign)
 TRANSIENT = (ConnectionError, TimeoutError, socket.gaierror, RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
-"""What says by itself that it may go well later."""
+"""Errors that a later try may not meet."""
+
+
+class Threads:
+    """Runs blocking functions in threads.
+
+    Python can't end a thread. When a call times out or is aborted, its thread keeps running and occupies one of the worker's
+    places until it ends.
+    """
+
+    def __init__(self) -> None:
+        self.abandoned = 0
+        """Threads that are still running though their calls have ended."""
+        self.freed = asyncio.Event()
+        """Set when an abandoned thread has ended."""
+
+    async def run(self, call: Callable[[], Any]) -> Any:
+        """Call in a daemon thread. An executor's threads would delay the end of the process; an interrupted call runs again elsewhere."""
+        loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+        context = contextvars.copy_context()
+
+        def run() -> None:
+            result, error = None, None
+            try:
+                result = context.run(call)
+            except BaseException as raised:  # noqa: BLE001 - whatever it is, who waits is told
+                error = raised
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._settle, done, result, error)
+
+        threading.Thread(target=run, name="tailrace-call", daemon=True).start()
+        try:
+            return await done
+        finally:
+            if done.cancelled():  # with its waiter, and before it was settled
+                self.abandoned += 1
+
+    def _settle(self, done: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+        if done.cancelled():
+            self.abandoned -= 1
+            self.freed.set()
+        elif error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(RuntimeError(f"{type(error).__name__}: {error}") if isinstance(error, StopIteration) else error)
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,16 +92,26 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Give `data` a `timestamp` if it is an object without one."""
 
 
+class Takes(enum.Enum):
+    """Whether a function takes a keyword."""
+
+    NOT = enum.auto()
+    ANY = enum.auto()
+    """It has `**kwargs`."""
+    NAMED = enum.auto()
+    """It has a parameter of this name."""
+
+
 class Function(msgspec.Struct, frozen=True):
     """A function that jobs can call by its name."""
 
     name: str
     call: Callable[..., Any]
     argument: Any = None
-    """Type of its one argument; None where it runs by itself and takes none."""
+    """Type of its one argument; None if it is scheduled and takes none."""
     wants_ctx: bool = False
     read: Reader | None = None
-    """Reads its argument; None where it takes none."""
+    """Decodes its argument; None if it takes none."""
     keyword: str = ""
     """Name of its argument if that is keyword-only."""
     ctx_is_keyword: bool = False
@@ -61,13 +119,13 @@ class Function(msgspec.Struct, frozen=True):
     optional: bool = False
     """Its argument has a default."""
     every_s: int = 0
-    """Seconds from one run by itself to the next; 0 is never."""
+    """Interval of `@every`; 0 if it isn't scheduled."""
     retry_on: tuple[type[Exception], ...] = ()
-    """What it raises when it may succeed later."""
+    """Exceptions after which it is tried again."""
     plain: bool = False
-    """One of arq's: takes its context and whatever a job gives, and what it returns is its result and no event."""
-    takes_receipt: bool = True
-    """A job's keyword `receipt` asks for a receipt, and isn't the function's own."""
+    """An arq function: takes arq's context and any arguments, and returns a result instead of events."""
+    takes_receipt: Takes = Takes.NOT
+    """Whether a job's keyword `receipt` may be the function's own."""
     timeout_s: float | None = None
     tries: int | None = None
     keep_result_s: float | None = None
@@ -85,11 +143,11 @@ def function(call: F | None = None, *, name: str = "", retry_on: RetryOn = ()) -
     dataclass. To receive arq's context, it declares `ctx` as the first parameter. It returns or yields an `Event`, several
     (any iterable), or None. A sync function runs in a thread.
 
-    `arq.Retry` has it tried again when it says. So has, after pauses that double, an error of the network (ConnectionError,
-    TimeoutError, a name that isn't found, Redis' own) or one of `retry_on`. Any other exception makes the job a dead letter.
+    The call is tried again after `arq.Retry`, when that says, and after a network error (ConnectionError, TimeoutError, an unknown
+    host, Redis' own) or one of `retry_on`, with pauses that double. Any other exception makes the job a dead letter.
 
-    Raises SetupError: it doesn't take one argument, or its type can't be read from JSON; `retry_on` names something else than
-    exceptions.
+    Raises SetupError: the function doesn't take exactly one argument, its type can't be read from JSON, or `retry_on` holds something
+    that is no exception class.
     """
 
     def mark(each: F) -> F:
@@ -108,17 +166,24 @@ def plain(  # noqa: PLR0913 - arq's own settings of a function
     *,
     forever: bool | None = None,
 ) -> Function:
-    """Take one of arq's functions: an `async def` with arq's context first, and whatever a job gives after it."""
+    """Declare an arq function: an `async def` whose first parameter is arq's context."""
     return Function(
         name,
         call,
         plain=True,
-        takes_receipt=RECEIPT not in inspect.signature(call).parameters,
+        takes_receipt=_takes_receipt(call),
         timeout_s=timeout_s,
         tries=tries,
         keep_result_s=keep_result_s,
         keep_result_forever=forever,
     )
+
+
+def _takes_receipt(call: Callable[..., Any]) -> Takes:
+    parameters = inspect.signature(call).parameters
+    if RECEIPT in parameters and parameters[RECEIPT].kind not in (*VARIADIC, inspect.Parameter.POSITIONAL_ONLY):
+        return Takes.NAMED
+    return Takes.ANY if any(each.kind is each.VAR_KEYWORD for each in parameters.values()) else Takes.NOT
 
 
 def read_argument(function: Function, args: Sequence[bytes | Raw], kwargs: Mapping[str, Any]) -> Any:
@@ -155,7 +220,7 @@ async def call(function: Function, ctx: Mapping[str, Any], argument: Any, thread
 
 
 def _is_async(call: Callable[..., Any]) -> bool:
-    """Say whether a function is asynchronous, also within decorators that aren't."""
+    """Say whether a function is asynchronous, looking through decorators."""
     inner = inspect.unwrap(call)
     return inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
 
@@ -233,7 +298,7 @@ def _hints(call: Callable[..., Any], name: str) -> dict[str, Any]:
         annotated = type(annotated).__call__
     try:
         return get_type_hints(annotated, include_extras=True)
-    except Exception as error:  # an annotation is code of the application's
+    except Exception as error:  # annotations are the application's code
         raise SetupError(f"function {name!r}: its types can't be read: {type(error).__name__}: {error}") from error
 
 

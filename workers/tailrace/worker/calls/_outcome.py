@@ -1,13 +1,14 @@
-"""What becomes of a call, from what its job holds and from how its function ended."""
+"""Decides how a call ends, from the content of its job and from the outcome of its function. Pure: no I/O."""
 
 import random
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from arq.jobs import serialize_result
-from arq.worker import Retry, RetryJob
+from arq.jobs import DeserializationError, serialize_result
+from arq.worker import JobExecutionFailed, Retry, RetryJob
+from msgspec import UNSET
 
 from tailrace.queue import MAX_DEATHS, Again, Claimed, printable
 from tailrace.queue._claims import Ended
@@ -20,11 +21,10 @@ from tailrace.wire import (
     decode_job,
     encode_foreign,
     encode_receipt,
-    is_model_class,
     receipt_listener,
 )
 from tailrace.worker._receipts import LOST, dead
-from tailrace.worker.calls._functions import RECEIPT, TRANSIENT, Function
+from tailrace.worker.calls._functions import RECEIPT, TRANSIENT, Function, Takes
 
 _MAX_TRACEBACK = 20_000
 _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 1000, 60_000
@@ -35,10 +35,20 @@ _raw_arguments = msgspec.json.Decoder(list[msgspec.Raw])
 _keywords = msgspec.json.Decoder(dict[str, Any])
 
 
+class Asked(NamedTuple):
+    """What a job asks for, as its result repeats it."""
+
+    function: str = "<unknown>"
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = {}
+    attempt: int = 1
+    enqueued_ms: int = 0
+
+
 class Unknown(NamedTuple):
     """The call is of a function that this worker doesn't have."""
 
-    function: str
+    asked: Asked
     listener: str | None
 
 
@@ -49,6 +59,9 @@ class Unfit(NamedTuple):
     path: str = "$"
     listener: str | None = None
     traceback: str = ""
+    asked: Asked = Asked()
+    error: Exception | None = None
+    """What arq gives as the result; None if the result is written elsewhere."""
 
 
 class Call(NamedTuple):
@@ -66,28 +79,49 @@ class Call(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What its events are keyed by: this job, and no other that gets its id later."""
+        """The deduplication key of its events: unique to this job, even if the id is used again."""
         return f"{self.id}@{self.enqueued_ms}" if self.enqueued_ms else self.id
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(self.function.name, self.args, self.kwargs, self.attempt, self.enqueued_ms)
 
 
 def read_call(claimed: Claimed, functions: Mapping[str, Function]) -> Call | Unknown | Unfit:
     """Read what a job asks for."""
-    if claimed.deaths >= MAX_DEATHS:
-        return Unfit(f"{MAX_DEATHS} workers died running this call")
+    asked = Asked(attempt=claimed.tries + 1)
+    if claimed.deaths >= MAX_DEATHS:  # before anything is read: that may be what they died of
+        reason = f"{MAX_DEATHS} workers died running this call"
+        return Unfit(reason, asked=asked, error=JobExecutionFailed(reason))
     if claimed.payload is None:
-        return Unfit(LOST)
+        return Unfit(LOST, asked=asked, error=JobExecutionFailed("job expired"))
     try:
         job = decode_job(claimed.payload)
         function = functions.get(job.f)
         args, kwargs = _shape(job, typed=function is None or not function.plain)
     except PushError as error:
-        return Unfit(error.message, error.path)
+        return Unfit(error.message, error.path, asked=asked, error=_unreadable())
     if not 0 <= job.et <= _LAST_MS:
-        return Unfit("when it was enqueued is no time", "$.et")
+        return Unfit("the time when it was enqueued is out of range", "$.et", asked=asked, error=_unreadable())
+    attempt = max(claimed.tries + 1, job.t or 0)
     if function is None:
-        return Unknown(job.f, receipt_listener(job)) if len(job.f) <= _MAX_NAME else missing(job.f, receipt_listener(job))
-    asker = kwargs.pop(RECEIPT, None) if function.takes_receipt else None
-    return Call(name(claimed), function, args, kwargs, asker, max(claimed.tries + 1, job.t or 0), job.et)
+        asked = Asked(job.f, args, kwargs, attempt, int(job.et))
+        return Unknown(asked, receipt_listener(job)) if len(job.f) <= _MAX_NAME else missing(asked, receipt_listener(job))
+    return Call(name(claimed), function, args, kwargs, _listener(job, function, kwargs), attempt, int(job.et))
+
+
+def _unreadable() -> Exception:
+    return DeserializationError("unable to deserialize job")
+
+
+def _listener(job: Job, function: Function, kwargs: dict[str, Any]) -> str | None:
+    """Return who asked for the receipt. A producer that asks among the keywords isn't heard by a function with such a parameter."""
+    if job.receipt is not UNSET:
+        return job.receipt
+    if function.takes_receipt is Takes.NAMED:
+        return None
+    asked = kwargs.get(RECEIPT) if function.takes_receipt is Takes.ANY else kwargs.pop(RECEIPT, None)
+    return asked if isinstance(asked, str) else None
 
 
 def name(claimed: Claimed) -> str:
@@ -95,13 +129,36 @@ def name(claimed: Claimed) -> str:
     return claimed.id.decode(errors="backslashreplace")
 
 
-def missing(function: str, asker: str | None) -> Unfit:
-    """Give up a call of a function that nobody has."""
-    return Unfit(f"no worker has a function {function!r}", "$.f", asker)
+def missing(asked: Asked, listener: str | None) -> Unfit:
+    """Give up a call of a function that no worker has."""
+    error = JobExecutionFailed(f"function {asked.function!r} not found")
+    return Unfit(f"no worker has a function {asked.function!r}", "$.f", listener, asked=asked, error=error)
+
+
+def exhausted(call: Call, deaths: int, most: int) -> Unfit | None:
+    """Give up a call of an arq function that has used up its tries before it starts.
+
+    Failures count as tries. So do deaths of workers once they alone amount to `max_tries`: a call with `max_tries=1` is started once.
+    """
+    if not call.function.plain or (call.attempt <= most and deaths < most):
+        return None
+    why = f"workers that died running it: {deaths}" if deaths >= most > 0 else f"this would be try {call.attempt}"
+    return out_of_tries(call, most, why)
+
+
+def out_of_tries(call: Call, most: int, why: str) -> Unfit:
+    """Give up a call of an arq function that may not be started again."""
+    reason = f"{call.function.name} is not run again: max_tries is {most}; {why}"
+    return Unfit(reason, "$", call.listener, asked=call.asked, error=retries_exceeded(most))
+
+
+def retries_exceeded(most: int) -> Exception:
+    """Make the error that arq gives a call that has used up its tries."""
+    return JobExecutionFailed(f"max {most} retries exceeded")
 
 
 def again(call: Call, error: BaseException, most: int, *, retry: bool) -> Again | None:
-    """Say whether a call that has failed is tried again, and when."""
+    """Return when a failed call is tried again; None if it isn't."""
     if not retry or call.attempt >= most:
         return None
     if isinstance(error, Retry):
@@ -113,7 +170,7 @@ def again(call: Call, error: BaseException, most: int, *, retry: bool) -> Again 
 
 
 def failed(call: Call, error: BaseException) -> Unfit:
-    """Say why a call isn't tried again."""
+    """Return why a failed call becomes a dead letter."""
     if isinstance(error, PushError):
         return Unfit(error.message, error.path, call.listener)
     kind = str(_describe(error))
@@ -129,33 +186,33 @@ def bury(claimed: Claimed, unfit: Unfit, result: bytes = b"", result_ms: int | N
 
 
 def aborted(call: Call, result: bytes, result_ms: int | None) -> Ended:
-    """End a call that somebody aborted."""
+    """End an aborted call."""
     return Ended(result, result_ms, encode_receipt(JobReceipt(call.id, JobState.CANCELLED)), call.listener or "")
 
 
 class Span(NamedTuple):
-    """When a call ran, in Unix milliseconds, and from which queue it came."""
+    """When a call ran, in Unix milliseconds, and its queue."""
 
     started_ms: int
     ended_ms: int
     queue: str
 
 
-def result_of(call: Call, span: Span, value: Any, *, success: bool) -> bytes:
-    """Write a result as arq's clients read it, in JSON."""
+def result_of(job: str, asked: Asked, span: Span, value: Any, *, success: bool) -> bytes:
+    """Write a result as arq's clients read it, in JSON. As in arq, one that can't be written becomes a failure that says so."""
     written = serialize_result(
-        call.function.name,
-        tuple(call.args),
-        call.kwargs,
-        call.attempt,
-        call.enqueued_ms,
+        asked.function,
+        tuple(asked.args),
+        dict(asked.kwargs),
+        asked.attempt,
+        asked.enqueued_ms,
         success,
         value,
         span.started_ms,
         span.ended_ms,
-        f"{call.id}:{call.function.name}",
+        f"{job}:{asked.function}",
         span.queue,
-        call.id,
+        job,
         serializer=_encoder.encode,
     )
     return written or b""
@@ -179,10 +236,8 @@ def _pause_ms(attempt: int) -> int:
 
 
 def _describe(value: Any) -> Any:
-    if is_model_class(type(value)):
-        return encode_foreign(value)
     if not isinstance(value, BaseException):
-        return repr(value)
+        return encode_foreign(value)
     try:
         text = str(value).encode(errors="backslashreplace").decode()
     except Exception:  # noqa: BLE001 - it is an application's own

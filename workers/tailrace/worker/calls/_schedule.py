@@ -1,4 +1,4 @@
-"""Functions that run by themselves, every so many seconds: arq's cron, so once for all workers together."""
+"""Scheduled functions, `@every` and arq's cron: each occurrence is enqueued once, however many workers there are."""
 
 import asyncio
 import inspect
@@ -20,17 +20,17 @@ from tailrace.worker.calls._functions import CTX, MARK, VARIADIC, F, Function
 _MINUTE, _HOUR = 60, 3600
 _LOOK_S = 0.5
 _AHEAD = timedelta(seconds=1.5)
-_MISSED = timedelta(seconds=60)  # this machine slept: what it missed isn't made up for
+_MISSED = timedelta(seconds=60)  # after a longer pause, missed occurrences are skipped
 
 
 def every(seconds: int) -> Callable[[F], F]:
-    """Run a function every so many seconds, once for all workers together.
+    """Schedule a function at an interval; exactly one worker runs each occurrence.
 
-    The seconds divide a minute, or are minutes that divide an hour, and are counted from the full one. The function
-    takes nothing, or arq's context as `ctx`; what it returns is appended as for `@function`. A run that fails is a dead
-    letter, and the next one comes.
+    `seconds` must divide a minute, or be whole minutes that divide an hour; occurrences are aligned to the full minute or hour. The
+    function takes nothing, or arq's context as `ctx`. What it returns is appended as for `@function`. A run that fails becomes a dead
+    letter and doesn't affect the next.
 
-    Raises SetupError: it takes an argument, or the seconds don't fit.
+    Raises SetupError: the function takes an argument, or `seconds` is not such an interval.
     """
     if seconds < 1 or (_MINUTE % seconds and (seconds % _MINUTE or _HOUR % seconds)):
         message = f"every({seconds}): seconds have to divide 60, or be minutes that divide an hour"
@@ -49,7 +49,7 @@ def every(seconds: int) -> Callable[[F], F]:
 
 
 def cron_jobs(functions: Mapping[str, Function]) -> list[CronJob]:
-    """Return arq's form of the times at which functions run by themselves."""
+    """Return the schedules of `@every` functions as arq's cron jobs."""
     return [_cron_job(each) for each in functions.values() if each.every_s]
 
 
@@ -66,18 +66,18 @@ def _cron_job(function: Function) -> CronJob:
 
 
 async def _nothing(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:
-    """Stand for a function where only its times are asked for."""
+    """Stand in for a function where only its schedule is needed."""
 
 
 class Clock:
-    """Enqueues runs of functions a moment before they are due; the queue sees to it that one of all workers does."""
+    """Enqueues occurrences shortly before they are due. All workers do, and the queue keeps one of each."""
 
     def __init__(
         self, cron_jobs: Sequence[CronJob], queue: CallQueue, begun: asyncio.Event, timezone: tzinfo | None = None, *, burst: bool = False
     ) -> None:
-        """`begun` is set when what runs at startup is enqueued; `timezone` is this machine's where none is given.
+        """`begun` is set when the runs at startup are enqueued. `timezone` defaults to this machine's.
 
-        In a `burst` nothing is enqueued but what runs at startup: runs that come again and again would leave the queue never empty.
+        In a `burst` only the runs at startup are enqueued: recurring runs would keep the queue from ever being empty.
         """
         self._queue, self._begun, self._timezone, self._burst = queue, begun, timezone, burst
         self._jobs = [copy(each) for each in cron_jobs if each.run_at_startup or not burst]
@@ -108,6 +108,6 @@ class Clock:
         name = job.job_id or (f"{job.name}:{due_ms}" if job.unique else uuid4().hex)
         try:
             await self._queue.tick(name, encode_job(job.name, [], {}, due_ms), due_ms, once=not job.job_id)
-        except TROUBLES:  # looked at again, or done by another worker
+        except TROUBLES:  # retried at the next look, or done by another worker
             return False
         return True

@@ -1,4 +1,4 @@
-"""Watches the loop from a thread: says which function blocks it, and keeps the claims of calls meanwhile."""
+"""Watches the loop from a thread: reports the function that blocks it, and renews the claims of calls meanwhile."""
 
 import asyncio
 import inspect
@@ -14,30 +14,30 @@ from typing import Any, NamedTuple
 from tailrace.queue import Claimed
 from tailrace.worker._retry import TROUBLES
 from tailrace.worker.calls._functions import Function
-from tailrace.worker.calls._running import Running
+from tailrace.worker.calls._runner import Running
 
 _LOOK_S = 0.25
 _BLOCKED_S = 1.0
 _AGAIN = 4
-"""It is said again after so many times as long."""
+"""Factor by which the time until the next report grows."""
 _log = logging.getLogger(__name__)
 
 Keep = Callable[[Sequence[Claimed]], Coroutine[Any, Any, None]]
-"""Renews claims, over a connection of its own."""
+"""Renews claims over a connection of its own."""
 
 
 class Place(NamedTuple):
     """What a thread is doing."""
 
     function: str
-    """The application's function; empty where it is none."""
+    """The application's function; empty if the thread is in none."""
     where: str
 
 
 class Watch:
-    """The watch over one loop.
+    """Watches one loop.
 
-    Time counts only in steps that this thread makes: what stops it as well, a paused process, isn't a function's fault.
+    Only this thread's own steps count as time: a pause of the whole process stops it too, and is no function's fault.
     """
 
     def __init__(self, running: Collection[Running], keep: Keep, keep_every_s: float) -> None:
@@ -83,7 +83,7 @@ class Watch:
 
 
 def place(thread: int, functions: Collection[Function]) -> Place:
-    """Find out what a thread is doing: which of some functions it is in and at which line, or else where it is."""
+    """Find where a thread is: which of some functions and at which line, or else its innermost frame."""
     names: dict[CodeType | None, str] = {getattr(inspect.unwrap(each.call), "__code__", None): each.name for each in functions}
     innermost = sys._current_frames().get(thread)  # noqa: SLF001 - documented, and the only way to see another thread
     if innermost is None:
@@ -96,5 +96,6 @@ def place(thread: int, functions: Collection[Function]) -> Place:
 
 def _say(blocked_s: float, at: Place) -> None:
     who = f"function {at.function!r}" if at.function else "something"
-    cure = "a plain @function runs in a thread, and asyncio.to_thread does the same for a part"
-    _log.error("%s blocks the loop, for %g s by now, at %s: all else in this worker stands still; %s", who, blocked_s, at.where, cure)
+    cure = "use a plain def with @function, which runs in a thread, or asyncio.to_thread"
+    message = "%s blocks the loop, for %g s by now, at %s; nothing else in this worker runs; %s"
+    _log.error(message, who, blocked_s, at.where, cure, extra={"function": at.function})

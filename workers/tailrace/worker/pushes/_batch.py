@@ -1,11 +1,16 @@
-"""What goes to which shard of a batch's pushes, and the receipt of a job whose pushes are there."""
+"""Batches in flight: the events that each shard is to append, their commits, and the receipts of jobs."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from tailrace.events import Appended, NewEvent
+from tailrace.queue import Taken
 from tailrace.wire import JobReceipt, JobState, PushJob, Receipt, bucket, encode_receipt, render
 from tailrace.worker._receipts import receipt
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Delivery(NamedTuple):
@@ -64,3 +69,59 @@ def delivered(delivery: Delivery, appended: Mapping[str, Appended], there: Mappi
         receipts.append(receipt(push, delivery.blocks[index], entry, there.get(push.to, 0), now_ms) if entry else delivery.out[index])
     state = JobState.EXPIRED if receipts and len(delivery.out) == len(receipts) else JobState.APPENDED
     return encode_receipt(JobReceipt(delivery.job, state, receipts, delivery.many))
+
+
+class Batch:
+    """A batch on its way."""
+
+    def __init__(self, taken: Taken, deliveries: list[Delivery]) -> None:
+        self.taken, self.deliveries = taken, deliveries
+        self.asking = [delivery for delivery in deliveries if delivery.listener is not None]
+        """Deliveries that somebody wants a receipt of."""
+        self.appended: dict[str, Appended] = {}
+        """By event name, if somebody asks."""
+        self.outcomes: list[tuple[int, str]] = []
+        """Shard and field of each commit."""
+        self.unanswered = 0
+        """Commits."""
+
+
+class Commit(NamedTuple):
+    """Events of a batch for one shard."""
+
+    number: int
+    events: Sequence[NewEvent]
+    batch: Batch
+
+
+_ITEMS, _BYTES = 16, 32 << 10
+"""Of a part, unless one item is larger: about half a millisecond's work."""
+
+
+async def each_part(items: Sequence[T], size: Callable[[T], int], work: Callable[[Sequence[T]], R]) -> list[R]:
+    """Return what some work makes of each part; `size` says how many bytes an item has.
+
+    An item that is larger than a part (one job may hold ten thousand pushes) is worked on in a thread: Redis would have nothing to do
+    while the loop stands.
+    """
+    done = []
+    for part, large in _parts(items, size):
+        if large:
+            done.append(await asyncio.to_thread(work, part))
+        else:
+            if done:
+                await asyncio.sleep(0)
+            done.append(work(part))
+    return done
+
+
+def _parts(items: Sequence[T], size: Callable[[T], int]) -> Iterator[tuple[Sequence[T], bool]]:
+    """Cut items into parts, and say whether each is one large item."""
+    start, total = 0, 0
+    for end, item in enumerate(items):
+        if start < end and (end - start == _ITEMS or total + size(item) > _BYTES):
+            yield items[start:end], total > _BYTES
+            start, total = end, 0
+        total += size(item)
+    if items:
+        yield items[start:], total > _BYTES

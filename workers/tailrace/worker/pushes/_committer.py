@@ -6,8 +6,8 @@ from functools import partial
 
 from tailrace.events import EarlyError, LogWriter, NewEvent, outcome_field, read_outcome
 from tailrace.worker._retry import Patience
-from tailrace.worker.pushes._flight import Batch, Commit
-from tailrace.worker.pushes._outcomes import Memory
+from tailrace.worker.pushes._batch import Batch, Commit
+from tailrace.worker.pushes._memory import Memory
 
 
 class Sender:

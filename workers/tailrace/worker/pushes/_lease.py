@@ -9,8 +9,7 @@ from uuid import uuid4
 
 from tailrace.events import EarlyError, RefusedError
 from tailrace.queue import DeposedError, Grant
-from tailrace.worker._retry import TROUBLES
-from tailrace.worker._stopping import before
+from tailrace.worker._retry import TROUBLES, before
 from tailrace.worker.pushes._pipeline import Hold, Line
 from tailrace.worker.pushes._rebalance import Share
 

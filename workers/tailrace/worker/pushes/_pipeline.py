@@ -14,14 +14,12 @@ from tailrace.queue import Answer, Ending, Grant, Queue, Taken
 from tailrace.queue._partition import Ended
 from tailrace.worker._bell import Bell
 from tailrace.worker._commits import commits
-from tailrace.worker._count import count
+from tailrace.worker._receipts import count
 from tailrace.worker._retry import TROUBLES, Patience, heed_cancel
-from tailrace.worker.pushes._batch import delivered, events
+from tailrace.worker.pushes._batch import Batch, delivered, each_part, events
+from tailrace.worker.pushes._classify import Facts, Judged, Sorted, asked, judge_batch, sort
 from tailrace.worker.pushes._committer import Sender
-from tailrace.worker.pushes._flight import Batch
-from tailrace.worker.pushes._outcomes import Memory
-from tailrace.worker.pushes._parts import each_part
-from tailrace.worker.pushes._triage import Facts, Judged, Sorted, asked, judge_batch, sort
+from tailrace.worker.pushes._memory import Memory
 
 _log = logging.getLogger(__name__)
 _TIDY_EVERY_S = 0.5

@@ -1,1 +1,0 @@
-"""Which clients this edge has, and telling the registry in Redis."""
