@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping
 
 from tailrace.cli import main
 from tailrace.edge.feed._probe import Probe
+from tailrace.edge.registry import _registrar
+from tailrace.edge.registry._registrar import Roster
 from tailrace.edge.streams import _replay
 from tailrace.edge.streams._hub import Hub
 from tailrace.edge.streams._resume import Replay, replay
 from tailrace.edge.streams._subscriber import Subscriber
 from tailrace.edge.window._ring import Ring
 from tailrace.events import ChannelHistory
+from tailrace.service import _http_bounds, _sockets
 from tests.support.service import Service
 
 _LATE_S = 0.05
@@ -50,7 +53,19 @@ def probe() -> None:
     Probe.run = blind  # type: ignore[method-assign]
 
 
-WITHOUT: dict[str, Callable[[], None]] = {"links": links, "join": join, "probe": probe}
+def heads() -> None:
+    """Gather heads of any size and number."""
+    _http_bounds.HEAD_BYTES = _http_bounds.MAX_FIELDS = _sockets._UNFINISHED_BYTES = 1 << 40
+
+
+def registry() -> None:
+    """Register all names as they are, and as many as there are."""
+    _registrar.registered_name = str  # type: ignore[assignment, attr-defined]
+    Roster._fits = lambda *_: True  # type: ignore[method-assign]
+    Roster.tidy = lambda self: None  # type: ignore[method-assign]  # noqa: ARG005 - as it is called
+
+
+WITHOUT: dict[str, Callable[[], None]] = {"links": links, "join": join, "probe": probe, "heads": heads, "registry": registry}
 
 
 class Unprotected(Service):
